@@ -1,0 +1,92 @@
+"""segreg: segmentation models, losses, metrics and data sets by name, from any installed plugin.
+
+    model = segreg.build("unet", pool="conv")
+    study = segreg.compare(models=["segnet", "unet"], losses=["bce", "dice"], data="ph2:root=PH2Dataset")
+
+The names below are imported when they are first used: `import segreg` alone loads neither torch nor NumPy.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segreg.errors import (
+        DataError,
+        ExpressionError,
+        OptionError,
+        PluginError,
+        RunError,
+        SegregError,
+        TrainingError,
+        UnknownNameError,
+    )
+    from segreg.hooks import hookimpl
+    from segreg.losses.weighted_sum import loss
+    from segreg.registry import Registry, build, components, dataset, describe, metric
+    from segreg.specs import Architecture, Dataset, Loss, Metric
+    from segreg.studies.study import Study, compare
+    from segreg.training.fit import fit
+    from segreg.training.recipe import Recipe
+    from segreg.training.run import Run
+
+_HOME = {
+    "segreg.errors": (
+        "DataError",
+        "ExpressionError",
+        "OptionError",
+        "PluginError",
+        "RunError",
+        "SegregError",
+        "TrainingError",
+        "UnknownNameError",
+    ),
+    "segreg.hooks": ("hookimpl",),
+    "segreg.losses.weighted_sum": ("loss",),
+    "segreg.registry": ("Registry", "build", "components", "dataset", "describe", "metric"),
+    "segreg.specs": ("Architecture", "Dataset", "Loss", "Metric"),
+    "segreg.studies.study": ("Study", "compare"),
+    "segreg.training.fit": ("fit",),
+    "segreg.training.recipe": ("Recipe",),
+    "segreg.training.run": ("Run",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "Architecture",
+    "DataError",
+    "Dataset",
+    "ExpressionError",
+    "Loss",
+    "Metric",
+    "OptionError",
+    "PluginError",
+    "Recipe",
+    "Registry",
+    "Run",
+    "RunError",
+    "SegregError",
+    "Study",
+    "TrainingError",
+    "UnknownNameError",
+    "build",
+    "compare",
+    "components",
+    "dataset",
+    "describe",
+    "fit",
+    "hookimpl",
+    "loss",
+    "metric",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'segreg' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,86 @@
+"""The blocks that the architectures share."""
+
+import math
+from typing import Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Norm: TypeAlias = Literal["batch", "group", "instance", "none"]
+
+
+def norm_layer(norm: Norm, channels: int) -> nn.Module:
+    """Return the normalisation layer; group normalisation has 32 groups, or fewer where 32 does not divide."""
+    match norm:
+        case "batch":
+            return nn.BatchNorm2d(channels)
+        case "group":
+            return nn.GroupNorm(math.gcd(32, channels), channels)
+        case "instance":
+            return nn.InstanceNorm2d(channels, affine=True)
+        case "none":
+            return nn.Identity()
+
+
+class ConvNormAct(nn.Sequential):
+    """A padded convolution, normalisation, and ReLU unless `act` is false. It has a bias only without normalisation."""
+
+    def __init__(
+        self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, norm: Norm = "batch", act: bool = True
+    ) -> None:
+        """Shapes: [B, inputs, H, W] -> [B, outputs, ceil(H / stride), ceil(W / stride)]."""
+        layers = [
+            nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=norm == "none"),
+            norm_layer(norm, outputs),
+        ]
+        super().__init__(*layers, *([nn.ReLU(inplace=True)] if act else []))
+
+
+def he_init(module: nn.Module) -> None:
+    """Draw the weights of every convolution below `module` as He et al. do, and set biases to zero.
+
+    A weight is normal with variance 2 / N, where N is the number of inputs that reach one output: for a transposed
+    convolution that is not the fan-in that `torch.nn.init` works out.
+
+    Reference: He et al., Delving Deep into Rectifiers, 2015, arXiv:1502.01852, eq. 10; asked for by the U-Net paper
+        (section 3) and the SegNet paper (section 3.1).
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            fan_in = layer.in_channels * math.prod(layer.kernel_size) / layer.groups
+            if isinstance(layer, nn.ConvTranspose2d):
+                fan_in /= math.prod(layer.stride)
+            nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_in))
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def pad_to_stride(images: Tensor, stride: int) -> Tensor:
+    """Repeat the lower and right edge until height and width are multiples of `stride`, and at least twice that.
+
+    Twice, because normalisation cannot learn from a feature map of a single pixel. The caller crops its logits to the
+    size of the input: so an architecture takes any size, and all its feature maps halve and double without remainder.
+
+    Shapes: [B, C, H, W] -> [B, C, H', W'].
+    """
+    height, width = images.shape[-2:]
+    bottom = stride * torch.sym_max(2, -(-height // stride)) - height
+    right = stride * torch.sym_max(2, -(-width // stride)) - width
+    return F.pad(images, (0, right, 0, bottom), mode="replicate")
+
+
+class MaxPoolIndices(nn.Module):
+    """2×2 max-pooling that also returns where each maximum was, for `unpool`."""
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Shapes: [B, C, 2h, 2w] -> float [B, C, h, w] and int64 [B, C, h, w], positions in the flattened 2h × 2w."""
+        return F.max_pool2d(features, 2, return_indices=True)
+
+
+def unpool(features: Tensor, indices: Tensor) -> Tensor:
+    """Put every value back where its maximum was, among zeros.
+
+    Shapes: [B, C, h, w] and int64 [B, C, h, w] -> [B, C, 2h, 2w].
+    """
+    return F.max_unpool2d(features, indices, 2)

@@ -1,0 +1,78 @@
+"""What the four kinds of component promise each other: tensor shapes, value ranges, and the checks of both.
+
+Images are float32 `[B, C, H, W]`, in [0, 1] before normalisation. Logits are float `[B, K, H, W]` and never
+activated. A target is int64 `[B, H, W]`. With `num_classes=1` the task is binary: K is 1, the probability is the
+sigmoid of the one logit, and the target is 0 or 1. With `num_classes=K >= 2` the probabilities are the softmax over K.
+A pixel whose target is `IGNORE_INDEX` counts for nothing, in every loss and every metric.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+IGNORE_INDEX = 255
+
+Sample: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+"""An image, uint8 [H, W, C], and its mask, uint8 [H, W]."""
+
+
+@runtime_checkable
+class SegmentationMetric(Protocol):
+    """Accumulates over batches. It is also an `nn.Module` whose buffers are the whole state.
+
+    The buffers of two instances that saw different images can be added up, and the sum is the state of one instance
+    that saw all of them. Distributed evaluation and bootstrap intervals rest on that.
+    """
+
+    def update(self, logits: Tensor, target: Tensor) -> None:
+        """Take in a batch, logits [B, K, H, W] and target [B, H, W], without waiting for the device."""
+
+    def compute(self) -> float:
+        """Return the value over all images since the last reset; `nan` if there was none."""
+
+    def reset(self) -> None:
+        """Forget all images."""
+
+
+@runtime_checkable
+class SegmentationDataset(Protocol):
+    """Pictures with masks, in splits.
+
+    `classes` names the classes: one name for a binary task, else one for each of the K values of the mask.
+    `splits` has "train" and "valid", and may have "test". A split that also has `names` (a string for each sample)
+    is reported by those names, any other by position.
+    """
+
+    classes: Sequence[str]
+    splits: Mapping[str, Sequence[Sample]]
+
+
+def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
+    """Raise `ValueError` unless logits and target fit each other.
+
+    Shapes and types are always checked. Values are checked on the CPU alone: elsewhere a look at them would make the
+    host wait for the device on every step, and the trainer has checked the masks when it decoded them.
+
+    Shapes:
+        logits: float [B, K, H, W];  target: int64 [B, H, W].
+    Raises:
+        ValueError: the shapes disagree, the target is not int64, or it has values outside [0, max(K, 2)) other than
+            255.
+    """
+    if logits.ndim != 4 or target.ndim != 3 or logits.shape[0] != target.shape[0] or logits.shape[2:] != target.shape[1:]:
+        raise ValueError(
+            f"logits {list(logits.shape)} and target {list(target.shape)} disagree: "
+            "expected [B, K, H, W] and [B, H, W] with the same B, H and W"
+        )
+    if target.is_floating_point() or target.is_complex() or target.element_size() != 8:
+        raise ValueError(f"the target must be int64 class indices, not {target.dtype}: convert it with target.long()")
+    if target.device.type == "cpu":
+        limit = max(logits.shape[1], 2)
+        wrong = target[((target < 0) | (target >= limit)) & (target != IGNORE_INDEX)]
+        if wrong.numel():
+            raise ValueError(
+                f"the target has the value {int(wrong[0])}: allowed are 0 to {limit - 1}, and {IGNORE_INDEX} for pixels to ignore"
+            )

@@ -1,0 +1,42 @@
+"""Every error a user can meet. The message is one line: what was wrong, with the value, and the way out."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class SegregError(Exception):
+    """Base of all errors that segreg raises on purpose. The command line prints one as a line, with exit status 2."""
+
+
+class ExpressionError(SegregError, ValueError):
+    """A component expression such as `unet:pool=conv` cannot be read."""
+
+
+class UnknownNameError(SegregError, LookupError):
+    """No component of the kind asked for has this name."""
+
+
+class OptionError(SegregError, ValueError):
+    """A component or a recipe was given an option that it does not have, or a value that the option does not take."""
+
+
+class PluginError(SegregError, RuntimeError):
+    """A name was used whose plugin is broken, disabled or contested."""
+
+
+class DataError(SegregError, ValueError):
+    """A data set is missing, empty, unreadable or does not fit what its declaration says."""
+
+
+class RunError(SegregError, RuntimeError):
+    """A run or study directory cannot be used: it belongs to something else, or is not what it should be."""
+
+
+class TrainingError(SegregError, RuntimeError):
+    """Training could not go on, for example because the loss was no longer a finite number."""
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """Return `" (did you mean 'conv'?)"` for the nearest of the allowed names, or an empty string if none is near."""
+    near = difflib.get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,0 +1,124 @@
+"""Component expressions: `unet:pool=conv,width=32` is a name with options, `bce+0.5*dice` a weighted sum of names.
+
+The same text stands on the command line, in TOML, in logs and in tables. Values are text here; the registry turns them
+into the types that the component declares. A value with `,` `+` `[` `]` `"` or blanks at its ends is put in double
+quotes, in which `\\"` and `\\\\` stand for `"` and `\\`; a list is written in brackets: `folder:classes=[sky,road]`.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import attrs
+
+from segreg.errors import ExpressionError
+
+Value: TypeAlias = "str | tuple[Value, ...]"
+
+_NAME = re.compile(r"([A-Za-z0-9_-]+/)?[A-Za-z0-9_-]+")
+_OPTION = re.compile(r"[A-Za-z_]\w*")
+_TERM = re.compile(r"\s*(?:(?P<weight>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*\*)?\s*(?P<component>.+?)\s*", re.DOTALL)
+_NEEDS_QUOTES = re.compile(r"""[,+\[\]"\\]|^\s|\s$|^$""")
+
+
+@attrs.frozen
+class Expression:
+    """A component's name and the options given with it, as text or as values.
+
+    Args:
+        name: The component's key, such as `unet` or `timm/unet`.
+        options: What was written after the colon.
+    """
+
+    name: str
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def __str__(self) -> str:
+        """Write the expression such that `parse` gives it back."""
+        options = ",".join(f"{option}={_format(value)}" for option, value in self.options.items())
+        return f"{self.name}:{options}" if options else self.name
+
+
+def parse(text: str) -> Expression:
+    """Read `name` or `name:option=value,option=value`.
+
+    Raises:
+        ExpressionError: the text does not have that form.
+    """
+    name, colon, rest = text.strip().partition(":")
+    name = name.strip()
+    if not _NAME.fullmatch(name):
+        raise ExpressionError(f"{text!r} is not a component: write a name, or name:option=value,option=value")
+    options: dict[str, Value] = {}
+    for part in _split(rest, ",", text) if colon else []:
+        option, equals, value = part.partition("=")
+        option = option.strip()
+        if not equals or not _OPTION.fullmatch(option):
+            raise ExpressionError(f"{part.strip()!r} in {text!r} is not an option: write {name}:option=value")
+        if option in options:
+            raise ExpressionError(f"{text!r} gives the option {option!r} twice: keep one")
+        options[option] = _value(value.strip(), text)
+    return Expression(name, options)
+
+
+def parse_sum(text: str) -> list[tuple[float, Expression]]:
+    """Read a sum of weighted components, such as `bce+0.5*dice`.
+
+    Raises:
+        ExpressionError: the text does not have that form.
+    """
+    terms = []
+    for part in _split(text, "+", text):
+        match = _TERM.fullmatch(part)
+        if not match:
+            raise ExpressionError(f"{text!r} has an empty term: write names joined by '+', such as bce+0.5*dice")
+        terms.append((float(match["weight"] or 1), parse(match["component"])))
+    return terms
+
+
+def format_sum(terms: list[tuple[float, Expression]]) -> str:
+    """Write a weighted sum such that `parse_sum` gives it back."""
+    return "+".join(str(component) if weight == 1 else f"{weight:g}*{component}" for weight, component in terms)
+
+
+def _split(text: str, separator: str, whole: str) -> list[str]:
+    """Split at a separator that is outside quotes and brackets, and not the `+` of a number such as 1e+4."""
+    parts, start, depth, quoted, escaped = [], 0, 0, False, False
+    for position, character in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = character == "\\"
+            quoted = character != '"'
+        elif character == '"':
+            quoted = True
+        elif character in "[]":
+            depth += 1 if character == "[" else -1
+            if depth < 0:
+                raise ExpressionError(f"{whole!r} has a ']' without its '[': put a literal one in double quotes")
+        elif character == separator and not depth and not re.search(r"\d[eE]$", text[start:position]):
+            parts.append(text[start:position])
+            start = position + 1
+    if quoted or depth:
+        raise ExpressionError(f"{whole!r} does not close a {'double quote' if quoted else 'bracket'}")
+    return [*parts, text[start:]]
+
+
+def _value(text: str, whole: str) -> Value:
+    if text.startswith("[") and text.endswith("]"):
+        inner = text[1:-1].strip()
+        return tuple(_value(part.strip(), whole) for part in _split(inner, ",", whole)) if inner else ()
+    if len(text) > 1 and text.startswith('"') and text.endswith('"'):
+        return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
+    return text
+
+
+def _format(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{','.join(_format(item) for item in value)}]"
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    text = str(value)
+    if isinstance(value, str) and _NEEDS_QUOTES.search(text):
+        text = '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+    return text

@@ -1,0 +1,40 @@
+"""The whole plugin interface: four hooks that take nothing and return records.
+
+A plugin module defines any of them, marked with `@hookimpl`, and is named by an entry point in the group `segreg.v1`.
+The entry point's name becomes the namespace of the plugin's components.
+"""
+
+from collections.abc import Iterable
+
+import pluggy
+
+from segreg.specs import Architecture, Dataset, Loss, Metric
+
+GROUP = "segreg.v1"
+
+hookspec = pluggy.HookspecMarker("segreg")
+hookimpl = pluggy.HookimplMarker("segreg")
+
+
+@hookspec
+def segreg_architectures() -> Iterable[Architecture]:
+    """Declare models."""
+    return ()
+
+
+@hookspec
+def segreg_losses() -> Iterable[Loss]:
+    """Declare losses."""
+    return ()
+
+
+@hookspec
+def segreg_metrics() -> Iterable[Metric]:
+    """Declare metrics."""
+    return ()
+
+
+@hookspec
+def segreg_datasets() -> Iterable[Dataset]:
+    """Declare data sets."""
+    return ()
