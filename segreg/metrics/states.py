@@ -1,0 +1,58 @@
+"""What a metric keeps of each single image, from which its value over any selection of images is worked out."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from segreg.contracts import SegmentationMetric
+
+States: TypeAlias = Mapping[str, npt.NDArray[Any]]
+"""The buffers of a metric, by name, for each of N images: arrays [N, ...]."""
+
+
+def image_states(metric: SegmentationMetric, logits: Tensor, target: Tensor) -> States:
+    """Return what the metric keeps of each image of a batch. The metric itself stays as it is.
+
+    Shapes:
+        logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: arrays [B, ...].
+    """
+    metric = copy.deepcopy(metric)
+    rows = []
+    for i in range(len(target)):
+        metric.reset()
+        metric.update(logits[i : i + 1], target[i : i + 1])
+        rows.append({name: buffer.clone() for name, buffer in _buffers(metric).items()})
+    return {name: torch.stack([row[name] for row in rows]).cpu().numpy() for name in rows[0]}
+
+
+def merge(parts: Sequence[States]) -> States:
+    """Return the states of all images of several batches, in their order."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def value(metric: SegmentationMetric, states: States) -> float:
+    """Return the metric's value over all images. The metric itself stays as it is."""
+    return holding_all(metric, states).compute()
+
+
+def holding_all(metric: SegmentationMetric, states: States) -> SegmentationMetric:
+    """Return a copy of the metric, on the CPU, that has seen all the images."""
+    copied = copy.deepcopy(metric)
+    cast(nn.Module, copied).cpu()
+    fill(copied, {name: state.sum(0) for name, state in states.items()})
+    return copied
+
+
+def fill(metric: SegmentationMetric, sums: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Give the buffers of a metric the given values."""
+    for name, buffer in _buffers(metric).items():
+        buffer.copy_(torch.as_tensor(sums[name]))
+
+
+def _buffers(metric: SegmentationMetric) -> dict[str, Tensor]:
+    return dict(cast(nn.Module, metric).named_buffers())

@@ -1,0 +1,131 @@
+"""Error bars for a table of results: intervals over images, spreads over seeds, and paired differences of two rows.
+
+A metric is the sum of what it saw of each image (see `contracts.SegmentationMetric`). So the states of single images,
+kept once, give the value over any resample of the images without a second look at a picture.
+
+The two kinds of error bar answer different questions. An interval over images says how much the value would move if
+other images had been drawn from the same source, with the trained weights as they are. A spread over seeds says how
+much it moves if training is repeated, with the images as they are. Neither covers another source of images, another
+annotator, or the optimism of a value on images by which the weights were chosen.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from segreg.contracts import SegmentationMetric
+from segreg.metrics.states import States, fill, holding_all
+
+_TAILS = (0.025, 0.975)
+
+
+class Interval(NamedTuple):
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Spread(NamedTuple):
+    """A mean with the sample standard deviation, which is `nan` if there was one value."""
+
+    mean: float
+    deviation: float
+
+
+def bootstrap_interval(
+    metric: SegmentationMetric, states_by_seed: Sequence[States], *, resamples: int = 1000, seed: int = 0
+) -> Interval:
+    """Return the mean of the value over seeds, with its 95 % percentile bootstrap interval over images.
+
+    The images are resampled with replacement, and every seed's model is scored on the same resample. The interval
+    covers the choice of images alone, for these trained models. What another seed would change, it does not cover.
+
+    Args:
+        metric: The metric that the states are of.
+        states_by_seed: For each seed the states of the same images in the same order; one element for a single run.
+        resamples: Number of resamples. They are the rows of `default_rng(seed).integers(N, size=(resamples, N))`.
+        seed: Seed of the resamples, unrelated to those of the training.
+    Raises:
+        ValueError: there is no image, or the seeds differ in their number.
+    Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    """
+    return _interval(_values(metric, states_by_seed, resamples=resamples, seed=seed))
+
+
+def paired_difference(
+    metric: SegmentationMetric,
+    states_by_seed: Sequence[States],
+    other_states_by_seed: Sequence[States],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Return the first value minus the second, with its 95 % percentile bootstrap interval over images.
+
+    Both are scored on the same resamples, so what makes an image hard for both cancels out, and the interval is often
+    far narrower than those of the two values suggest. If it leaves out 0, the two sets of trained models differ by more
+    than the choice of images explains. It is an interval for one comparison: of twenty rows that are equal in
+    truth, one is expected to seem to differ.
+
+    Args:
+        metric: The metric that all states are of.
+        states_by_seed: For each seed the states of the first row, as in `bootstrap_interval`.
+        other_states_by_seed: The same of the second row, on the same images in the same order. The number of seeds may
+            differ.
+        resamples: Number of resamples.
+        seed: Seed of the resamples.
+    Raises:
+        ValueError: there is no image, or the states differ in their number.
+    """
+    _number_of_images([*states_by_seed, *other_states_by_seed])
+    # The same seed gives both the same resamples.
+    values = _values(metric, states_by_seed, resamples=resamples, seed=seed)
+    other_values = _values(metric, other_states_by_seed, resamples=resamples, seed=seed)
+    return _interval(values - other_values)
+
+
+def mean_and_spread(values: Sequence[float]) -> Spread:
+    """Return the mean and the sample standard deviation (with n - 1) of the values of several seeds.
+
+    Raises:
+        ValueError: there is no value.
+    """
+    if not values:
+        raise ValueError("there is no value to take the mean of")
+    return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"))
+
+
+def _values(
+    metric: SegmentationMetric, states_by_seed: Sequence[States], *, resamples: int, seed: int
+) -> npt.NDArray[np.float64]:
+    """Return the mean of the value over seeds: first over the images as they are, then over each resample."""
+    number = _number_of_images(states_by_seed)
+    metric = holding_all(metric, states_by_seed[0])
+    generator = np.random.default_rng(seed)
+    values = np.empty((1 + resamples, len(states_by_seed)))
+    times_drawn = np.ones(number, dtype=np.int64)
+    for row in values:
+        for column, states in enumerate(states_by_seed):
+            fill(metric, {name: np.tensordot(times_drawn, s, axes=1) for name, s in states.items()})
+            row[column] = metric.compute()
+        times_drawn = np.bincount(generator.integers(number, size=number), minlength=number)
+    means: npt.NDArray[np.float64] = values.mean(axis=1)
+    return means
+
+
+def _interval(values: npt.NDArray[np.float64]) -> Interval:
+    # A resample of nothing but images that are not counted has no value.
+    resampled = values[1:][~np.isnan(values[1:])]
+    low, high = np.quantile(resampled, _TAILS) if resampled.size else (np.nan, np.nan)
+    return Interval(float(values[0]), float(low), float(high))
+
+
+def _number_of_images(states_by_seed: Sequence[States]) -> int:
+    numbers = {len(state) for states in states_by_seed for state in states.values()}
+    if len(numbers) != 1 or numbers == {0}:
+        raise ValueError(f"the states must be of the same images, one or more, but have {sorted(numbers)} images")
+    return numbers.pop()

@@ -1,0 +1,180 @@
+"""Intervals against a bootstrap in loops that looks at the pictures again, closed forms, and their coverage."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from segreg.metrics.accuracy import Accuracy
+from segreg.metrics.iou import IoU
+from segreg.metrics.states import image_states
+from segreg.studies.statistics import Interval, bootstrap_interval, mean_and_spread, paired_difference
+
+each_metric = pytest.mark.parametrize(
+    "metric",
+    [
+        IoU(num_classes=1, average="image"),
+        IoU(num_classes=1, average="dataset"),
+        IoU(num_classes=3, average="image"),
+        Accuracy(num_classes=3, average="dataset"),
+    ],
+    ids=["image", "dataset", "classes", "accuracy"],
+)
+
+
+def pictures(num_classes: int, images: int, seed: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(images, num_classes, 6, 6, generator=generator)
+    logits += torch.randn(images, num_classes, 1, 1, generator=generator)
+    return logits, torch.randint(0, max(num_classes, 2), (images, 6, 6), generator=generator)
+
+
+def states_of_scores(scores) -> dict[str, np.ndarray]:
+    """What a binary IoU by image keeps of images with these scores."""
+    fixed_point = np.round(np.asarray(scores) * 2**30).astype(np.int64)[:, None]
+    return {"score": fixed_point, "images": np.ones_like(fixed_point)}
+
+
+def value_in_one_go(metric, logits: Tensor, target: Tensor) -> float:
+    fresh = type(metric)(num_classes=metric.num_classes, average=metric.average)
+    fresh.update(logits, target)
+    return fresh.compute()
+
+
+def test_the_metric_stays_as_it_is() -> None:
+    logits, target = pictures(1, 5, seed=1)
+    metric = IoU(num_classes=1)
+    metric.update(logits[:2], target[:2])
+    before = metric.compute()
+    bootstrap_interval(metric, [image_states(metric, logits[2:], target[2:])], resamples=3)
+    assert metric.compute() == before
+
+
+@each_metric
+def test_interval_is_that_of_a_bootstrap_in_loops(metric) -> None:
+    images, resamples = 9, 40
+    runs = [pictures(metric.num_classes, images, seed=s) for s in (2, 3)]
+    target = runs[0][1]
+    states_by_seed = [image_states(metric, logits, target) for logits, _ in runs]
+
+    resampled = []
+    for drawn in np.random.default_rng(11).integers(images, size=(resamples, images)):
+        resampled.append(np.mean([value_in_one_go(metric, logits[drawn], target[drawn]) for logits, _ in runs]))
+
+    interval = bootstrap_interval(metric, states_by_seed, resamples=resamples, seed=11)
+    assert interval.value == np.mean([value_in_one_go(metric, logits, target) for logits, _ in runs])
+    np.testing.assert_allclose(interval[1:], np.quantile(resampled, [0.025, 0.975]), rtol=1e-12)
+    assert interval.low < interval.value < interval.high
+
+
+def test_difference_is_that_of_a_paired_bootstrap_in_loops() -> None:
+    metric, images, resamples = IoU(num_classes=3, average="dataset"), 8, 30
+    target = pictures(3, images, seed=4)[1]
+    row, other = ([pictures(3, images, seed=s)[0] for s in seeds] for seeds in ((5, 6, 7), (8, 9)))
+
+    def difference(drawn) -> float:
+        ours, theirs = (
+            np.mean([value_in_one_go(metric, logits[drawn], target[drawn]) for logits in runs]) for runs in (row, other)
+        )
+        return ours - theirs
+
+    draws = np.random.default_rng(12).integers(images, size=(resamples, images))
+    states, other_states = ([image_states(metric, logits, target) for logits in runs] for runs in (row, other))
+    interval = paired_difference(metric, states, other_states, resamples=resamples, seed=12)
+    assert interval.value == pytest.approx(difference(np.arange(images)), rel=1e-12)
+    np.testing.assert_allclose(interval[1:], np.quantile([difference(d) for d in draws], [0.025, 0.975]), rtol=1e-9)
+
+
+def test_images_that_are_all_alike_leave_no_width() -> None:
+    states = states_of_scores([0.75] * 10)
+    assert bootstrap_interval(IoU(num_classes=1), [states], resamples=50) == Interval(0.75, 0.75, 0.75)
+
+
+def test_a_constant_difference_leaves_no_width_though_the_images_differ() -> None:
+    scores = np.arange(8) / 16
+    metric, low, high = IoU(num_classes=1), states_of_scores(scores), states_of_scores(scores + 0.25)
+    assert paired_difference(metric, [high], [low], resamples=50) == Interval(0.25, 0.25, 0.25)
+    assert paired_difference(metric, [low], [high], resamples=50) == Interval(-0.25, -0.25, -0.25)
+    interval = bootstrap_interval(metric, [low], resamples=50)
+    assert interval.high - interval.low > 0.1
+
+
+def test_width_is_that_of_the_normal_approximation_for_a_mean() -> None:
+    scores = np.random.default_rng(0).beta(5, 2, size=300)
+    interval = bootstrap_interval(IoU(num_classes=1), [states_of_scores(scores)])
+    expected = 1.96 * scores.std() / math.sqrt(300)
+    assert interval.value == pytest.approx(scores.mean(), abs=1e-8)
+    assert interval.high - interval.value == pytest.approx(expected, rel=0.15)
+    assert interval.value - interval.low == pytest.approx(expected, rel=0.15)
+
+
+def test_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    metric, covered, repeats = IoU(num_classes=1), 0, 200
+    for _ in range(repeats):
+        interval = bootstrap_interval(metric, [states_of_scores(rng.beta(5, 2, size=50))], resamples=200)
+        covered += interval.low <= 5 / 7 <= interval.high
+    # 95 %, with the error of 200 repeats and what so few images and resamples cost a percentile interval.
+    assert 0.87 <= covered / repeats <= 0.99
+
+
+def test_several_seeds_narrow_the_interval_only_by_what_is_not_shared() -> None:
+    rng = np.random.default_rng(2)
+    difficulty = rng.uniform(0.2, 0.8, size=100)
+    shared = [states_of_scores(difficulty)] * 4
+    separate = [states_of_scores(rng.permutation(difficulty)) for _ in range(4)]
+    width = {}
+    for name, states in {"one": shared[:1], "shared": shared, "separate": separate}.items():
+        interval = bootstrap_interval(IoU(num_classes=1), states)
+        width[name] = interval.high - interval.low
+    assert width["shared"] == pytest.approx(width["one"], rel=1e-9)
+    assert width["separate"] == pytest.approx(width["one"] / 2, rel=0.25)
+
+
+def test_the_seed_decides() -> None:
+    metric, states = IoU(num_classes=1), states_of_scores(np.linspace(0, 1, 20))
+    assert bootstrap_interval(metric, [states], seed=1) == bootstrap_interval(metric, [states], seed=1)
+    assert bootstrap_interval(metric, [states], seed=1) != bootstrap_interval(metric, [states], seed=2)
+
+
+def test_images_that_are_not_counted() -> None:
+    metric = IoU(num_classes=1)
+    logits, target = pictures(1, 2, seed=3)
+    target[1] = 255
+    one_counts = bootstrap_interval(metric, [image_states(metric, logits, target)], resamples=50)
+    assert one_counts == Interval(*[value_in_one_go(metric, logits[:1], target[:1])] * 3)
+    none_counts = bootstrap_interval(metric, [image_states(metric, logits[1:], target[1:])], resamples=5)
+    assert all(math.isnan(v) for v in none_counts)
+
+
+@pytest.mark.parametrize(
+    "states_by_seed",
+    [[], [states_of_scores([])], [states_of_scores([0.5, 0.5]), states_of_scores([0.5])]],
+    ids=["no seed", "no image", "other images"],
+)
+def test_states_that_cannot_be_resampled(states_by_seed) -> None:
+    metric = IoU(num_classes=1)
+    with pytest.raises(ValueError, match="of the same images, one or more"):
+        bootstrap_interval(metric, states_by_seed)
+    with pytest.raises(ValueError, match="of the same images, one or more"):
+        paired_difference(metric, [states_of_scores([0.5, 0.5])], states_by_seed)
+
+
+def test_rows_of_different_images_are_not_compared() -> None:
+    two, one = states_of_scores([0.5, 0.5]), states_of_scores([0.5])
+    with pytest.raises(ValueError, match=r"but have \[1, 2\] images"):
+        paired_difference(IoU(num_classes=1), [two], [one])
+
+
+@pytest.mark.filterwarnings("error")
+def test_mean_and_spread() -> None:
+    mean, deviation = mean_and_spread([0.8, 0.9, 0.7])
+    assert mean == pytest.approx(0.8)
+    assert deviation == pytest.approx(0.1)
+    one = mean_and_spread([0.8])
+    assert one.mean == 0.8
+    assert math.isnan(one.deviation)
+    with pytest.raises(ValueError, match="no value"):
+        mean_and_spread([])
