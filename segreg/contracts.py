@@ -62,7 +62,12 @@ def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
         ValueError: the shapes disagree, the target is not int64, or it has values outside [0, max(K, 2)) other than
             255.
     """
-    if logits.ndim != 4 or target.ndim != 3 or logits.shape[0] != target.shape[0] or logits.shape[2:] != target.shape[1:]:
+    if (
+        logits.ndim != 4
+        or target.ndim != 3
+        or logits.shape[0] != target.shape[0]
+        or logits.shape[2:] != target.shape[1:]
+    ):
         raise ValueError(
             f"logits {list(logits.shape)} and target {list(target.shape)} disagree: "
             "expected [B, K, H, W] and [B, H, W] with the same B, H and W"
@@ -74,5 +79,5 @@ def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
         wrong = target[((target < 0) | (target >= limit)) & (target != IGNORE_INDEX)]
         if wrong.numel():
             raise ValueError(
-                f"the target has the value {int(wrong[0])}: allowed are 0 to {limit - 1}, and {IGNORE_INDEX} for pixels to ignore"
+                f"the target has the value {int(wrong[0])}: allowed are 0 to {limit - 1}, and {IGNORE_INDEX} to ignore"
             )

@@ -16,7 +16,7 @@ import pluggy
 from segreg import hooks
 from segreg.errors import OptionError, PluginError, SegregError, UnknownNameError, did_you_mean
 from segreg.expression import Expression, parse
-from segreg.options import Option, options_of, structured
+from segreg.options import REQUIRED, Option, options_of, structured
 from segreg.specs import Architecture, Component, Dataset, Loss, Metric, normalize
 
 if TYPE_CHECKING:
@@ -251,7 +251,11 @@ class Registry:
         for option in options.keys() & expression.options.keys():
             raise OptionError(f"{expression}: {option!r} is set to {options[option]!r} here: leave it out")
         declared = entry.options()
-        return entry, structured(entry.key, declared, {**entry.record.options, **expression.options, **options})
+        values = structured(entry.key, declared, {**entry.record.options, **expression.options, **options})
+        for option in declared.values():
+            if option.default is REQUIRED and option.name not in values:
+                raise OptionError(f"{entry.key} needs the option {option.name!r}: write {entry.key}:{option.name}=...")
+        return entry, values
 
     def build(self, kind: Kind, expression: str | Expression, **options: Any) -> Any:
         """Build a component from its name, or an expression, and options.
@@ -306,6 +310,12 @@ def metric(name: str, **options: Any) -> "SegmentationMetric":
     """
     built: SegmentationMetric = registry().build("metric", name, **options)
     return built
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether of two values of a metric, given as an expression, the higher one is better."""
+    record = registry().find("metric", parse(metric).name).record
+    return isinstance(record, Metric) and record.higher_is_better
 
 
 def dataset(name: str, **options: Any) -> "SegmentationDataset":

@@ -1,0 +1,44 @@
+"""`segreg list`: what is installed."""
+
+import argparse
+import json
+
+from segreg.cli.output import print_table, warn
+from segreg.registry import KINDS, registry
+
+_KIND_OF = {word: kind for kind in KINDS for word in (kind, f"{kind}s", f"{kind}es")}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the verb takes."""
+    parser.add_argument("kind", nargs="?", help="architectures, losses, metrics or datasets; by default all")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List the components."""
+    kind = _KIND_OF.get(arguments.kind.lower(), arguments.kind) if arguments.kind else None
+    entries = registry().components(kind)
+    if arguments.json:
+        fields = [
+            {
+                "kind": entry.kind,
+                "name": entry.key,
+                "summary": entry.record.summary,
+                "plugin": entry.plugin.distribution,
+                "version": entry.plugin.version,
+                "aliases": entry.record.aliases,
+                "reference": entry.record.reference,
+            }
+            for entry in entries
+        ]
+        print(json.dumps(fields, indent=2))
+    else:
+        for each in KINDS:
+            lines = [(entry.key, entry.record.summary, entry.plugin.origin) for entry in entries if entry.kind == each]
+            if lines:
+                print_table((each, "", "plugin"), lines)
+    for plugin in registry().plugins:
+        if plugin.error:
+            warn(f"plugin {plugin.namespace!r} of {plugin.origin} cannot be used: {plugin.cause}")
+    return 0

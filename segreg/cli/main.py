@@ -1,0 +1,76 @@
+"""The command `segreg`: its verbs, and how errors reach a person."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from segreg.errors import SegregError, did_you_mean
+
+_VERBS = {
+    "list": "list the components that are installed",
+    "show": "show a component's options, with types, defaults and meaning",
+    "plugins": "list the plugins that are installed, the broken ones too",
+    "train": "train a model and keep its best weights",
+    "compare": "train every model with every loss, and report them side by side",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that knows no abbreviations and reports a mistake in one line, with the nearest valid choice."""
+
+    def __init__(self, verb: str = "") -> None:
+        super().__init__(prog=f"segreg {verb}".strip(), description=_VERBS.get(verb), allow_abbrev=False)
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """Read the command line, or exit with status 2."""
+        arguments, unknown = self.parse_known_args(words)
+        if unknown:
+            known = [option for action in self._actions for option in action.option_strings]
+            word = unknown[0].partition("=")[0]
+            self.error(f"{word!r} is not understood{did_you_mean(word, known)}")
+        return arguments
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f"segreg: {message}: see `{self.prog} --help`\n")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command line. Exit status: 0 well, 1 a run failed, 2 a mistake in what was asked, 130 interrupted."""
+    words = sys.argv[1:] if words is None else words
+    try:
+        sys.exit(_run(words))
+    except SegregError as error:
+        print(f"segreg: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read the output has gone, as `| head` does; Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _run(words: Sequence[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        width = max(map(len, _VERBS))
+        verbs = "\n".join(f"  {verb:<{width}}  {summary}" for verb, summary in _VERBS.items())
+        print(f"usage: segreg VERB ...\n\n{verbs}\n\n`segreg VERB --help` tells more.")
+        return 0
+    verb, *rest = words
+    if verb == "--version":
+        from importlib.metadata import version
+
+        print(f"segreg {version('segreg')}")
+        return 0
+    if verb not in _VERBS:
+        Parser().error(f"no verb is called {verb!r}{did_you_mean(verb, _VERBS)}: there are {', '.join(_VERBS)}")
+    # A verb is imported when it is asked for, so that `segreg list` does not wait for torch.
+    module = importlib.import_module(f"segreg.cli.{verb}")
+    parser = Parser(verb)
+    module.add_arguments(parser)
+    status: int = module.run(parser.parse(rest))
+    return status

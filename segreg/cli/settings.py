@@ -1,0 +1,34 @@
+"""The settings of a recipe as options of the command line: names, defaults and meanings come from `Recipe`."""
+
+import argparse
+from collections.abc import Collection
+from typing import Any
+
+from segreg.training.recipe import PRESETS, recipe_options
+
+
+def add_settings(parser: argparse.ArgumentParser, without: Collection[str]) -> None:
+    """Declare an option for each field of `Recipe` but some, and `--preset`."""
+    group = parser.add_argument_group("recipe")
+    for option in recipe_options().values():
+        if option.name in without:
+            continue
+        several = isinstance(option.default, tuple) and option.name != "size"
+        default = "x".join(map(str, option.default)) if option.name == "size" else option.default
+        shown = " ".join(default) if several else default
+        group.add_argument(
+            f"--{option.name.replace('_', '-')}",
+            # `--metric iou` reads better where one is given.
+            *(["--metric"] if option.name == "metrics" else []),
+            dest=option.name,
+            nargs="+" if several else None,
+            metavar=option.name.upper(),
+            help=f"{option.meaning} Default: {shown}.".replace("%", "%%").replace("`", ""),
+        )
+    group.add_argument("--preset", help=f"settings to begin with: {' or '.join(PRESETS)}")
+
+
+def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that were written on the command line."""
+    names = (*recipe_options(), "preset")
+    return {name: value for name, value in vars(arguments).items() if name in names and value is not None}

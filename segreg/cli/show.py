@@ -1,0 +1,87 @@
+"""`segreg show`: all about one component."""
+
+import argparse
+import json
+from typing import Any
+
+from segreg.cli.output import print_table
+from segreg.errors import UnknownNameError, did_you_mean
+from segreg.options import REQUIRED
+from segreg.registry import KINDS, Description, Entry, registry
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the verb takes."""
+    parser.add_argument("name", help="a component's name, such as unet")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show every component of that name: a loss and a metric may share one."""
+    descriptions = [registry().describe(entry.kind, entry.key) for entry in _named(arguments.name)]
+    if arguments.json:
+        print(json.dumps([_fields(description) for description in descriptions], indent=2))
+        return 0
+    for description in descriptions:
+        entry = description.entry
+        print(f"{entry.kind} {entry.key}, from {entry.plugin.origin}\n\n{description.docstring}\n")
+        print_table(
+            ("option", "type", "default", "meaning"),
+            [
+                (
+                    option.name,
+                    option.type_name,
+                    "required" if option.default is REQUIRED else repr(option.default),
+                    option.meaning,
+                )
+                for option in description.options.values()
+            ],
+        )
+        if entry.kind == "architecture":
+            print(f"parameters: {_parameters(entry):,} with these defaults")
+        if entry.record.reference:
+            print(f"reference: {entry.record.reference}")
+    return 0
+
+
+def _named(name: str) -> list[Entry]:
+    found = []
+    for kind in KINDS:
+        try:
+            found.append(registry().find(kind, name))
+        except UnknownNameError:
+            continue
+    if not found:
+        known = [entry.key for entry in registry().components()]
+        raise UnknownNameError(f"no component is called {name!r}{did_you_mean(name, known)}: see `segreg list`")
+    return found
+
+
+def _parameters(entry: Entry) -> int:
+    import torch
+
+    with torch.device("meta"):
+        model = registry().build("architecture", entry.key)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _fields(description: Description) -> dict[str, Any]:
+    entry = description.entry
+    return {
+        "kind": entry.kind,
+        "name": entry.key,
+        "plugin": entry.plugin.distribution,
+        "version": entry.plugin.version,
+        "summary": entry.record.summary,
+        "reference": entry.record.reference,
+        "options": {
+            option.name: {
+                "type": option.type_name,
+                "required": option.default is REQUIRED,
+                "default": None if option.default is REQUIRED else option.default,
+                "meaning": option.meaning,
+            }
+            for option in description.options.values()
+        },
+        **({"parameters": _parameters(entry)} if entry.kind == "architecture" else {}),
+    }

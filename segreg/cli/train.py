@@ -1,0 +1,33 @@
+"""`segreg train`: one run."""
+
+import argparse
+from pathlib import Path
+
+from segreg.cli.settings import add_settings, given_settings
+from segreg.errors import OptionError
+from segreg.training.fit import fit, resume
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the verb takes."""
+    parser.add_argument("model", nargs="?", help="architecture, such as unet:pool=conv. Default: unet")
+    parser.add_argument("--out", type=Path, help="directory of the run; by default a new one under runs/")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this directory")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    add_settings(parser, without=["model"])
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train."""
+    settings = given_settings(arguments)
+    if arguments.resume:
+        extra = [*settings, *(["out"] if arguments.out else [])]
+        if extra:
+            raise OptionError(f"--resume goes on as the run was asked for: leave out {', '.join(extra)}")
+        made = resume(arguments.resume, quiet=arguments.quiet)
+    else:
+        made = fit(**settings, out=arguments.out, quiet=arguments.quiet)
+    for split, metrics in made.results["metrics"].items():
+        print(f"{split:>6}  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+    print(f"run: {made.path}")
+    return 0

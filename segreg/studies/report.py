@@ -1,0 +1,264 @@
+"""The report of a study: a table as text, CSV, Markdown and HTML, with curves and pictures."""
+
+import base64
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from jinja2 import Environment
+
+from segreg.contracts import SegmentationMetric
+from segreg.metrics.states import States
+from segreg.registry import higher_is_better, registry
+from segreg.studies.statistics import Interval, Spread, bootstrap_interval, mean_and_spread, paired_difference
+from segreg.training.files import write_text
+from segreg.training.plots import plot_curves, plot_samples
+from segreg.training.recipe import Recipe
+from segreg.training.run import Run
+
+
+@attrs.frozen(kw_only=True)
+class Score:
+    """A metric on a split: the mean and spread over seeds, and the interval over images."""
+
+    spread: Spread
+    interval: Interval
+
+    def __str__(self) -> str:
+        """Write it as a table does: `0.873 ± 0.010 [0.851, 0.893]`."""
+        spread = f" ± {self.spread.deviation:.3f}" if self.spread.deviation == self.spread.deviation else ""
+        return f"{self.interval.value:.3f}{spread} [{self.interval.low:.3f}, {self.interval.high:.3f}]"
+
+
+@attrs.frozen(kw_only=True)
+class Row:
+    """A row of the table: one model with one loss.
+
+    Args:
+        model: The architecture, as an expression.
+        loss: The loss, as an expression.
+        runs: The finished runs, one a seed.
+        failure: Why a run failed, or an empty text.
+        scores: Each metric on each split, by `(metric, split)`; empty without finished runs.
+        behind_best: How far the first metric on the validation split is from the best row's, with the interval over
+            images; None for the best row itself.
+    """
+
+    model: str
+    loss: str
+    runs: Sequence[Run]
+    failure: str
+    scores: Mapping[tuple[str, str], Score]
+    behind_best: Interval | None = None
+
+    @property
+    def label(self) -> str:
+        """Model and loss."""
+        return f"{self.model} · {self.loss}"
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are learnt."""
+        return int(self.runs[0].results["parameters"])
+
+    @property
+    def seconds(self) -> float:
+        """How long the training of one seed took, on average."""
+        return sum(float(run.results["seconds"]) for run in self.runs) / len(self.runs)
+
+    @property
+    def images_per_second(self) -> float:
+        """How many training pictures a second went through, on average over seeds."""
+        return sum(float(run.results["images_per_second"]) for run in self.runs) / len(self.runs)
+
+
+def summarize(grid: Sequence[Sequence[tuple[Recipe, Run, str]]]) -> list[Row]:
+    """Work out the table.
+
+    Args:
+        grid: For each row its runs: the recipe, the run, and why it failed or an empty text.
+    """
+    rows = []
+    for runs in grid:
+        recipe = runs[0][0]
+        finished = [run for _, run, _ in runs if run.finished]
+        failure = next((failure for _, _, failure in runs if failure), "")
+        rows.append(
+            Row(model=recipe.model, loss=recipe.loss, runs=finished, failure=failure, scores=_scores(recipe, finished))
+        )
+    return _compared_with_best(rows, grid[0][0][0].metrics[0])
+
+
+def write_report(path: Path, name: str, rows: Sequence[Row], recipe: Recipe) -> None:
+    """Write `results.csv`, `results.md`, `curves.png`, `samples.png` and `report.html`.
+
+    Args:
+        path: The study's directory.
+        name: The study's name.
+        rows: The table.
+        recipe: Any of the recipes, for the settings that all share.
+    """
+    write_text(path / "results.csv", _csv(rows, recipe))
+    write_text(path / "results.md", markdown(name, rows, recipe))
+    finished = [row for row in rows if row.runs]
+    if finished:
+        first = finished[0].runs[0]
+        metric = recipe.metrics[0]
+        plot_curves(path / "curves.png", {row.label: [run.history for run in row.runs] for row in finished}, metric)
+        predictions = {row.label: row.runs[0].samples["predictions"] for row in finished}
+        plot_samples(path / "samples.png", first.samples, predictions, len(first.results["classes"]))
+    write_text(path / "report.html", _html(path, name, rows, recipe))
+
+
+def cells(rows: Sequence[Row], recipe: Recipe) -> tuple[list[str], list[list[str]]]:
+    """Return the table as text: its header, and a line a row."""
+    columns = _columns(rows, recipe)
+    header = ["model", "loss", *(f"{metric} {split}" for metric, split in columns)]
+    header += ["behind best", "parameters", "seconds", "images/s"]
+    body = []
+    for row in rows:
+        line = [row.model, row.loss]
+        if row.runs:
+            line += [str(row.scores[column]) for column in columns]
+            line += [
+                _behind(row),
+                f"{row.parameters / 1e6:.2f} M",
+                f"{row.seconds:.0f}",
+                f"{row.images_per_second:.1f}",
+            ]
+            if row.failure:
+                line[1] += f" (a seed failed: {row.failure})"
+        else:
+            line += [f"failed: {row.failure}" if row.failure else "not finished"]
+            line += [""] * (len(header) - len(line))
+        body.append(line)
+    return header, body
+
+
+def markdown(name: str, rows: Sequence[Row], recipe: Recipe) -> str:
+    """Return the table with what it says about itself, as Markdown."""
+    header, body = cells(rows, recipe)
+    lines = [header, ["---"] * len(header), *body]
+    text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return f"# {name}\n\n{text}\n\n" + "\n".join(f"- {note}" for note in notes(rows, recipe)) + "\n"
+
+
+def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
+    """Say what the numbers are and what they are not."""
+    seeds = max((len(row.runs) for row in rows), default=0)
+    devices = sorted({str(run.results["device"]) for row in rows for run in row.runs})
+    height, width = recipe.size
+    pictures: Mapping[str, int] = next((row.runs[0].results["pictures"] for row in rows if row.runs), {})
+    counts = ", ".join(f"{count} {split}" for split, count in pictures.items())
+    return [
+        f"Data: {recipe.data} ({counts}), resized to {height}×{width}; scores are taken at that size.",
+        f"Training: {recipe.epochs} epochs of AdamW, batch {recipe.batch}, learning rate {recipe.lr:g}, schedule "
+        f"{recipe.schedule}, weight average {recipe.average}, augmentation {', '.join(recipe.augment) or 'none'}.",
+        f"The weights kept are those of the epoch with the best {recipe.metrics[0]} on valid, which makes that column "
+        "a little too good; test, where there is one, was not looked at in training.",
+        f"In brackets: 95 % bootstrap interval over the images of the split ({seeds} seed(s); with more than one, ± is "
+        "the standard deviation over seeds). It says nothing about other sources of images.",
+        f"Behind best: difference of {recipe.metrics[0]} on valid to the best row, on the same images; * where its 95 % "
+        "interval leaves out 0, so that the choice of images does not explain it.",
+        f"Seconds are those of training one seed, validation included, on {'; '.join(devices) or 'nothing yet'}.",
+    ]
+
+
+def _scores(recipe: Recipe, runs: Sequence[Run]) -> dict[tuple[str, str], Score]:
+    if not runs:
+        return {}
+    stored = [run.scores for run in runs]
+    scores = {}
+    for name in recipe.metrics:
+        metric = _metric(name, runs[0])
+        for split in runs[0].results["metrics"]:
+            states = [_states(each, split, name) for each in stored]
+            values = [float(run.results["metrics"][split][name]) for run in runs]
+            scores[name, split] = Score(spread=mean_and_spread(values), interval=bootstrap_interval(metric, states))
+    return scores
+
+
+def _compared_with_best(rows: Sequence[Row], name: str) -> list[Row]:
+    finished = [row for row in rows if row.runs]
+    if not finished:
+        return list(rows)
+    best = (max if higher_is_better(name) else min)(finished, key=lambda row: row.scores[name, "valid"].interval.value)
+    metric = _metric(name, best.runs[0])
+    best_states = [_states(run.scores, "valid", name) for run in best.runs]
+    compared = []
+    for row in rows:
+        if row.runs and row is not best:
+            states = [_states(run.scores, "valid", name) for run in row.runs]
+            row = attrs.evolve(row, behind_best=paired_difference(metric, states, best_states))
+        compared.append(row)
+    return compared
+
+
+def _metric(name: str, run: Run) -> SegmentationMetric:
+    built: SegmentationMetric = registry().build("metric", name, num_classes=len(run.results["classes"]))
+    return built
+
+
+def _states(scores: Mapping[str, torch.Tensor], split: str, metric: str) -> States:
+    prefix = f"{split}/{metric}/"
+    return {name.removeprefix(prefix): tensor.numpy() for name, tensor in scores.items() if name.startswith(prefix)}
+
+
+def _columns(rows: Sequence[Row], recipe: Recipe) -> list[tuple[str, str]]:
+    splits = next(([split for _, split in row.scores] for row in rows if row.scores), ["train", "valid"])
+    return [(metric, split) for metric in recipe.metrics for split in dict.fromkeys(splits)]
+
+
+def _behind(row: Row) -> str:
+    if row.behind_best is None:
+        return "best"
+    value, low, high = row.behind_best
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]{'' if low <= 0 <= high else ' *'}"
+
+
+def _csv(rows: Sequence[Row], recipe: Recipe) -> str:
+    columns = _columns(rows, recipe)
+    parts = ("mean", "sd", "low", "high")
+    header = ["model", "loss", "seeds", *(f"{m}_{split}_{part}" for m, split in columns for part in parts)]
+    header += [
+        "behind_best",
+        "behind_best_low",
+        "behind_best_high",
+        "parameters",
+        "seconds",
+        "images_per_second",
+        "failure",
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        line: list[Any] = [row.model, row.loss, len(row.runs)]
+        if row.runs:
+            for column in columns:
+                score = row.scores[column]
+                line += [score.interval.value, score.spread.deviation, score.interval.low, score.interval.high]
+            line += [*(row.behind_best or ("", "", "")), row.parameters, row.seconds, row.images_per_second]
+        else:
+            line += [""] * (len(header) - len(line) - 1)
+        writer.writerow([*(f"{cell:.6g}" if isinstance(cell, float) else cell for cell in line), row.failure])
+    return text.getvalue()
+
+
+def _html(path: Path, name: str, rows: Sequence[Row], recipe: Recipe) -> str:
+    header, body = cells(rows, recipe)
+    pictures = {
+        title: base64.b64encode((path / file).read_bytes()).decode()
+        for title, file in (("Learning curves", "curves.png"), ("Predictions on validation pictures", "samples.png"))
+        if (path / file).exists()
+    }
+    template = (files("segreg.studies") / "report.html").read_text(encoding="utf-8")
+    page = Environment(autoescape=True).from_string(template)
+    return page.render(
+        name=name, header=header, body=body, pictures=pictures, notes=notes(rows, recipe), recipe=recipe.to_toml()
+    )

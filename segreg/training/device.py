@@ -1,0 +1,59 @@
+"""What the hardware is and what it does natively."""
+
+import platform
+from typing import Any, Literal
+
+import torch
+
+from segreg.errors import OptionError
+
+Precision = Literal["auto", "bf16", "fp32"]
+
+
+def detect(name: str = "auto") -> torch.device:
+    """Return the device to train on: the one named, or with `auto` the accelerator if there is one, else the CPU.
+
+    Raises:
+        OptionError: there is no such device here.
+    """
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    here = "cpu" if accelerator is None else f"{accelerator.type}, cpu"
+    try:
+        device = torch.device((accelerator or "cpu") if name == "auto" else name)
+    except RuntimeError as error:
+        raise OptionError(f"device is {name!r}: this machine has {here}; `auto` takes the first") from error
+    known = device.type == "cpu" or (accelerator is not None and device.type == accelerator.type)
+    if not known or (device.index or 0) >= (torch.accelerator.device_count() if device.type != "cpu" else 1):
+        raise OptionError(f"device is {name!r}: this machine has {here}; `auto` takes the first")
+    return device
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Ask the hardware whether it multiplies bfloat16 itself; emulation would be slower than float32."""
+    if device.type == "cpu":
+        return any(_cpu_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    if device.type == "cuda":
+        native: bool = torch.cuda.is_bf16_supported(including_emulation=False)
+        return native
+    return device.type == "xpu"
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return a context in which convolutions run in bfloat16 where the precision allows and the hardware does it."""
+    enabled = precision == "bf16" or (precision == "auto" and computes_in_bf16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+def describe(device: torch.device) -> str:
+    """Name the device as a person would: `cpu (AMD EPYC, 2 threads)`, `cuda:0 (NVIDIA H100)`."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type == "cpu":
+        return f"cpu ({_cpu_capabilities().get('cpu_name') or platform.machine()}, {torch.get_num_threads()} threads)"
+    return str(device)
+
+
+def _cpu_capabilities() -> dict[str, Any]:
+    # Public in newer torch only; without it the safe answer is that nothing special is there.
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return capabilities

@@ -1,0 +1,104 @@
+"""Scores of a model on pictures."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from segreg.contracts import SegmentationMetric
+from segreg.metrics.states import States, image_states, merge
+from segreg.training.device import Precision, autocast
+from segreg.training.pictures import Pictures
+
+
+class Normalized(nn.Module):
+    """A model that takes images in [0, 1] and normalises them itself.
+
+    Args:
+        model: What takes normalised images.
+        mean: Of each channel.
+        std: Standard deviation of each channel.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images, float [B, C, H, W] in [0, 1], to logits, float [B, K, H, W]."""
+        normalized = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.model(normalized)
+        return logits
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module,
+    pictures: Pictures,
+    loss: nn.Module,
+    metrics: Mapping[str, SegmentationMetric],
+    *,
+    batch: int,
+    device: torch.device,
+    precision: Precision,
+) -> dict[str, float]:
+    """Return the mean loss over pictures, as `loss`, and each metric by its name."""
+    model.eval()
+    for metric in metrics.values():
+        metric.reset()
+    total = torch.zeros((), device=device)
+    for images, target in pictures.batches(batch, device):
+        with autocast(device, precision):
+            logits = model(images)
+        total += loss(logits, target) * len(images)
+        for metric in metrics.values():
+            metric.update(logits, target)
+    return {"loss": total.item() / len(pictures), **{name: metric.compute() for name, metric in metrics.items()}}
+
+
+@torch.inference_mode()
+def states_of_images(
+    model: nn.Module,
+    pictures: Pictures,
+    metrics: Mapping[str, SegmentationMetric],
+    *,
+    batch: int,
+    device: torch.device,
+    precision: Precision,
+) -> dict[str, States]:
+    """Return each metric's state for every single picture, from which values and their intervals are worked out."""
+    model.eval()
+    parts: dict[str, list[States]] = {name: [] for name in metrics}
+    for images, target in pictures.batches(batch, device):
+        with autocast(device, precision):
+            logits = model(images)
+        for name, metric in metrics.items():
+            parts[name].append(image_states(metric, logits, target))
+    return {name: merge(states) for name, states in parts.items()}
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, images: Tensor, *, device: torch.device, precision: Precision) -> Tensor:
+    """Return the predicted classes.
+
+    Shapes:
+        images: uint8 [N, C, H, W];  returns: uint8 [N, H, W].
+    """
+    model.eval()
+    with autocast(device, precision):
+        logits = model(images.to(device).float() / 255)
+    classes: Tensor = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)
+    return classes.to(torch.uint8).cpu()
+
+
+def is_better(value: float, best: float, higher_is_better: bool) -> bool:
+    """Whether a value beats the best so far; `nan` never does, and anything beats `nan`."""
+    if math.isnan(value):
+        return False
+    return math.isnan(best) or (value > best if higher_is_better else value < best)

@@ -1,0 +1,202 @@
+"""Pictures ready for training: decoded and resized once, kept as bytes, changed and normalised in batches."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import attrs
+import kornia.augmentation as K
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from segreg.contracts import IGNORE_INDEX, Sample, SegmentationDataset
+from segreg.errors import DataError
+from segreg.training.recipe import Change
+
+_THREADS = 4
+
+
+@attrs.frozen(eq=False)
+class Pictures:
+    """The pictures of one split, all of one size.
+
+    Args:
+        images: uint8 [N, C, H, W].
+        masks: uint8 [N, H, W].
+        names: One a picture.
+    """
+
+    images: Tensor
+    masks: Tensor
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batches(self, size: int, device: torch.device, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give batches on the device: images float32 [B, C, H, W] in [0, 1], and targets int64 [B, H, W].
+
+        Args:
+            size: Pictures in a batch; the last one may have fewer.
+            device: Where to.
+            order: Positions, int64 [N]; by default as they stand.
+        """
+        order = torch.arange(len(self)) if order is None else order
+        for chosen in torch.split(order, size):
+            images = self.images[chosen].to(device, non_blocking=True).float().div_(255)
+            yield images, self.masks[chosen].to(device, non_blocking=True).long()
+
+
+@attrs.frozen(eq=False)
+class Data:
+    """All splits of a data set at the size of training.
+
+    Args:
+        classes: One name for a binary task, else one a class.
+        splits: `train`, `valid`, and `test` if there is one.
+    """
+
+    classes: Sequence[str]
+    splits: Mapping[str, Pictures]
+
+    @property
+    def num_classes(self) -> int:
+        """Channels of the logits."""
+        return len(self.classes)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the images."""
+        return self.splits["train"].images.shape[1]
+
+    def normalization(self) -> tuple[list[float], list[float]]:
+        """Return mean and standard deviation of each channel over the training pictures, in units of [0, 1]."""
+        # A histogram of the bytes gives both exactly, without a copy of all pictures as floats.
+        counts = torch.stack(
+            [torch.bincount(channel.flatten(), minlength=256) for channel in self._channels()]
+        ).double()
+        values = torch.arange(256, dtype=torch.float64) / 255
+        share = counts / counts.sum(1, keepdim=True)
+        mean = share @ values
+        std = (share @ values.square() - mean.square()).clamp(min=0).sqrt()
+        return mean.tolist(), std.clamp(min=1 / 255).tolist()
+
+    def _channels(self) -> Sequence[Tensor]:
+        return self.splits["train"].images.unbind(1)
+
+
+def load(dataset: SegmentationDataset, size: tuple[int, int], progress: Callable[[str, int, int], None]) -> Data:
+    """Decode every picture of a data set and resize it: images with antialiasing, masks to the nearest pixel.
+
+    Args:
+        dataset: Where from.
+        size: Height and width, in pixels.
+        progress: Called with the split, how many pictures are done and how many there are.
+    Raises:
+        DataError: a split is missing or empty, or a picture does not keep the contract of data sets.
+    """
+    limit = max(len(dataset.classes), 2)
+    for split in ("train", "valid"):
+        if split not in dataset.splits or not len(dataset.splits[split]):
+            raise DataError(f"the data set has no pictures in its split {split!r}: training needs 'train' and 'valid'")
+    splits = {
+        split: _decode(split, samples, size, limit, progress)
+        for split, samples in dataset.splits.items()
+        if len(samples)
+    }
+    channels = {split: pictures.images.shape[1] for split, pictures in splits.items()}
+    if len(set(channels.values())) > 1:
+        raise DataError(f"the splits differ in their number of channels: {channels}")
+    return Data(tuple(dataset.classes), splits)
+
+
+def _decode(
+    split: str,
+    samples: Sequence[Sample],
+    size: tuple[int, int],
+    limit: int,
+    progress: Callable[[str, int, int], None],
+) -> Pictures:
+    names = list(getattr(samples, "names", map(str, range(len(samples)))))
+    images: Tensor | None = None
+    masks = torch.empty((len(samples), *size), dtype=torch.uint8)
+
+    def one(position: int) -> tuple[np.ndarray, np.ndarray]:
+        image, mask = samples[position]
+        where = f"{split} picture {names[position]!r}"
+        if image.dtype != np.uint8 or image.ndim != 3 or mask.dtype != np.uint8 or mask.shape != image.shape[:2]:
+            raise DataError(
+                f"{where} has an image {image.dtype} {list(image.shape)} and a mask {mask.dtype} {list(mask.shape)}: "
+                "expected uint8 [H, W, C] and uint8 [H, W]"
+            )
+        wrong = mask[(mask >= limit) & (mask != IGNORE_INDEX)]
+        if wrong.size:
+            raise DataError(
+                f"{where} has the value {wrong[0]} in its mask: "
+                f"allowed are 0 to {limit - 1}, and {IGNORE_INDEX} to ignore"
+            )
+        return _resized(image, size, Image.Resampling.BILINEAR), _resized(
+            mask[..., None], size, Image.Resampling.NEAREST
+        )
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        done = 0
+        # In portions, so that a failure or Ctrl-C is not answered only after everything queued has been decoded.
+        positions = iter(range(len(samples)))
+        while portion := list(islice(positions, 8 * _THREADS)):
+            for image, mask in pool.map(one, portion):
+                if images is None:
+                    images = torch.empty((len(samples), image.shape[2], *size), dtype=torch.uint8)
+                if image.shape[2] != images.shape[1]:
+                    raise DataError(
+                        f"{split} picture {names[done]!r} has {image.shape[2]} channels "
+                        f"where others have {images.shape[1]}"
+                    )
+                images[done] = torch.from_numpy(image).permute(2, 0, 1)
+                masks[done] = torch.from_numpy(mask[..., 0])
+                done += 1
+            progress(split, done, len(samples))
+    assert images is not None
+    return Pictures(images, masks, names)
+
+
+def _resized(pixels: np.ndarray, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:
+    """Resize uint8 [H, W, C] to `size`, channel by channel: Pillow has no images of two or of five channels."""
+    if pixels.shape[:2] == size:
+        return pixels
+    height, width = size
+    channels = [Image.fromarray(channel).resize((width, height), resampling) for channel in np.moveaxis(pixels, 2, 0)]
+    return np.stack([np.asarray(channel) for channel in channels], axis=2)
+
+
+class Augmentation:
+    """Random changes to the pictures of a batch, on their device.
+
+    Turning and shifting reflect the picture at its edges, so that no black corner is learnt as background.
+
+    Args:
+        names: Which changes.
+    """
+
+    def __init__(self, names: Sequence[Change]) -> None:
+        changes: Mapping[Change, Sequence[K.AugmentationBase2D]] = {
+            "hflip": [K.RandomHorizontalFlip()],
+            "vflip": [K.RandomVerticalFlip()],
+            "affine": [K.RandomAffine(20.0, translate=(0.05, 0.05), scale=(0.8, 1.2), padding_mode="reflection")],
+            "light": [K.RandomBrightness((0.8, 1.2)), K.RandomContrast((0.8, 1.2))],
+        }
+        chosen = [change for name in changes if name in names for change in changes[name]]
+        self._changes = K.AugmentationSequential(*chosen, data_keys=["input", "mask"]) if chosen else None
+
+    def __call__(self, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Change a batch.
+
+        Shapes:
+            images: float [B, C, H, W] in [0, 1];  target: int64 [B, H, W];  returns: the same.
+        """
+        if self._changes is None:
+            return images, target
+        images, masks = self._changes(images, target.unsqueeze(1).float())
+        return images, masks.squeeze(1).long()

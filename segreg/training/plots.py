@@ -1,0 +1,110 @@
+"""The pictures of one run, or of several side by side."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from segreg.contracts import IGNORE_INDEX
+from segreg.training.files import replacing
+from segreg.training.run import Row
+
+_COLORS = colormaps["tab10"].colors  # type: ignore[attr-defined]
+_CLASS_COLORS = (np.array(colormaps["tab20"].colors) * 255).astype(np.uint8)  # type: ignore[attr-defined]
+_TINT = np.array((0, 190, 120))
+_OUTLINE = np.array((255, 255, 255))
+
+
+def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], metric: str) -> None:
+    """Draw loss and metric over the epochs: validation as a full line, training as a dotted one.
+
+    Args:
+        path: Where to.
+        histories: By label, the histories of the runs that share it: one a seed, in one colour.
+        metric: Which metric.
+    """
+    figure = Figure(figsize=(11, 4.2 + 0.12 * len(histories)), layout="constrained")
+    for axes, figure_name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
+        for index, (label, runs) in enumerate(histories.items()):
+            color = _COLORS[index % len(_COLORS)]
+            dash = "-" if index < len(_COLORS) else "-."
+            axes.plot([], [], dash, color=color, label=label)
+            for rows in runs:
+                epochs = [row["epoch"] for row in rows]
+                axes.plot(epochs, [row[f"valid_{figure_name}"] for row in rows], dash, color=color, linewidth=1.6)
+                axes.plot(epochs, [row[f"train_{figure_name}"] for row in rows], ":", color=color, linewidth=1.1)
+        axes.set(xlabel="epoch", title=figure_name)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_yscale("log")
+    figure.axes[0].plot([], [], "-", color="gray", label="validation")
+    figure.axes[0].plot([], [], ":", color="gray", label="training (augmented pictures)")
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
+    )
+    _save(figure, path)
+
+
+def plot_samples(
+    path: Path, samples: Mapping[str, Tensor], predictions: Mapping[str, Tensor], num_classes: int
+) -> None:
+    """Draw a few pictures, each with the truth and what the models said.
+
+    With one class, what is predicted is tinted and the true border is a white line; else each class has its colour.
+
+    Args:
+        path: Where to.
+        samples: `images` uint8 [n, C, H, W] and `masks` uint8 [n, H, W].
+        predictions: uint8 [n, H, W] of each model, by its label.
+        num_classes: 1, or the number of classes.
+    """
+    images, masks = samples["images"].numpy(), samples["masks"].numpy()
+    columns = {"picture": None, "truth": masks, **{label: each.numpy() for label, each in predictions.items()}}
+    height, width = images.shape[-2:]
+    figure = Figure(
+        figsize=(1.7 * len(columns), (1.7 * height / width) * len(images) + 0.6), layout="constrained", dpi=110
+    )
+    grid = figure.subplots(len(images), len(columns), squeeze=False)
+    for row, image in enumerate(images):
+        # Pictures of other than three channels are shown by their first one.
+        picture = np.moveaxis(image, 0, 2) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
+        for axes, (label, classes) in zip(grid[row], columns.items(), strict=True):
+            shown = picture if classes is None else overlay(picture, classes[row], masks[row], num_classes)
+            axes.imshow(shown, interpolation="nearest")
+            axes.set_axis_off()
+            if row == 0:
+                axes.set_title(label.replace(" · ", "\n"), fontsize=8, wrap=True)
+    _save(figure, path)
+
+
+def overlay(
+    picture: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8], num_classes: int
+) -> npt.NDArray[np.uint8]:
+    """Lay classes over a picture.
+
+    Shapes:
+        picture: uint8 [H, W, 3];  classes, truth: uint8 [H, W];  returns: uint8 [H, W, 3].
+    """
+    if num_classes == 1:
+        tinted = np.where((classes == 1)[..., None], 0.55 * picture + 0.45 * _TINT, picture)
+        return np.where(_border(truth == 1)[..., None], _OUTLINE, tinted).astype(np.uint8)
+    colors = _CLASS_COLORS[classes % len(_CLASS_COLORS)]
+    colors[classes == IGNORE_INDEX] = 0
+    return (0.35 * picture + 0.65 * colors).astype(np.uint8)
+
+
+def _border(region: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the pixels of a region that have a neighbour outside it."""
+    padded = np.pad(region, 1)
+    inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    border: npt.NDArray[np.bool_] = region & ~inside
+    return border
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=110)

@@ -1,0 +1,131 @@
+"""A run on disk: what was asked for, what happened, and the best weights."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import attrs
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from segreg.errors import RunError
+from segreg.registry import registry
+from segreg.training.files import replacing, write_text
+from segreg.training.recipe import Recipe, read_recipe
+
+Row = Mapping[str, float]
+Tensors = Mapping[str, Tensor]
+
+
+@attrs.frozen
+class Run:
+    """A directory that holds one run.
+
+    Args:
+        path: The directory.
+    """
+
+    path: Path = attrs.field(converter=Path)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What was asked for.
+
+        Raises:
+            RunError: the directory holds no run.
+        """
+        if not (self.path / "recipe.toml").exists():
+            raise RunError(f"{self.path} holds no run: it has no recipe.toml")
+        return read_recipe(self.path / "recipe.toml")
+
+    @property
+    def history(self) -> list[Row]:
+        """One row an epoch: the epoch, losses, metrics a split, lr, seconds and images per second."""
+        path = self.path / "history.csv"
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8", newline="") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end: its results are the last thing that it writes."""
+        return (self.path / "results.json").exists()
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The figures of the best weights: metrics a split, and what the run cost.
+
+        Raises:
+            RunError: the run has not come to its end.
+        """
+        if not self.finished:
+            raise RunError(f"{self.path} has no results yet: finish it with --resume {self.path}")
+        results: dict[str, Any] = json.loads((self.path / "results.json").read_text(encoding="utf-8"))
+        return results
+
+    @property
+    def scores(self) -> dict[str, Tensor]:
+        """The state of each metric for each picture, as `split/metric/buffer`: [N, ...]."""
+        return load_file(self.path / "scores.safetensors")
+
+    @property
+    def samples(self) -> dict[str, Tensor]:
+        """A few validation pictures: `images` uint8 [n, C, H, W], `masks` and `predictions` uint8 [n, H, W]."""
+        return load_file(self.path / "samples.safetensors")
+
+    def model(self) -> nn.Module:
+        """Rebuild the model with its best weights, in evaluation mode, from `model.safetensors` alone.
+
+        Raises:
+            RunError: there are no weights yet, or the file is not one of segreg's.
+            UnknownNameError, PluginError: the plugin that the model came from is not installed, or broken.
+        """
+        path = self.path / "model.safetensors"
+        try:
+            with safe_open(path, "pt") as file:
+                about = json.loads((file.metadata() or {})["segreg"])
+            weights = load_file(path)
+        except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+            raise RunError(f"{path} is not a model saved by segreg: {' '.join(str(error).split())}") from error
+        model: nn.Module = registry().build("architecture", about["architecture"], **about["options"])
+        model.load_state_dict(weights)
+        return model.eval()
+
+    def write_recipe(self, recipe: Recipe, resolved: str) -> None:
+        """Write the recipe, and below it what its names stood for on the day."""
+        write_text(self.path / "recipe.toml", f"[recipe]\n{recipe.to_toml()}\n{resolved}")
+
+    def write_history(self, rows: Sequence[Row]) -> None:
+        """Write all epochs so far."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
+        write_text(self.path / "history.csv", text.getvalue())
+
+    def write_splits(self, names: Mapping[str, Sequence[str]]) -> None:
+        """Write which picture is in which split."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("split", "name"))
+        writer.writerows((split, name) for split, members in names.items() for name in members)
+        write_text(self.path / "splits.csv", text.getvalue())
+
+    def write_model(self, weights: Tensors, about: Mapping[str, Any]) -> None:
+        """Write the best weights so far, with all that it takes to rebuild the model."""
+        self.write_tensors("model", weights, {"segreg": json.dumps(about)})
+
+    def write_tensors(self, name: str, tensors: Tensors, metadata: dict[str, str] | None = None) -> None:
+        """Write tensors as `name.safetensors`."""
+        with replacing(self.path / f"{name}.safetensors") as aside:
+            save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, aside, metadata)
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Write the results, which makes the run a finished one."""
+        write_text(self.path / "results.json", json.dumps(results, indent=2) + "\n")
