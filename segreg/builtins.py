@@ -69,7 +69,7 @@ def segreg_losses() -> Iterable[Loss]:
             name="dice",
             target="segreg.losses.dice:DiceLoss",
             summary="Soft Dice: one minus the overlap of prediction and target",
-            reference="Milletari et al., V-Net, 2016, arXiv:1606.04797, eq. 3",
+            reference="Milletari et al., V-Net, 2016, arXiv:1606.04797, section 3",
         ),
         Loss(
             name="focal",
@@ -87,25 +87,25 @@ def segreg_losses() -> Iterable[Loss]:
             name="jaccard",
             target="segreg.losses.jaccard:JaccardLoss",
             summary="Soft Jaccard: one minus intersection over union",
-            reference="Rahman and Wang, Optimizing Intersection-over-Union, 2016, eq. 5",
+            reference="Rahman and Wang, Optimizing Intersection-over-Union, 2016",
         ),
         Loss(
             name="tversky",
             target="segreg.losses.tversky:TverskyLoss",
             summary="Dice with separate weights for false positives and false negatives",
-            reference="Salehi et al., Tversky loss function, 2017, arXiv:1706.05721, eq. 4",
+            reference="Salehi et al., Tversky loss function, 2017, arXiv:1706.05721",
         ),
         Loss(
             name="focal-tversky",
             target="segreg.losses.focal_tversky:FocalTverskyLoss",
-            summary="Tversky to a power that turns towards the pictures still wrong",
-            reference="Abraham and Khan, A Novel Focal Tversky Loss Function, 2018, arXiv:1810.07842, eq. 4",
+            summary="A root of Tversky, steeper where a picture is nearly right",
+            reference="Abraham and Khan, A Novel Focal Tversky Loss Function, 2018, arXiv:1810.07842",
         ),
         Loss(
             name="lovasz",
             target="segreg.losses.lovasz:LovaszLoss",
             summary="Convex surrogate of the Jaccard index (hinge for one logit, softmax for several)",
-            reference="Berman et al., The Lovász-Softmax loss, 2018, arXiv:1705.08790, eq. 8 to 12",
+            reference="Berman et al., The Lovász-Softmax loss, 2018, arXiv:1705.08790, eq. 8, 9 and 11",
         ),
     ]
 

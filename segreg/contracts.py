@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 IGNORE_INDEX = 255
@@ -58,21 +59,17 @@ def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W].
+
     Raises:
         ValueError: the shapes disagree, the target is not int64, or it has values outside [0, max(K, 2)) other than
             255.
     """
-    if (
-        logits.ndim != 4
-        or target.ndim != 3
-        or logits.shape[0] != target.shape[0]
-        or logits.shape[2:] != target.shape[1:]
-    ):
+    if logits.ndim != 4 or target.shape != (logits.shape[0], *logits.shape[2:]):
         raise ValueError(
             f"logits {list(logits.shape)} and target {list(target.shape)} disagree: "
             "expected [B, K, H, W] and [B, H, W] with the same B, H and W"
         )
-    if target.is_floating_point() or target.is_complex() or target.element_size() != 8:
+    if target.dtype != torch.int64:
         raise ValueError(f"the target must be int64 class indices, not {target.dtype}: convert it with target.long()")
     if target.device.type == "cpu":
         limit = max(logits.shape[1], 2)

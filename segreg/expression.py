@@ -1,12 +1,13 @@
-"""Component expressions: `unet:pool=conv,width=32` is a name with options, `bce+0.5*dice` a weighted sum of names.
+r"""Component expressions: `unet:pool=conv,width=32` is a name with options, `bce+0.5*dice` a weighted sum of names.
 
 The same text stands on the command line, in TOML, in logs and in tables. Values are text here; the registry turns them
-into the types that the component declares. A value with `,` `+` `[` `]` `"` or blanks at its ends is put in double
-quotes, in which `\\"` and `\\\\` stand for `"` and `\\`; a list is written in brackets: `folder:classes=[sky,road]`.
+into the types that the component declares. An empty value, and one with `,` `+` `[` `]` `"` or blanks at its ends, is
+written in double quotes, in which `\"` and `\\` stand for `"` and `\`. A list is written in brackets, such as
+`folder:classes=[sky,road]`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import attrs
@@ -15,10 +16,14 @@ from segreg.errors import ExpressionError
 
 Value: TypeAlias = "str | tuple[Value, ...]"
 
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)"
 _NAME = re.compile(r"([A-Za-z0-9_-]+/)?[A-Za-z0-9_-]+")
 _OPTION = re.compile(r"[A-Za-z_]\w*")
-_TERM = re.compile(r"\s*(?:(?P<weight>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*\*)?\s*(?P<component>.+?)\s*", re.DOTALL)
-_NEEDS_QUOTES = re.compile(r"""[,+\[\]"\\]|^\s|\s$|^$""")
+_WEIGHT = re.compile(rf"\s*({_NUMBER}(?:[eE][+-]?\d+)?)\s*\*")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+# The `+` after these belongs to a number such as 1e+4, at the start of a term or of an option's value.
+_OPEN_EXPONENT = re.compile(rf"(?:^|=)\s*[+-]?{_NUMBER}[eE]$")
+_NEEDS_QUOTES = re.compile(rf"""[,+\[\]"\\]|^\s|\s$|^$|{_OPEN_EXPONENT.pattern}""")
 
 
 @attrs.frozen
@@ -34,7 +39,7 @@ class Expression:
     options: Mapping[str, Any] = attrs.field(factory=dict)
 
     def __str__(self) -> str:
-        """Write the expression such that `parse` gives it back."""
+        """Write the expression such that `parse` gives it back, with its values as text."""
         options = ",".join(f"{option}={_format(value)}" for option, value in self.options.items())
         return f"{self.name}:{options}" if options else self.name
 
@@ -57,7 +62,7 @@ def parse(text: str) -> Expression:
             raise ExpressionError(f"{part.strip()!r} in {text!r} is not an option: write {name}:option=value")
         if option in options:
             raise ExpressionError(f"{text!r} gives the option {option!r} twice: keep one")
-        options[option] = _value(value.strip(), text)
+        options[option] = _value(value, text)
     return Expression(name, options)
 
 
@@ -69,16 +74,20 @@ def parse_sum(text: str) -> list[tuple[float, Expression]]:
     """
     terms = []
     for part in _split(text, "+", text):
-        match = _TERM.fullmatch(part)
-        if not match:
+        weighted = _WEIGHT.match(part)
+        weight, component = (float(weighted[1]), part[weighted.end() :]) if weighted else (1.0, part)
+        if not component.strip():
             raise ExpressionError(f"{text!r} has an empty term: write names joined by '+', such as bce+0.5*dice")
-        terms.append((float(match["weight"] or 1), parse(match["component"])))
+        terms.append((weight, parse(component)))
     return terms
 
 
-def format_sum(terms: list[tuple[float, Expression]]) -> str:
+def format_sum(terms: Iterable[tuple[float, Expression]]) -> str:
     """Write a weighted sum such that `parse_sum` gives it back."""
-    return "+".join(str(component) if weight == 1 else f"{weight:g}*{component}" for weight, component in terms)
+    return "+".join(
+        str(component) if weight == 1 else f"{str(weight).removesuffix('.0')}*{component}"
+        for weight, component in terms
+    )
 
 
 def _split(text: str, separator: str, whole: str) -> list[str]:
@@ -96,7 +105,7 @@ def _split(text: str, separator: str, whole: str) -> list[str]:
             depth += 1 if character == "[" else -1
             if depth < 0:
                 raise ExpressionError(f"{whole!r} has a ']' without its '[': put a literal one in double quotes")
-        elif character == separator and not depth and not re.search(r"\d[eE]$", text[start:position]):
+        elif character == separator and not depth and not _OPEN_EXPONENT.search(text[start:position]):
             parts.append(text[start:position])
             start = position + 1
     if quoted or depth:
@@ -105,11 +114,16 @@ def _split(text: str, separator: str, whole: str) -> list[str]:
 
 
 def _value(text: str, whole: str) -> Value:
+    text = text.strip()
     if text.startswith("[") and text.endswith("]"):
         inner = text[1:-1].strip()
-        return tuple(_value(part.strip(), whole) for part in _split(inner, ",", whole)) if inner else ()
-    if len(text) > 1 and text.startswith('"') and text.endswith('"'):
-        return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
+        return tuple(_value(part, whole) for part in _split(inner, ",", whole)) if inner else ()
+    if quoted := _QUOTED.fullmatch(text):
+        return re.sub(r'\\(["\\])', r"\1", quoted[1])
+    if re.search(r'["\[\]]', text):
+        raise ExpressionError(
+            f"{text!r} in {whole!r} mixes quotes or brackets with text: put all of it in double quotes"
+        )
     return text
 
 
@@ -119,6 +133,6 @@ def _format(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     text = str(value)
-    if isinstance(value, str) and _NEEDS_QUOTES.search(text):
+    if not isinstance(value, int | float) and _NEEDS_QUOTES.search(text):
         text = '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
     return text

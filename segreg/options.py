@@ -5,7 +5,8 @@ import types
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 import attrs
 
@@ -41,11 +42,17 @@ class Option:
 
 def type_name(annotation: Any) -> str:
     """Write a type as a person would: `int`, `'max' | 'conv'`, `tuple[float, ...] | None`."""
+    arms = get_args(annotation)
     if get_origin(annotation) is Literal:
-        return " | ".join(repr(value) for value in get_args(annotation))
+        return " | ".join(repr(choice) for choice in arms)
     if get_origin(annotation) in (Union, types.UnionType):
-        return " | ".join("None" if arm is type(None) else type_name(arm) for arm in get_args(annotation))
-    return annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
+        return " | ".join(type_name(arm) for arm in arms)
+    if annotation is types.NoneType:
+        return "None"
+    if annotation is Ellipsis:
+        return "..."
+    name = getattr(annotation, "__name__", str(annotation))
+    return f"{name}[{', '.join(type_name(arm) for arm in arms)}]" if arms else name
 
 
 def options_of(target: Callable[..., Any]) -> dict[str, Option]:
@@ -53,34 +60,35 @@ def options_of(target: Callable[..., Any]) -> dict[str, Option]:
 
     Raises:
         TypeError: the target takes something else than explicit, annotated keyword-only parameters.
+        NameError: an annotation names something that is not imported.
     """
-    from docstring_parser import DocstringStyle
-    from docstring_parser import parse as parse_docstring
-
-    docstring = parse_docstring(inspect.getdoc(target) or "", style=DocstringStyle.GOOGLE)
-    meanings = {param.arg_name: " ".join((param.description or "").split()) for param in docstring.params}
-    hints = get_type_hints(target.__init__ if isinstance(target, type) else target)
+    meanings = meanings_of(target)
     options = {}
-    for name, parameter in inspect.signature(target).parameters.items():
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY or name not in hints:
-            raise TypeError(f"parameter {name!r} of {target.__qualname__} must be keyword-only and annotated")
-        options[name] = Option(name, hints[name], parameter.default, meanings.get(name, ""))
+    for name, parameter in inspect.signature(target, eval_str=True).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY or parameter.annotation is inspect.Parameter.empty:
+            raise TypeError(f"its parameter {name!r} must be keyword-only and typed, as in `*, width: int = 64`")
+        options[name] = Option(name, parameter.annotation, parameter.default, meanings.get(name, ""))
     return options
+
+
+def meanings_of(target: Callable[..., Any]) -> dict[str, str]:
+    """Return what the `Args:` section of a docstring says of each parameter."""
+    import docstring_parser
+
+    docstring = docstring_parser.parse(inspect.getdoc(target) or "", style=docstring_parser.DocstringStyle.GOOGLE)
+    return {parameter.arg_name: " ".join((parameter.description or "").split()) for parameter in docstring.params}
 
 
 def structured(owner: str, options: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
     """Check given options against the declared ones and turn text into values of their types.
 
     Raises:
-        OptionError: an option is unknown, missing, or has a value that its type does not take.
+        OptionError: an option is unknown or has a value that its type does not take.
     """
     for name in given:
         if name not in options:
             allowed = ", ".join(options) or "none"
             raise OptionError(f"{owner} has no option {name!r}{did_you_mean(name, options)}: it has {allowed}")
-    for option in options.values():
-        if option.default is REQUIRED and option.name not in given:
-            raise OptionError(f"{owner} needs the option {option.name!r}: write {owner}:{option.name}=...")
     return {name: structure(f"{owner}: {name}", value, options[name].type) for name, value in given.items()}
 
 
@@ -96,7 +104,8 @@ def structure(what: str, value: Any, annotation: Any) -> Any:
         guess = ""
         if get_origin(annotation) is Literal and isinstance(value, str):
             guess = did_you_mean(value, [choice for choice in get_args(annotation) if isinstance(choice, str)])
-        raise OptionError(f"{what} is {value!r}{guess}: it takes {type_name(annotation)}") from error
+        shown = " ".join(repr(value).splitlines())
+        raise OptionError(f"{what} is {shown}{guess}: it takes {type_name(annotation)}") from error
 
 
 @cache
@@ -109,62 +118,75 @@ def converter() -> "Converter":
     strict.register_structure_hook(int, lambda value, _: _integer(value))
     strict.register_structure_hook(float, lambda value, _: _number(value))
     strict.register_structure_hook(str, lambda value, _: _text(value))
-    strict.register_structure_hook_func(lambda kind: get_origin(kind) is Literal, _literal)
-    strict.register_structure_hook_func(lambda kind: get_origin(kind) is tuple, lambda value, kind: _tuple(strict, value, kind))
-    strict.register_structure_hook_func(
-        lambda kind: get_origin(kind) in (Union, types.UnionType), lambda value, kind: _union(strict, value, kind)
-    )
+    strict.register_structure_hook_func(_is_literal, _literal)
+    strict.register_structure_hook_func(_is_sequence, lambda value, kind: _sequence(strict, value, kind))
+    strict.register_structure_hook_func(_is_union, lambda value, kind: _union(strict, value, kind))
     return strict
+
+
+def _is_literal(annotation: Any) -> bool:
+    return get_origin(annotation) is Literal
+
+
+def _is_sequence(annotation: Any) -> bool:
+    return get_origin(annotation) in (tuple, list)
+
+
+def _is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, types.UnionType)
 
 
 def _boolean(value: Any) -> bool:
     words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    if isinstance(value, str):
+        return words[value.lower()]
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.lower() in words:
-        return words[value.lower()]
-    raise ValueError(value)
+    raise TypeError(value)
 
 
 def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(value)
+    if isinstance(value, bool) or not isinstance(value, Integral | str):
+        raise TypeError(value)
     return int(value)
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(value)
+    if isinstance(value, bool) or not isinstance(value, Real | str):
+        raise TypeError(value)
     return float(value)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(value)
+        raise TypeError(value)
     return value
 
 
 def _literal(value: Any, kind: Any) -> Any:
     for choice in get_args(kind):
-        if value == choice and type(value) is type(choice) or isinstance(value, str) and value == str(choice):
+        if (type(value) is type(choice) and value == choice) or (isinstance(value, str) and value == str(choice)):
             return choice
     raise ValueError(value)
 
 
-def _tuple(strict: "Converter", value: Any, kind: Any) -> tuple[Any, ...]:
-    items = (value,) if isinstance(value, str) else tuple(value)
-    types_of_items = get_args(kind)
-    if types_of_items[-1] is Ellipsis:
-        types_of_items = types_of_items[:1] * len(items)
-    return tuple(strict.structure(item, each) for item, each in zip(items, types_of_items, strict=True))
+def _sequence(strict: "Converter", value: Any, kind: Any) -> Any:
+    if not isinstance(value, list | tuple | str):
+        raise TypeError(value)
+    # On the command line a list of one needs no brackets.
+    items = (value,) if isinstance(value, str) else value
+    arms = get_args(kind)
+    if get_origin(kind) is list or arms[1:] == (Ellipsis,):
+        arms = arms[:1] * len(items)
+    return get_origin(kind)(strict.structure(item, arm) for item, arm in zip(items, arms, strict=True))
 
 
 def _union(strict: "Converter", value: Any, kind: Any) -> Any:
-    arms = get_args(kind)
-    if type(None) in arms and (value is None or isinstance(value, str) and value.lower() == "none"):
+    arms = [arm for arm in get_args(kind) if arm is not types.NoneType]
+    if types.NoneType in get_args(kind) and (value is None or (isinstance(value, str) and value.lower() == "none")):
         return None
     # Text stays text only when it reads as nothing else.
-    for arm in sorted((arm for arm in arms if arm is not type(None)), key=lambda arm: arm is str):
+    for arm in sorted(arms, key=lambda arm: arm is str):
         with suppress(Exception):
             return strict.structure(value, arm)
     raise ValueError(value)

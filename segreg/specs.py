@@ -1,7 +1,7 @@
 """The records that a plugin declares. They hold import strings, not classes, so that listing imports nothing heavy."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -15,23 +15,48 @@ def normalize(name: str) -> str:
     return name.strip().lower().replace("_", "-")
 
 
-def _check_name(record: "Component", attribute: "attrs.Attribute[str]", value: str) -> None:
-    if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise ValueError(f"{attribute.name} {value!r} must be words of letters and digits joined by '-'")
-
-
-def _check_target(record: "Component", attribute: "attrs.Attribute[str]", value: str) -> None:
-    if not isinstance(value, str) or not TARGET.fullmatch(value):
-        raise ValueError(f"target {value!r} of {record.name!r} must look like 'package.module:Class'")
-
-
-def _check_options(record: "Component", attribute: "attrs.Attribute[Mapping[str, Any]]", value: Any) -> None:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise ValueError(f"options of {record.name!r} must map option names to values, not {value!r}")
-
-
-def _normalized(name: Any) -> Any:
+def _normalized(name: str) -> str:
     return normalize(name) if isinstance(name, str) else name
+
+
+def _normalized_all(names: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    return tuple(_normalized(name) for name in names) if isinstance(names, tuple | list) else names
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and NAME.fullmatch(value) is not None
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, tuple) and all(_is_name(name) for name in value)
+
+
+def _is_target(value: Any) -> bool:
+    return isinstance(value, str) and TARGET.fullmatch(value) is not None
+
+
+def _is_line(value: Any) -> bool:
+    return isinstance(value, str) and "\n" not in value
+
+
+def _are_options(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(option, str) for option in value)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _must_be(what: str, holds: Callable[[Any], bool]) -> Callable[["Component", "attrs.Attribute[Any]", Any], None]:
+    def check(record: "Component", attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        if not holds(value):
+            raise ValueError(f"{type(record).__name__} {record.name!r}: {attribute.name} must be {what}, not {value!r}")
+
+    return check
 
 
 @attrs.frozen(kw_only=True)
@@ -45,19 +70,20 @@ class Component:
         options: Presets: options that the target is called with unless the user says otherwise.
         reference: Where the idea comes from: a paper with its equation, or an address.
         aliases: Other names of the same component.
+
     Raises:
-        ValueError: a name, the target or the presets do not have the form described.
+        ValueError: a field does not have the form described.
     """
 
-    name: str = attrs.field(converter=_normalized, validator=_check_name)
-    target: str = attrs.field(validator=_check_target)
-    summary: str = attrs.field(validator=attrs.validators.instance_of(str))
-    options: Mapping[str, Any] = attrs.field(factory=dict, validator=_check_options)
-    reference: str = attrs.field(default="", validator=attrs.validators.instance_of(str))
+    name: str = attrs.field(
+        converter=_normalized, validator=_must_be("letters and digits, in words joined by -", _is_name)
+    )
+    target: str = attrs.field(validator=_must_be("written as 'package.module:Class'", _is_target))
+    summary: str = attrs.field(validator=_must_be("one line of text", _is_line))
+    options: Mapping[str, Any] = attrs.field(factory=dict, validator=_must_be("a mapping by option name", _are_options))
+    reference: str = attrs.field(default="", validator=_must_be("one line of text", _is_line))
     aliases: tuple[str, ...] = attrs.field(
-        default=(),
-        converter=lambda names: tuple(_normalized(name) for name in names),
-        validator=attrs.validators.deep_iterable(_check_name),
+        default=(), converter=_normalized_all, validator=_must_be("a tuple of names", _are_names)
     )
 
 
@@ -69,7 +95,7 @@ class Architecture(Component):
         min_size: The smallest height and width it accepts, in pixels.
     """
 
-    min_size: int = attrs.field(default=32, validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)])
+    min_size: int = attrs.field(default=32, validator=_must_be("a whole number from 1 up", _is_size))
 
 
 @attrs.frozen(kw_only=True)
@@ -85,7 +111,7 @@ class Metric(Component):
         higher_is_better: Whether a run keeps the weights with the highest value, or those with the lowest.
     """
 
-    higher_is_better: bool = attrs.field(default=True, validator=attrs.validators.instance_of(bool))
+    higher_is_better: bool = attrs.field(default=True, validator=_must_be("True or False", _is_flag))
 
 
 @attrs.frozen(kw_only=True)

@@ -10,8 +10,15 @@ from torch import Tensor, nn
 Norm: TypeAlias = Literal["batch", "group", "instance", "none"]
 
 
+def check_positive(**options: int) -> None:
+    """Raise `ValueError` for an option below 1."""
+    for name, value in options.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value!r}: it must be 1 or more")
+
+
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
-    """Return the normalisation layer; group normalisation has 32 groups, or fewer where 32 does not divide."""
+    """Return the normalisation layer; group normalisation has 32 groups, or as many as divide 32 and the channels."""
     match norm:
         case "batch":
             return nn.BatchNorm2d(channels)
@@ -21,6 +28,8 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
             return nn.InstanceNorm2d(channels, affine=True)
         case "none":
             return nn.Identity()
+        case _:
+            raise ValueError(f"norm is {norm!r}: it must be 'batch', 'group', 'instance' or 'none'")
 
 
 class ConvNormAct(nn.Sequential):
@@ -44,7 +53,7 @@ def he_init(module: nn.Module) -> None:
     convolution that is not the fan-in that `torch.nn.init` works out.
 
     Reference: He et al., Delving Deep into Rectifiers, 2015, arXiv:1502.01852, eq. 10; asked for by the U-Net paper
-        (section 3) and the SegNet paper (section 3.1).
+        (section 3) and the SegNet paper (section 3.2).
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
@@ -65,22 +74,7 @@ def pad_to_stride(images: Tensor, stride: int) -> Tensor:
     Shapes: [B, C, H, W] -> [B, C, H', W'].
     """
     height, width = images.shape[-2:]
-    bottom = stride * torch.sym_max(2, -(-height // stride)) - height
-    right = stride * torch.sym_max(2, -(-width // stride)) - width
+    # sym_max is max() for sizes that torch.export leaves open.
+    bottom = stride * torch.sym_max(2, -(-height // stride)) - height  # type: ignore[no-untyped-call]
+    right = stride * torch.sym_max(2, -(-width // stride)) - width  # type: ignore[no-untyped-call]
     return F.pad(images, (0, right, 0, bottom), mode="replicate")
-
-
-class MaxPoolIndices(nn.Module):
-    """2×2 max-pooling that also returns where each maximum was, for `unpool`."""
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Shapes: [B, C, 2h, 2w] -> float [B, C, h, w] and int64 [B, C, h, w], positions in the flattened 2h × 2w."""
-        return F.max_pool2d(features, 2, return_indices=True)
-
-
-def unpool(features: Tensor, indices: Tensor) -> Tensor:
-    """Put every value back where its maximum was, among zeros.
-
-    Shapes: [B, C, h, w] and int64 [B, C, h, w] -> [B, C, 2h, 2w].
-    """
-    return F.max_unpool2d(features, indices, 2)

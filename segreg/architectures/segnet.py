@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from segreg.architectures.blocks import ConvNormAct, MaxPoolIndices, he_init, pad_to_stride, unpool
+from segreg.architectures.blocks import ConvNormAct, check_positive, he_init, pad_to_stride
 
 _VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
@@ -17,17 +17,24 @@ class SegNet(nn.Module):
     channels and 1 class.
 
     Args:
-        in_channels: Channels of the image.
+        in_channels: Channels of the image. At least 1.
         num_classes: Channels of the logits: 1 for a binary task, else the number of classes.
+
     Shapes:
         images: float [B, in_channels, H, W], H and W at least 32;  returns: float [B, num_classes, H, W].
+
+    Raises:
+        ValueError: an option is outside its range.
+
     Reference: Badrinarayanan et al., SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image
-        Segmentation, 2015, arXiv:1511.00561, section 3 and figure 2; weights drawn as in its section 3.1.
+        Segmentation, 2015, arXiv:1511.00561, section 3 and figure 2; weights drawn as in its section 3.2.
     """
 
     def __init__(self, *, in_channels: int = 3, num_classes: int = 1) -> None:
         super().__init__()
-        self.pool = MaxPoolIndices()
+        check_positive(in_channels=in_channels, num_classes=num_classes)
+        self.pool = nn.MaxPool2d(2, return_indices=True)
+        self.unpool = nn.MaxUnpool2d(2)
         self.encoder = nn.ModuleList()
         self.decoder = nn.ModuleList()
         previous = in_channels
@@ -35,6 +42,7 @@ class SegNet(nn.Module):
             self.encoder.append(_convolutions(previous, *stage))
             self.decoder.insert(0, _convolutions(*reversed(stage), previous))
             previous = stage[-1]
+        # The last convolution gives the logits, and so is bare.
         self.decoder[-1] = nn.Sequential(ConvNormAct(64, 64), nn.Conv2d(64, num_classes, 3, padding=1))
         he_init(self)
 
@@ -47,7 +55,7 @@ class SegNet(nn.Module):
             features, indices = self.pool(stage(features))
             positions.append(indices)
         for stage in self.decoder:
-            features = stage(unpool(features, positions.pop()))
+            features = stage(self.unpool(features, positions.pop()))
         return features[..., :height, :width]
 
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from segreg.architectures.blocks import ConvNormAct, MaxPoolIndices, he_init, pad_to_stride, unpool
+from segreg.architectures.blocks import ConvNormAct, check_positive, he_init, pad_to_stride
 
 _WIDTH = 64
 _KERNEL = 7
@@ -18,16 +18,24 @@ class SegNetBasic(nn.Module):
     parameters, where the paper reports 1.425 million without saying what was counted.
 
     Args:
-        in_channels: Channels of the image.
+        in_channels: Channels of the image. At least 1.
         num_classes: Channels of the logits: 1 for a binary task, else the number of classes.
+
     Shapes:
         images: float [B, in_channels, H, W], H and W at least 32;  returns: float [B, num_classes, H, W].
-    Reference: Badrinarayanan et al., SegNet, 2015, arXiv:1511.00561, section 3.1 and table 1.
+
+    Raises:
+        ValueError: an option is outside its range.
+
+    Reference: Badrinarayanan et al., SegNet, 2015, arXiv:1511.00561, section 3.1 and table 1; weights drawn as in its
+        section 3.2.
     """
 
     def __init__(self, *, in_channels: int = 3, num_classes: int = 1) -> None:
         super().__init__()
-        self.pool = MaxPoolIndices()
+        check_positive(in_channels=in_channels, num_classes=num_classes)
+        self.pool = nn.MaxPool2d(2, return_indices=True)
+        self.unpool = nn.MaxUnpool2d(2)
         self.encoder = nn.ModuleList(
             ConvNormAct(_WIDTH if level else in_channels, _WIDTH, kernel=_KERNEL) for level in range(_DEPTH)
         )
@@ -44,6 +52,6 @@ class SegNetBasic(nn.Module):
             features, indices = self.pool(stage(features))
             positions.append(indices)
         for stage in self.decoder:
-            features = stage(unpool(features, positions.pop()))
+            features = stage(self.unpool(features, positions.pop()))
         logits: Tensor = self.head(features)
         return logits[..., :height, :width]

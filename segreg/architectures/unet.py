@@ -1,14 +1,15 @@
 """U-Net, with the choices that its variants differ in as options."""
 
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from segreg.architectures.blocks import ConvNormAct, Norm, he_init, pad_to_stride
+from segreg.architectures.blocks import ConvNormAct, Norm, check_positive, he_init, pad_to_stride
 
-Pool = Literal["max", "avg", "conv"]
-Upsample = Literal["transpose", "nearest", "bilinear"]
+Pool: TypeAlias = Literal["max", "avg", "conv"]
+Upsample: TypeAlias = Literal["transpose", "nearest", "bilinear"]
 
 
 def _double_conv(inputs: int, outputs: int, norm: Norm) -> nn.Sequential:
@@ -23,6 +24,8 @@ def _pool_layer(pool: Pool, channels: int, norm: Norm) -> nn.Module:
             return nn.AvgPool2d(2)
         case "conv":
             return ConvNormAct(channels, channels, stride=2, norm=norm)
+        case _:
+            raise ValueError(f"pool is {pool!r}: it must be 'max', 'avg' or 'conv'")
 
 
 def _upsample_layer(upsample: Upsample, inputs: int, outputs: int) -> nn.Module:
@@ -33,6 +36,8 @@ def _upsample_layer(upsample: Upsample, inputs: int, outputs: int) -> nn.Module:
             return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(inputs, outputs, 3, padding=1))
         case "bilinear":
             return nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(inputs, outputs, 3, padding=1))
+        case _:
+            raise ValueError(f"upsample is {upsample!r}: it must be 'transpose', 'nearest' or 'bilinear'")
 
 
 class UNet(nn.Module):
@@ -42,7 +47,7 @@ class UNet(nn.Module):
     large as the image, and each is followed by normalisation. With the defaults it has 31,037,633 parameters.
 
     Args:
-        in_channels: Channels of the image.
+        in_channels: Channels of the image. At least 1.
         num_classes: Channels of the logits: 1 for a binary task, else the number of classes.
         width: Channels at full resolution; each level down doubles them. At least 1.
         depth: How many times the resolution is halved. 1 to 6.
@@ -53,10 +58,13 @@ class UNet(nn.Module):
         norm: Normalisation after each 3×3 convolution: over the batch, over groups of channels, over each channel of
             each image, or none.
         dropout: Probability of zeroing an activation at the end of the contracting path, in [0, 1).
+
     Shapes:
         images: float [B, in_channels, H, W], H and W at least 32;  returns: float [B, num_classes, H, W].
+
     Raises:
         ValueError: an option is outside its range.
+
     Reference: Ronneberger et al., U-Net: Convolutional Networks for Biomedical Image Segmentation, 2015,
         arXiv:1505.04597, figure 1 and section 3.
     """
@@ -74,17 +82,15 @@ class UNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width must be at least 1, not {width}")
+        check_positive(in_channels=in_channels, num_classes=num_classes, width=width)
         if not 1 <= depth <= 6:
-            raise ValueError(f"depth must be from 1 to 6, not {depth}")
+            raise ValueError(f"depth is {depth!r}: it must be from 1 to 6")
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, not {dropout}")
+            raise ValueError(f"dropout is {dropout!r}: it must be at least 0 and below 1")
         self.stride = 2**depth
         channels = [width * 2**level for level in range(depth + 1)]
         self.encoder = nn.ModuleList(
-            _double_conv(inputs, outputs, norm)
-            for inputs, outputs in zip([in_channels, *channels], channels, strict=False)
+            _double_conv(inputs, outputs, norm) for inputs, outputs in pairwise([in_channels, *channels])
         )
         self.pools = nn.ModuleList(_pool_layer(pool, outputs, norm) for outputs in channels[:-1])
         self.dropout = nn.Dropout(dropout)

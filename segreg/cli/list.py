@@ -4,7 +4,8 @@ import argparse
 import json
 
 from segreg.cli.output import print_table, warn
-from segreg.registry import KINDS, registry
+from segreg.plugins import KINDS
+from segreg.registry import registry
 
 _KIND_OF = {word: kind for kind in KINDS for word in (kind, f"{kind}s", f"{kind}es")}
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from segreg.cli.output import warn
 from segreg.errors import SegregError, did_you_mean
 
 _VERBS = {
@@ -44,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> None:
     try:
         sys.exit(_run(words))
     except SegregError as error:
-        print(f"segreg: {error}", file=sys.stderr)
+        warn(str(error))
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -52,6 +53,10 @@ def main(words: Sequence[str] | None = None) -> None:
         # Whoever read the output has gone, as `| head` does; Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    # A directory that may not be written to, a full disk: the message names the file.
+    except OSError as error:
+        warn(str(error))
+        sys.exit(2)
 
 
 def _run(words: Sequence[str]) -> int:

@@ -18,9 +18,9 @@ def print_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     for line in lines:
         table.add_row(*(Text(cell) for cell in line))
     # A file has no width to fold lines at.
-    Console(width=None if sys.stdout.isatty() else 240).print(table)
+    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
 
 
 def warn(text: str) -> None:
     """Print a line that is not part of the answer."""
-    print(f"segreg: {text}", file=sys.stderr)
+    print(f"segreg: {' '.join(text.splitlines())}", file=sys.stderr)

@@ -7,7 +7,8 @@ from typing import Any
 from segreg.cli.output import print_table
 from segreg.errors import UnknownNameError, did_you_mean
 from segreg.options import REQUIRED
-from segreg.registry import KINDS, Description, Entry, registry
+from segreg.plugins import KINDS, Entry
+from segreg.registry import Description, build, registry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Show every component of that name: a loss and a metric may share one."""
     descriptions = [registry().describe(entry.kind, entry.key) for entry in _named(arguments.name)]
     if arguments.json:
-        print(json.dumps([_fields(description) for description in descriptions], indent=2))
+        # A plugin's default may be anything: what JSON has no word for is written as text.
+        print(json.dumps([_fields(description) for description in descriptions], indent=2, default=str))
         return 0
     for description in descriptions:
         entry = description.entry
@@ -37,8 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
                 for option in description.options.values()
             ],
         )
-        if entry.kind == "architecture":
-            print(f"parameters: {_parameters(entry):,} with these defaults")
+        parameters = _parameters(description)
+        if parameters is not None:
+            print(f"parameters: {parameters:,} with these defaults")
         if entry.record.reference:
             print(f"reference: {entry.record.reference}")
     return 0
@@ -57,11 +60,15 @@ def _named(name: str) -> list[Entry]:
     return found
 
 
-def _parameters(entry: Entry) -> int:
+def _parameters(description: Description) -> int | None:
+    """Count what a model learns; None for other kinds, and for a model that has an option without a default."""
+    required = any(option.default is REQUIRED for option in description.options.values())
+    if description.entry.kind != "architecture" or required:
+        return None
     import torch
 
     with torch.device("meta"):
-        model = registry().build("architecture", entry.key)
+        model = build(description.entry.key)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -83,5 +90,5 @@ def _fields(description: Description) -> dict[str, Any]:
             }
             for option in description.options.values()
         },
-        **({"parameters": _parameters(entry)} if entry.kind == "architecture" else {}),
+        **({"parameters": _parameters(description)} if entry.kind == "architecture" else {}),
     }

@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         made = fit(**settings, out=arguments.out, quiet=arguments.quiet)
     for split, metrics in made.results["metrics"].items():
-        print(f"{split:>6}  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+        values = (f"{name} {'no value' if value is None else f'{value:.4f}'}" for name, value in metrics.items())
+        print(f"{split:>6}  {'  '.join(values)}")
     print(f"run: {made.path}")
     return 0

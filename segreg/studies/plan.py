@@ -1,7 +1,6 @@
 """What a study compares: a grid of models and losses, with shared settings and seeds."""
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -12,10 +11,14 @@ import tomli_w
 
 from segreg.errors import DataError, OptionError, did_you_mean
 from segreg.expression import parse
-from segreg.training.recipe import Recipe, make_recipe, names, read_toml
+from segreg.training.files import slug
+from segreg.training.recipe import Recipe, make_recipe, read_names, read_toml
 
-_KEYS = ("name", "seeds", "preset", "recipe", "grid")
-_GRID_KEYS = ("models", "losses")
+_TYPES = {"text": str, "a list": list, "a table": dict}
+_KEYS = {"name": "text", "seeds": "a list", "preset": "text", "recipe": "a table", "grid": "a list"}
+_GRID_KEYS = {"models": "a list", "losses": "a list"}
+# What the grid decides has no place among the settings that all runs share.
+_OF_THE_GRID = {"model": "models", "loss": "losses", "seed": "seeds"}
 
 
 @attrs.frozen(kw_only=True)
@@ -38,8 +41,7 @@ class Plan:
     @property
     def directory(self) -> Path:
         """Where the study is kept unless somebody says otherwise."""
-        dataset = parse(self.recipes[0].data).name.replace("/", "-")
-        return Path("studies") / f"{self.name}-{dataset}"
+        return Path("studies") / slug(f"{self.name}-{parse(self.recipes[0].data).name}")
 
     def to_toml(self) -> str:
         """Write which runs the study is made of."""
@@ -57,7 +59,7 @@ def make_plan(
     *,
     models: Sequence[str] | str | None = None,
     losses: Sequence[str] | str | None = None,
-    seeds: Sequence[int | str] | None = None,
+    seeds: Sequence[int | str] | str | None = None,
     **settings: Any,
 ) -> Plan:
     """Read a study file, put settings in the place of its own, and check every run of it.
@@ -88,29 +90,37 @@ def make_plan(
         file_losses = [loss for block in grid for loss in block.get("losses", [])]
         grid = [
             {
-                "models": names(models) if models is not None else file_models,
-                "losses": names(losses) if losses is not None else file_losses,
+                "models": read_names("models", models) if models is not None else file_models,
+                "losses": read_names("losses", losses) if losses is not None else file_losses,
             }
         ]
     pairs = [(m, loss) for block in grid for m in block.get("models", []) for loss in block.get("losses", [])]
-    pairs = list(dict.fromkeys(pairs))
-    chosen = names(seeds) if seeds is not None else table.get("seeds", [0])
+    chosen = read_names("seeds", seeds) if seeds is not None else table.get("seeds", [0])
     if not pairs or not chosen:
         raise OptionError(f"{path} compares nothing: it needs at least one model, one loss and one seed")
     shared = {"preset": table.get("preset", "default"), **table.get("recipe", {}), **settings}
-    rows = tuple(
-        tuple(make_recipe(**shared, model=model, loss=loss, seed=seed) for seed in chosen) for model, loss in pairs
+    for setting, instead in _OF_THE_GRID.items():
+        if setting in shared:
+            raise OptionError(f"a study varies {setting!r}: write {instead} in its place")
+    # Two spellings of one run are made once.
+    rows = dict.fromkeys(
+        tuple(dict.fromkeys(make_recipe(**shared, model=model, loss=loss, seed=seed) for seed in chosen))
+        for model, loss in pairs
     )
-    return Plan(name=table.get("name", path.stem), rows=rows)
+    return Plan(name=table.get("name", path.stem), rows=tuple(rows))
 
 
 def directory_name(recipe: Recipe) -> str:
     """Return a name for a run's directory that is readable, and differs if anything in the recipe does."""
-    words = re.sub(r"[^a-z0-9.]+", "-", f"{recipe.model}-{recipe.loss}".lower()).strip("-")[:60]
-    return f"{words}-s{recipe.seed}-{hashlib.sha256(recipe.to_toml().encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(recipe.to_toml().encode()).hexdigest()[:8]
+    return f"{slug(recipe.label)}-s{recipe.seed}-{digest}"
 
 
-def _check_keys(where: str, table: Mapping[str, Any], allowed: Sequence[str]) -> None:
-    for key in table:
+def _check_keys(where: str, table: Any, allowed: Mapping[str, str]) -> None:
+    if not isinstance(table, dict):
+        raise OptionError(f"{where} is {table!r}: it is a table with {', '.join(allowed)}")
+    for key, value in table.items():
         if key not in allowed:
             raise OptionError(f"{where} has the key {key!r}{did_you_mean(key, allowed)}: it takes {', '.join(allowed)}")
+        if not isinstance(value, _TYPES[allowed[key]]):
+            raise OptionError(f"{where} has {key} = {value!r}: it must be {allowed[key]}")

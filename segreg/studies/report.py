@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -13,9 +14,10 @@ import torch
 from jinja2 import Environment
 
 from segreg.contracts import SegmentationMetric
-from segreg.metrics.states import States
+from segreg.metrics.states import States, value
 from segreg.registry import higher_is_better, registry
 from segreg.studies.statistics import Interval, Spread, bootstrap_interval, mean_and_spread, paired_difference
+from segreg.training.evaluation import is_better
 from segreg.training.files import write_text
 from segreg.training.plots import plot_curves, plot_samples
 from segreg.training.recipe import Recipe
@@ -31,7 +33,7 @@ class Score:
 
     def __str__(self) -> str:
         """Write it as a table does: `0.873 ± 0.010 [0.851, 0.893]`."""
-        spread = f" ± {self.spread.deviation:.3f}" if self.spread.deviation == self.spread.deviation else ""
+        spread = "" if math.isnan(self.spread.deviation) else f" ± {self.spread.deviation:.3f}"
         return f"{self.interval.value:.3f}{spread} [{self.interval.low:.3f}, {self.interval.high:.3f}]"
 
 
@@ -163,8 +165,8 @@ def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
         "a little too good; test, where there is one, was not looked at in training.",
         f"In brackets: 95 % bootstrap interval over the images of the split ({seeds} seed(s); with more than one, ± is "
         "the standard deviation over seeds). It says nothing about other sources of images.",
-        f"Behind best: difference of {recipe.metrics[0]} on valid to the best row, on the same images; * where its 95 % "
-        "interval leaves out 0, so that the choice of images does not explain it.",
+        f"Behind best: difference of {recipe.metrics[0]} on valid to the best row, on the same images; * where its "
+        "95 % interval leaves out 0, so that the choice of images does not explain it.",
         f"Seconds are those of training one seed, validation included, on {'; '.join(devices) or 'nothing yet'}.",
     ]
 
@@ -178,7 +180,7 @@ def _scores(recipe: Recipe, runs: Sequence[Run]) -> dict[tuple[str, str], Score]
         metric = _metric(name, runs[0])
         for split in runs[0].results["metrics"]:
             states = [_states(each, split, name) for each in stored]
-            values = [float(run.results["metrics"][split][name]) for run in runs]
+            values = [value(metric, each) for each in states]
             scores[name, split] = Score(spread=mean_and_spread(values), interval=bootstrap_interval(metric, states))
     return scores
 
@@ -187,7 +189,10 @@ def _compared_with_best(rows: Sequence[Row], name: str) -> list[Row]:
     finished = [row for row in rows if row.runs]
     if not finished:
         return list(rows)
-    best = (max if higher_is_better(name) else min)(finished, key=lambda row: row.scores[name, "valid"].interval.value)
+    best = finished[0]
+    for row in finished[1:]:
+        if is_better(_valid(row, name), _valid(best, name), higher_is_better(name)):
+            best = row
     metric = _metric(name, best.runs[0])
     best_states = [_states(run.scores, "valid", name) for run in best.runs]
     compared = []
@@ -197,6 +202,10 @@ def _compared_with_best(rows: Sequence[Row], name: str) -> list[Row]:
             row = attrs.evolve(row, behind_best=paired_difference(metric, states, best_states))
         compared.append(row)
     return compared
+
+
+def _valid(row: Row, metric: str) -> float:
+    return row.scores[metric, "valid"].interval.value
 
 
 def _metric(name: str, run: Run) -> SegmentationMetric:
@@ -217,8 +226,8 @@ def _columns(rows: Sequence[Row], recipe: Recipe) -> list[tuple[str, str]]:
 def _behind(row: Row) -> str:
     if row.behind_best is None:
         return "best"
-    value, low, high = row.behind_best
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]{'' if low <= 0 <= high else ' *'}"
+    difference, low, high = row.behind_best
+    return f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]{'' if low <= 0 <= high else ' *'}"
 
 
 def _csv(rows: Sequence[Row], recipe: Recipe) -> str:

@@ -3,6 +3,7 @@
 import gc
 import traceback
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import attrs
 from segreg.errors import RunError, SegregError
 from segreg.studies.plan import Plan, directory_name, make_plan
 from segreg.studies.report import Row, summarize, write_report
+from segreg.training.device import detect
 from segreg.training.files import write_text
 from segreg.training.fit import execute, open_data
 from segreg.training.progress import Display
@@ -43,9 +45,9 @@ class Study:
         path = run.path / "failed.txt"
         return "" if run.finished or not path.exists() else path.read_text(encoding="utf-8").splitlines()[0]
 
-    @property
+    @cached_property
     def rows(self) -> list[Row]:
-        """The table: a row for each model with a loss, as far as its runs are finished."""
+        """The table: a row for each model with a loss, as far as its runs are finished at the first look."""
         return summarize(
             [[(recipe, self.run(recipe), self.failure(recipe)) for recipe in row] for row in self.plan.rows]
         )
@@ -56,7 +58,7 @@ def compare(
     *,
     models: Sequence[str] | str | None = None,
     losses: Sequence[str] | str | None = None,
-    seeds: Sequence[int | str] | None = None,
+    seeds: Sequence[int | str] | str | None = None,
     out: str | Path | None = None,
     quiet: bool = False,
     **settings: Any,
@@ -83,27 +85,31 @@ def compare(
         study = EXPERIMENT if "data" in settings else QUICK
     plan = make_plan(study, models=models, losses=losses, seeds=seeds, **settings)
     made = Study(Path(out) if out else plan.directory, plan)
-    _claim(made)
+    _check_ours(made)
     with Display(quiet) as display:
-        _make_runs(made, display)
+        try:
+            _make_runs(made, display)
+        except KeyboardInterrupt:
+            display.note("interrupted; the same command goes on with what is missing")
+            raise
         write_report(made.path, plan.name, made.rows, plan.recipes[0])
         display.line(f"report: {made.path / 'report.html'}")
     return made
 
 
-def _claim(study: Study) -> None:
-    """Take a directory that is empty, or holds the same study, or a part of it."""
+def _check_ours(study: Study) -> None:
+    """Raise `RunError` unless the directory is empty, or holds the same study or a part of it."""
     path = study.path / "study.toml"
     if path.exists():
-        earlier = {make_recipe(**run) for run in read_toml(path).get("run", [])}
-        if not earlier <= set(study.plan.recipes):
+        runs = read_toml(path).get("run")
+        if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
+            raise RunError(f"{path} is not what a study writes there: choose another --out")
+        if not {make_recipe(**run) for run in runs} <= set(study.plan.recipes):
             raise RunError(
                 f"{study.path} holds another study: choose another --out, or keep all of its runs in this one"
             )
     elif study.path.exists() and (not study.path.is_dir() or any(study.path.iterdir())):
         raise RunError(f"{study.path} already holds something that is not a study: choose another --out")
-    study.path.mkdir(parents=True, exist_ok=True)
-    write_text(path, study.plan.to_toml())
 
 
 def _make_runs(study: Study, display: Display) -> None:
@@ -113,13 +119,16 @@ def _make_runs(study: Study, display: Display) -> None:
         display.line(f"{len(recipes) - len(missing)} of {len(recipes)} runs are there already, in {study.path}")
     if not missing:
         return
-    # All runs of a plan share one data set at one size.
-    data = open_data(recipes[0], display)
+    # All runs of a plan share one device, and one data set at one size.
+    device, data = detect(recipes[0].device), open_data(recipes[0], display)
+    study.path.mkdir(parents=True, exist_ok=True)
+    write_text(study.path / "study.toml", study.plan.to_toml())
     for number, recipe in enumerate(missing, 1 + len(recipes) - len(missing)):
         run = study.run(recipe)
+        (run.path / "failed.txt").unlink(missing_ok=True)
         display.line(f"run {number} of {len(recipes)}")
         try:
-            execute(recipe, run, data, display)
+            execute(recipe, run, data, device, display)
         # Whatever a plugin's model or loss raises must not cost the other runs.
         except Exception as error:
             reason = str(error) if isinstance(error, SegregError) else f"{type(error).__name__}: {error}"
@@ -127,6 +136,4 @@ def _make_runs(study: Study, display: Display) -> None:
             run.path.mkdir(parents=True, exist_ok=True)
             write_text(run.path / "failed.txt", f"{reason}\n\n{traceback.format_exc()}")
             display.note(f"failed: {recipe.label}: {reason}")
-        else:
-            (run.path / "failed.txt").unlink(missing_ok=True)
         gc.collect()

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from segreg.training.evaluation import Normalized
+from segreg.training.normalized import Normalized
 
 _DECAY = 0.98
 

@@ -14,8 +14,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from segreg.errors import RunError
 from segreg.training.average import Average
-from segreg.training.evaluation import Normalized
 from segreg.training.files import replacing
+from segreg.training.normalized import Normalized
 from segreg.training.run import Row, Run
 
 _SHARE_OF_TIME = 0.05

@@ -1,6 +1,7 @@
 """What the hardware is and what it does natively."""
 
 import platform
+from contextlib import suppress
 from typing import Any, Literal
 
 import torch
@@ -17,14 +18,14 @@ def detect(name: str = "auto") -> torch.device:
         OptionError: there is no such device here.
     """
     accelerator = torch.accelerator.current_accelerator(check_available=True)
-    here = "cpu" if accelerator is None else f"{accelerator.type}, cpu"
-    try:
+    here = {accelerator.type: torch.accelerator.device_count()} if accelerator else {}
+    here["cpu"] = 1
+    device = None
+    with suppress(RuntimeError):
         device = torch.device((accelerator or "cpu") if name == "auto" else name)
-    except RuntimeError as error:
-        raise OptionError(f"device is {name!r}: this machine has {here}; `auto` takes the first") from error
-    known = device.type == "cpu" or (accelerator is not None and device.type == accelerator.type)
-    if not known or (device.index or 0) >= (torch.accelerator.device_count() if device.type != "cpu" else 1):
-        raise OptionError(f"device is {name!r}: this machine has {here}; `auto` takes the first")
+    if device is None or (device.index or 0) >= here.get(device.type, 0):
+        counts = ", ".join(f"{count} {kind}" for kind, count in here.items())
+        raise OptionError(f"device is {name!r}: this machine has {counts}; `auto` takes the first")
     return device
 
 

@@ -1,7 +1,10 @@
-"""Scores of a model on pictures."""
+"""Scores of a model on pictures.
+
+Without gradients, but not in inference mode: a tensor that a metric makes there could not be changed outside it.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -12,32 +15,7 @@ from segreg.training.device import Precision, autocast
 from segreg.training.pictures import Pictures
 
 
-class Normalized(nn.Module):
-    """A model that takes images in [0, 1] and normalises them itself.
-
-    Args:
-        model: What takes normalised images.
-        mean: Of each channel.
-        std: Standard deviation of each channel.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.model = model
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images, float [B, C, H, W] in [0, 1], to logits, float [B, K, H, W]."""
-        normalized = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.model(normalized)
-        return logits
-
-
-@torch.inference_mode()
+@torch.no_grad()
 def evaluate(
     model: nn.Module,
     pictures: Pictures,
@@ -62,7 +40,7 @@ def evaluate(
     return {"loss": total.item() / len(pictures), **{name: metric.compute() for name, metric in metrics.items()}}
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def states_of_images(
     model: nn.Module,
     pictures: Pictures,
@@ -83,7 +61,7 @@ def states_of_images(
     return {name: merge(states) for name, states in parts.items()}
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def predict(model: nn.Module, images: Tensor, *, device: torch.device, precision: Precision) -> Tensor:
     """Return the predicted classes.
 

@@ -1,6 +1,7 @@
 """Files that are either whole or not there: whoever reads one sees the last complete version."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,11 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def slug(text: str) -> str:
+    """Return the text as a name for a file: small letters, digits, `.` and `-`, at most 60 of them."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:60]
 
 
 def write_text(path: Path, text: str) -> None:

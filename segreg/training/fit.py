@@ -2,26 +2,30 @@
 
 import math
 import platform
+import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomli_w
 import torch
 
 from segreg.contracts import SegmentationMetric
-from segreg.errors import RunError, TrainingError
+from segreg.errors import RunError
 from segreg.expression import parse, parse_sum
 from segreg.losses.weighted_sum import loss as build_loss
 from segreg.metrics.states import States, holding_all, value
-from segreg.registry import Kind, higher_is_better, registry
+from segreg.plugins import Entry, Kind
+from segreg.registry import higher_is_better, registry
 from segreg.training import device as devices
 from segreg.training.checkpoint import Checkpoints, State, load_state, remove_state
-from segreg.training.evaluation import Normalized, predict, states_of_images
+from segreg.training.evaluation import predict, states_of_images
+from segreg.training.files import slug
 from segreg.training.loop import Parts, start, train
+from segreg.training.normalized import Normalized
 from segreg.training.pictures import Data, load
 from segreg.training.plots import plot_curves, plot_samples
 from segreg.training.progress import Display
@@ -57,7 +61,7 @@ def fit(
     run = Run(Path(out) if out else new_directory(recipe))
     check_empty(run)
     with Display(quiet) as display:
-        execute(recipe, run, open_data(recipe, display), display)
+        _carry_out(recipe, run, display)
     return run
 
 
@@ -74,41 +78,46 @@ def resume(directory: str | Path, *, quiet: bool = False) -> Run:
         if run.finished:
             display.note(f"{run.path} is finished already")
         else:
-            execute(recipe, run, open_data(recipe, display), display)
+            _carry_out(recipe, run, display)
     return run
 
 
 def new_directory(recipe: Recipe) -> Path:
     """Return a directory under `runs/` that does not exist yet, named after the time, the model and the loss."""
-    words = "-".join(text.split(":")[0].replace("/", "-") for text in (recipe.model, recipe.loss))
-    return Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{words}"
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-{slug(recipe.label)}"
+    tries = (Path("runs") / (f"{name}-{number}" if number else name) for number in count())
+    return next(path for path in tries if not path.exists())
 
 
 def check_empty(run: Run) -> None:
     """Raise `RunError` if there is anything in the directory already."""
-    if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
-        what = "another run" if (run.path / "recipe.toml").exists() else "something else"
-        raise RunError(f"{run.path} already holds {what}: choose another --out, or go on with --resume {run.path}")
+    if run.path.exists() and not run.path.is_dir():
+        raise RunError(f"{run.path} is a file: choose another --out")
+    if run.path.exists() and any(run.path.iterdir()):
+        is_run = (run.path / "recipe.toml").exists()
+        way_on = f", or go on with --resume {run.path}" if is_run and not run.finished else ""
+        what = "another run" if is_run else "something else"
+        raise RunError(f"{run.path} already holds {what}: choose another --out{way_on}")
 
 
 def open_data(recipe: Recipe, display: Display) -> Data:
     """Read all pictures of a recipe's data set, at its size."""
-    return load(registry().build("dataset", recipe.data), recipe.size, display.decoding)
+    return load(registry().build("dataset", recipe.data), recipe.size, display.progress)
 
 
-def execute(recipe: Recipe, run: Run, data: Data, display: Display) -> None:
+def execute(recipe: Recipe, run: Run, data: Data, device: torch.device, display: Display) -> None:
     """Do what a recipe says, from the state that the run left on disk or else from the beginning.
+
+    Whatever ends the training early, the best weights so far are written.
 
     Raises:
         RunError, TrainingError, OptionError: as for `fit`.
     """
-    device = devices.detect(recipe.device)
     torch.manual_seed(recipe.seed)
     shape = {"in_channels": data.in_channels, "num_classes": data.num_classes}
     entry, options = registry().resolve("architecture", recipe.model, **shape)
-    mean, std = data.normalization()
     network = registry().build("architecture", recipe.model, **shape)
-    model = Normalized(network.to(memory_format=torch.channels_last), mean, std).to(device)
+    model = Normalized(network.to(memory_format=torch.channels_last), recipe.normalize).to(device)
     parts = Parts(
         model=model,
         loss=build_loss(recipe.loss).to(device),
@@ -119,17 +128,16 @@ def execute(recipe: Recipe, run: Run, data: Data, display: Display) -> None:
         device=device,
     )
     run.path.mkdir(parents=True, exist_ok=True)
-    run.write_recipe(recipe, tomli_w.dumps(_resolved(recipe, data, device)))
+    run.write_recipe(recipe, _resolved(recipe, data, device))
     run.write_splits({split: pictures.names for split, pictures in data.splits.items()})
     about = {
         "segreg": version("segreg"),
         "architecture": entry.key,
-        "options": options,
+        "options": _every_option(entry, options),
         "plugin": entry.plugin.origin,
         "classes": list(data.classes),
         "size": list(recipe.size),
-        "mean": mean,
-        "std": std,
+        "normalize": recipe.normalize,
     }
     pictures = len(data.splits["train"])
     display.line(f"{recipe.label} on {devices.describe(device)}, into {run.path}")
@@ -146,14 +154,22 @@ def execute(recipe: Recipe, run: Run, data: Data, display: Display) -> None:
     checkpoints = Checkpoints(run, about)
     try:
         train(recipe, parts, data.splits, state, run, checkpoints, display)
-    except (KeyboardInterrupt, TrainingError) as error:
+    finally:
         checkpoints.write_best(state)
-        if isinstance(error, KeyboardInterrupt):
-            display.note(f"stopped in epoch {len(state.rows) + 1}; go on with: segreg train --resume {run.path}")
-        raise
-    checkpoints.write_best(state)
     _conclude(recipe, run, data, parts, state, display)
     remove_state(run)
+
+
+def _carry_out(recipe: Recipe, run: Run, display: Display) -> None:
+    device = devices.detect(recipe.device)
+    try:
+        execute(recipe, run, open_data(recipe, display), device, display)
+    except KeyboardInterrupt:
+        # Before the recipe is written there is nothing to go on with.
+        if (run.path / "recipe.toml").exists():
+            done = f"interrupted after epoch {len(run.history)} of {recipe.epochs}"
+            display.note(f"{done}; go on with: segreg train --resume {shlex.quote(str(run.path))}")
+        raise
 
 
 def _conclude(recipe: Recipe, run: Run, data: Data, parts: Parts, state: State, display: Display) -> None:
@@ -163,7 +179,7 @@ def _conclude(recipe: Recipe, run: Run, data: Data, parts: Parts, state: State, 
     device, precision = parts.device, recipe.precision
     states: dict[str, Mapping[str, States]] = {}
     for split, pictures in data.splits.items():
-        display.decoding(f"scores on {split}", 0, len(pictures))
+        display.progress(f"scoring {split}", 0, len(pictures))
         states[split] = states_of_images(
             model, pictures, parts.metrics, batch=recipe.batch, device=device, precision=precision
         )
@@ -190,7 +206,7 @@ def _conclude(recipe: Recipe, run: Run, data: Data, parts: Parts, state: State, 
         {
             "epoch": state.best_epoch,
             "metrics": {
-                split: {name: value(parts.metrics[name], each) for name, each in metrics.items()}
+                split: {name: _or_none(value(parts.metrics[name], each)) for name, each in metrics.items()}
                 for split, metrics in states.items()
             },
             "per_class": {
@@ -208,9 +224,18 @@ def _conclude(recipe: Recipe, run: Run, data: Data, parts: Parts, state: State, 
 
 
 def _per_class(metric: SegmentationMetric, states: States) -> list[float | None]:
-    """Return the value of each class, where a metric keeps them; JSON has no `nan`, so None stands for it."""
+    """Return the value of each class, where a metric keeps them."""
     per_class = getattr(holding_all(metric, states), "per_class", None)
-    return [None if math.isnan(each) else each for each in per_class().tolist()] if per_class else []
+    return [_or_none(each) for each in per_class().tolist()] if per_class else []
+
+
+def _or_none(number: float) -> float | None:
+    """Put None in the place of what JSON has no word for."""
+    return number if math.isfinite(number) else None
+
+
+def _every_option(entry: Entry, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: option.default for name, option in entry.options().items()} | dict(given)
 
 
 def _resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any]:
@@ -225,7 +250,7 @@ def _resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any
     tables = []
     for kind, expression, given in named:
         entry, options = registry().resolve(kind, expression, **given)
-        every = {name: option.default for name, option in entry.options().items()} | options
+        settings = _every_option(entry, options).items()
         tables.append(
             {
                 "kind": kind,
@@ -233,7 +258,7 @@ def _resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any
                 "plugin": entry.plugin.distribution,
                 "version": entry.plugin.version,
                 # TOML has no null; an option that is None is one that was not given.
-                "options": {name: setting for name, setting in every.items() if setting is not None},
+                "options": {name: setting for name, setting in settings if setting is not None},
             }
         )
     versions = {name: version(name) for name in ("segreg", "torch", "numpy")}

@@ -14,7 +14,8 @@ from segreg.errors import TrainingError
 from segreg.training.average import Average
 from segreg.training.checkpoint import Checkpoints, State
 from segreg.training.device import autocast
-from segreg.training.evaluation import Normalized, evaluate, is_better
+from segreg.training.evaluation import evaluate, is_better
+from segreg.training.normalized import Normalized
 from segreg.training.pictures import Augmentation, Pictures
 from segreg.training.progress import Display
 from segreg.training.recipe import Recipe
@@ -62,9 +63,10 @@ def train(
         trained = _train_epoch(recipe, parts, splits["train"], state, display)
         seconds = time.monotonic() - started
         if not math.isfinite(trained["loss"]):
+            kept = f"the weights of epoch {state.best_epoch} are kept" if state.best_epoch else "there are no weights"
             raise TrainingError(
-                f"the loss was {trained['loss']} in epoch {epoch}; the weights of epoch {state.best_epoch} are kept. "
-                f"Try a learning rate below {recipe.lr:g}, precision fp32, or another loss"
+                f"the loss was {trained['loss']} in epoch {epoch}; {kept}: try a learning rate below {recipe.lr:g}, "
+                "precision fp32, or another loss"
             )
         valid = evaluate(
             state.evaluated,
@@ -86,7 +88,7 @@ def train(
             }
         )
         value = valid[recipe.metrics[0]]
-        best = is_better(value, state.best, parts.higher_is_better)
+        best = not state.best_epoch or is_better(value, state.best, parts.higher_is_better)
         if best:
             state.keep_best(value)
         run.write_history(state.rows)
@@ -134,7 +136,8 @@ def start(recipe: Recipe, parts: Parts, pictures: int) -> State:
         fused=parts.device.type in ("cpu", "cuda"),
     )
     schedule: LRScheduler
-    if recipe.schedule == "onecycle":
+    # OneCycleLR divides by zero in ten steps, and below that begins after its own peak.
+    if recipe.schedule == "onecycle" and recipe.epochs * steps > 10:
         schedule = OneCycleLR(optimizer, recipe.lr, recipe.epochs * steps, pct_start=0.1, cycle_momentum=False)
     else:
         schedule = ConstantLR(optimizer, factor=1.0, total_iters=0)

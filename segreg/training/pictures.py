@@ -71,21 +71,6 @@ class Data:
         """Channels of the images."""
         return self.splits["train"].images.shape[1]
 
-    def normalization(self) -> tuple[list[float], list[float]]:
-        """Return mean and standard deviation of each channel over the training pictures, in units of [0, 1]."""
-        # A histogram of the bytes gives both exactly, without a copy of all pictures as floats.
-        counts = torch.stack(
-            [torch.bincount(channel.flatten(), minlength=256) for channel in self._channels()]
-        ).double()
-        values = torch.arange(256, dtype=torch.float64) / 255
-        share = counts / counts.sum(1, keepdim=True)
-        mean = share @ values
-        std = (share @ values.square() - mean.square()).clamp(min=0).sqrt()
-        return mean.tolist(), std.clamp(min=1 / 255).tolist()
-
-    def _channels(self) -> Sequence[Tensor]:
-        return self.splits["train"].images.unbind(1)
-
 
 def load(dataset: SegmentationDataset, size: tuple[int, int], progress: Callable[[str, int, int], None]) -> Data:
     """Decode every picture of a data set and resize it: images with antialiasing, masks to the nearest pixel.
@@ -93,10 +78,13 @@ def load(dataset: SegmentationDataset, size: tuple[int, int], progress: Callable
     Args:
         dataset: Where from.
         size: Height and width, in pixels.
-        progress: Called with the split, how many pictures are done and how many there are.
+        progress: Called with what goes on, how many pictures of the split are done, and how many there are.
     Raises:
-        DataError: a split is missing or empty, or a picture does not keep the contract of data sets.
+        DataError: a split is missing or empty, no class is named, or a picture does not keep the contract of data
+            sets.
     """
+    if not len(dataset.classes):
+        raise DataError("the data set names no class: it needs one name for a binary task, else one a class")
     limit = max(len(dataset.classes), 2)
     for split in ("train", "valid"):
         if split not in dataset.splits or not len(dataset.splits[split]):
@@ -157,7 +145,7 @@ def _decode(
                 images[done] = torch.from_numpy(image).permute(2, 0, 1)
                 masks[done] = torch.from_numpy(mask[..., 0])
                 done += 1
-            progress(split, done, len(samples))
+            progress(f"reading {split}", done, len(samples))
     assert images is not None
     return Pictures(images, masks, names)
 
@@ -181,13 +169,12 @@ class Augmentation:
     """
 
     def __init__(self, names: Sequence[Change]) -> None:
-        changes: Mapping[Change, Sequence[K.AugmentationBase2D]] = {
-            "hflip": [K.RandomHorizontalFlip()],
-            "vflip": [K.RandomVerticalFlip()],
-            "affine": [K.RandomAffine(20.0, translate=(0.05, 0.05), scale=(0.8, 1.2), padding_mode="reflection")],
-            "light": [K.RandomBrightness((0.8, 1.2)), K.RandomContrast((0.8, 1.2))],
+        changes: Mapping[Change, K.AugmentationBase2D] = {
+            "hflip": K.RandomHorizontalFlip(),
+            "vflip": K.RandomVerticalFlip(),
+            "affine": K.RandomAffine(20.0, translate=(0.05, 0.05), scale=(0.8, 1.2), padding_mode="reflection"),
         }
-        chosen = [change for name in changes if name in names for change in changes[name]]
+        chosen = [change for name, change in changes.items() if name in names]
         self._changes = K.AugmentationSequential(*chosen, data_keys=["input", "mask"]) if chosen else None
 
     def __call__(self, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -16,9 +16,11 @@ from segreg.training.run import Row
 _COLORS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 _CLASS_COLORS = (np.array(colormaps["tab20"].colors) * 255).astype(np.uint8)  # type: ignore[attr-defined]
 _TINT = np.array((0, 190, 120))
-_OUTLINE = np.array((255, 255, 255))
+# The dollars of an option's value are no mathematics.
+_plain_text = rc_context({"text.parse_math": False})
 
 
+@_plain_text
 def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], metric: str) -> None:
     """Draw loss and metric over the epochs: validation as a full line, training as a dotted one.
 
@@ -35,12 +37,18 @@ def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], me
             axes.plot([], [], dash, color=color, label=label)
             for rows in runs:
                 epochs = [row["epoch"] for row in rows]
-                axes.plot(epochs, [row[f"valid_{figure_name}"] for row in rows], dash, color=color, linewidth=1.6)
-                axes.plot(epochs, [row[f"train_{figure_name}"] for row in rows], ":", color=color, linewidth=1.1)
+                marker = "o" if len(rows) == 1 else None
+                for split, style, width in (("valid", dash, 1.6), ("train", ":", 1.1)):
+                    values = [row[f"{split}_{figure_name}"] for row in rows]
+                    axes.plot(epochs, values, style, color=color, linewidth=width, marker=marker)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(xlabel="epoch", title=figure_name)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].set_yscale("log")
+    rows = [row for runs in histories.values() for rows in runs for row in rows]
+    # Some losses go down to 0 or below.
+    if not any(row["train_loss"] <= 0 or row["valid_loss"] <= 0 for row in rows):
+        figure.axes[0].set_yscale("log")
     figure.axes[0].plot([], [], "-", color="gray", label="validation")
     figure.axes[0].plot([], [], ":", color="gray", label="training (augmented pictures)")
     figure.legend(
@@ -49,6 +57,7 @@ def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], me
     _save(figure, path)
 
 
+@_plain_text
 def plot_samples(
     path: Path, samples: Mapping[str, Tensor], predictions: Mapping[str, Tensor], num_classes: int
 ) -> None:
@@ -72,37 +81,30 @@ def plot_samples(
     for row, image in enumerate(images):
         # Pictures of other than three channels are shown by their first one.
         picture = np.moveaxis(image, 0, 2) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
+        region = masks[row] == 1
+        has_border = region.any() and not region.all()
         for axes, (label, classes) in zip(grid[row], columns.items(), strict=True):
-            shown = picture if classes is None else overlay(picture, classes[row], masks[row], num_classes)
+            shown = picture if classes is None else overlay(picture, classes[row], num_classes)
             axes.imshow(shown, interpolation="nearest")
             axes.set_axis_off()
+            if classes is not None and num_classes == 1 and has_border:
+                axes.contour(region, levels=[0.5], colors="white", linewidths=1.2)
             if row == 0:
                 axes.set_title(label.replace(" · ", "\n"), fontsize=8, wrap=True)
     _save(figure, path)
 
 
-def overlay(
-    picture: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8], num_classes: int
-) -> npt.NDArray[np.uint8]:
+def overlay(picture: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], num_classes: int) -> npt.NDArray[np.uint8]:
     """Lay classes over a picture.
 
     Shapes:
-        picture: uint8 [H, W, 3];  classes, truth: uint8 [H, W];  returns: uint8 [H, W, 3].
+        picture: uint8 [H, W, 3];  classes: uint8 [H, W];  returns: uint8 [H, W, 3].
     """
     if num_classes == 1:
-        tinted = np.where((classes == 1)[..., None], 0.55 * picture + 0.45 * _TINT, picture)
-        return np.where(_border(truth == 1)[..., None], _OUTLINE, tinted).astype(np.uint8)
+        return np.where((classes == 1)[..., None], 0.55 * picture + 0.45 * _TINT, picture).astype(np.uint8)
     colors = _CLASS_COLORS[classes % len(_CLASS_COLORS)]
     colors[classes == IGNORE_INDEX] = 0
     return (0.35 * picture + 0.65 * colors).astype(np.uint8)
-
-
-def _border(region: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return the pixels of a region that have a neighbour outside it."""
-    padded = np.pad(region, 1)
-    inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    border: npt.NDArray[np.bool_] = region & ~inside
-    return border
 
 
 def _save(figure: Figure, path: Path) -> None:

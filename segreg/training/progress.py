@@ -52,11 +52,9 @@ class Display:
         if not self._quiet:
             self.note(text)
 
-    def decoding(self, split: str, done: int, total: int) -> None:
-        """Show how many pictures of a split are read."""
-        self._bar.update(
-            self._task, description=f"reading {split}", completed=done, total=total, figures=f"{done}/{total}"
-        )
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Show how many pictures are done, of something that is done before or after the epochs."""
+        self._bar.update(self._task, description=what, completed=done, total=total, figures=f"{done}/{total}")
 
     def training(self, label: str, epoch: int, epochs: int, step: int, steps: int) -> None:
         """Show how far a run is."""

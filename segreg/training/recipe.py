@@ -1,41 +1,73 @@
 """A recipe: everything that decides what a training run does, by name and in one file."""
 
+import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import attrs
 import tomli_w
-from attrs import validators
 
 from segreg.errors import DataError, OptionError, did_you_mean
 from segreg.expression import Expression, format_sum, parse, parse_sum
 from segreg.options import Option, meanings_of, structure, structured
-from segreg.registry import Kind, registry
+from segreg.plugins import Kind
+from segreg.registry import registry
 from segreg.specs import Architecture
 from segreg.training.device import Precision
+from segreg.training.normalized import Normalization
 
-Change: TypeAlias = Literal["hflip", "vflip", "affine", "light"]
+Change: TypeAlias = Literal["hflip", "vflip", "affine"]
 
 
 def _size(value: Any) -> tuple[int, int]:
     """Read 128, "128", "96x128" or (96, 128) as height and width."""
-    parts = str(value).lower().replace("×", "x").split("x") if isinstance(value, str | int) else list(value)
-    parts = parts * 2 if len(parts) == 1 else parts
-    if len(parts) != 2 or isinstance(value, bool):
+    parts = value.lower().replace("×", "x").split("x") if isinstance(value, str) else value
+    parts = list(parts) if isinstance(parts, Iterable) else [parts]
+    if len(parts) > 2 or not parts:
         raise OptionError(f"size is {value!r}: write one number for a square, or HEIGHTxWIDTH such as 96x128")
-    height, width = (structure("size", part, int) for part in parts)
+    height, width = (structure("size", part, int) for part in (parts[0], parts[-1]))
     return height, width
 
 
-def names(value: Any) -> Any:
-    """Read "iou dice" or ("iou", "dice") as a tuple; "none" stands for no name."""
+def read_names(setting: str, value: Any) -> tuple[Any, ...]:
+    """Read "iou dice" or ("iou", "dice") as a tuple; "none" stands for no name.
+
+    Raises:
+        OptionError: the setting's value is neither text nor several things.
+    """
     words = value.split() if isinstance(value, str) else value
+    if not isinstance(words, Iterable):
+        raise OptionError(f"{setting} is {value!r}: write a list of names")
     return tuple(word for word in words if word != "none")
 
 
-_READERS: Mapping[str, Callable[[Any], Any]] = {"metrics": names, "size": _size, "augment": names}
+def _metrics(value: Any) -> tuple[Any, ...]:
+    return read_names("metrics", value)
+
+
+def _augment(value: Any) -> tuple[Any, ...]:
+    return read_names("augment", value)
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {"metrics": _metrics, "size": _size, "augment": _augment}
+
+
+def _must_be(what: str, holds: Callable[[Any], bool]) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
+    def check(recipe: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not holds(value):
+            raise OptionError(f"{field.name} is {value!r}: it must be {what}")
+
+    return check
+
+
+_AT_LEAST_1 = _must_be("1 or more", lambda value: value >= 1)
+# NumPy's limit, and far enough below torch's that the epochs can be counted on top of it.
+_A_SEED = _must_be("from 0 to 4294967295", lambda value: 0 <= value < 2**32)
+_A_RATE = _must_be("a finite number above 0", lambda value: 0 < value < math.inf)
+_A_DECAY = _must_be("a finite number, 0 or more", lambda value: 0 <= value < math.inf)
+_NOT_EMPTY = _must_be("one name or more, the first of which decides which weights are kept", bool)
 
 
 @attrs.frozen(kw_only=True)
@@ -48,38 +80,42 @@ class Recipe:
         metrics: Metrics, as expressions; the first one decides which weights are the best.
         data: Data set, as an expression.
         size: Height and width that pictures are resized to, in pixels: `128` or `96x128`.
-        epochs: How many times every training picture is seen. At least 1.
-        batch: Pictures in a step. At least 1.
-        lr: Highest learning rate of AdamW.
-        weight_decay: Weight decay of AdamW.
+        epochs: How many times every training picture is seen, 1 or more.
+        batch: Pictures in a step, 1 or more.
+        lr: Highest learning rate of AdamW, above 0.
+        weight_decay: Weight decay of AdamW, 0 or more.
         schedule: `onecycle` raises the learning rate over the first tenth of the steps and then lets it fall to zero
-            along a cosine; `none` keeps it constant.
-        average: `ema` evaluates and keeps an exponential moving average of the weights; `none` the weights themselves.
+            along a cosine; `none` keeps it constant, as runs of ten steps or fewer always do.
+        average: `ema` evaluates and keeps an exponential moving average of the weights, which pays where the schedule
+            does not bring the learning rate down to zero; `none` the weights themselves.
         augment: Random changes to each training picture: `hflip`, `vflip`, `affine` (turned up to 20°, shifted up to
-            5 %, scaled 0.8 to 1.2), `light` (brightness and contrast, 0.8 to 1.2); `none` for no change. Leave out
-            `vflip` where pictures have an up and a down.
+            5 %, scaled 0.8 to 1.2, every second picture); `none` for no change. Leave out `vflip` where pictures have
+            an up and a down.
+        normalize: `image` brings each channel of each picture to mean 0 and standard deviation 1, which takes out how
+            it was lit and by what camera; `none` leaves pictures in [0, 1].
         precision: `bf16` computes convolutions in bfloat16, `fp32` everything in float32, `auto` asks the hardware.
         device: `auto`, or one by name, such as `cpu` or `cuda:1`.
-        seed: Of the weights, the order of the pictures and the augmentation.
+        seed: Of the weights, the order of the pictures and the augmentation, 0 to 4294967295.
     Raises:
-        OptionError: a value is outside its type or range.
+        OptionError: a value is outside its range.
     """
 
     model: str = "unet"
     loss: str = "bce"
-    metrics: tuple[str, ...] = attrs.field(default=("iou",), converter=names, validator=validators.min_len(1))
+    metrics: tuple[str, ...] = attrs.field(default=("iou",), converter=_metrics, validator=_NOT_EMPTY)
     data: str = "lesions"
     size: tuple[int, int] = attrs.field(default=(256, 256), converter=_size)
-    epochs: int = attrs.field(default=40, validator=validators.ge(1))
-    batch: int = attrs.field(default=8, validator=validators.ge(1))
-    lr: float = attrs.field(default=1e-3, validator=validators.gt(0))
-    weight_decay: float = attrs.field(default=1e-2, validator=validators.ge(0))
+    epochs: int = attrs.field(default=40, validator=_AT_LEAST_1)
+    batch: int = attrs.field(default=8, validator=_AT_LEAST_1)
+    lr: float = attrs.field(default=1e-3, validator=_A_RATE)
+    weight_decay: float = attrs.field(default=1e-2, validator=_A_DECAY)
     schedule: Literal["onecycle", "none"] = "onecycle"
-    average: Literal["ema", "none"] = "ema"
-    augment: tuple[Change, ...] = attrs.field(default=("hflip", "vflip", "affine", "light"), converter=names)
+    average: Literal["ema", "none"] = "none"
+    augment: tuple[Change, ...] = attrs.field(default=("hflip", "vflip", "affine"), converter=_augment)
+    normalize: Normalization = "image"
     precision: Precision = "auto"
     device: str = "auto"
-    seed: int = attrs.field(default=0, validator=validators.ge(0))
+    seed: int = attrs.field(default=0, validator=_A_SEED)
 
     @property
     def label(self) -> str:
@@ -98,8 +134,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "epochs": 40,
         "batch": 25,
         "schedule": "none",
-        "average": "none",
         "augment": "none",
+        "normalize": "none",
         "precision": "fp32",
     },
 }
@@ -120,14 +156,7 @@ def make_recipe(preset: str = "default", **settings: Any) -> Recipe:
     given = {**PRESETS[preset], **settings}
     for name in given.keys() & _READERS.keys():
         given[name] = _READERS[name](given[name])
-    values = structured("recipe", recipe_options(), given)
-    try:
-        recipe = Recipe(**values)
-    except OptionError:
-        raise
-    except ValueError as error:
-        raise OptionError(f"recipe: {error.args[0]}") from error
-    return _checked(recipe)
+    return _checked(Recipe(**structured("recipe", recipe_options(), given)))
 
 
 def recipe_options() -> dict[str, Option]:
@@ -167,16 +196,18 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _checked(recipe: Recipe) -> Recipe:
     """Resolve every name and option, so that a mistake shows before any picture is read, and spell them one way."""
-    model = _spelled("architecture", parse(recipe.model))
+    # The data decide these two: named here, the registry refuses them in the expression.
+    model = _spelled("architecture", parse(recipe.model), in_channels=3, num_classes=1)
     record = registry().find("architecture", model.name).record
     if isinstance(record, Architecture) and min(recipe.size) < record.min_size:
         height, width = recipe.size
         raise OptionError(f"size is {height}x{width}: {model.name} takes {record.min_size}x{record.min_size} and more")
+    metrics = [str(_spelled("metric", parse(metric), num_classes=1)) for metric in recipe.metrics]
     return attrs.evolve(
         recipe,
         model=str(model),
-        loss=format_sum([(weight, _spelled("loss", term)) for weight, term in parse_sum(recipe.loss)]),
-        metrics=tuple(str(_spelled("metric", parse(metric), num_classes=1)) for metric in recipe.metrics),
+        loss=format_sum((weight, _spelled("loss", term)) for weight, term in parse_sum(recipe.loss)),
+        metrics=tuple(dict.fromkeys(metrics)),
         data=str(_spelled("dataset", parse(recipe.data))),
     )
 

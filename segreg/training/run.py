@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import tomli_w
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from segreg.errors import RunError
 from segreg.registry import registry
 from segreg.training.files import replacing, write_text
+from segreg.training.normalized import Normalized
 from segreg.training.recipe import Recipe, read_recipe
 
 Row = Mapping[str, float]
@@ -59,7 +61,7 @@ class Run:
 
     @property
     def results(self) -> dict[str, Any]:
-        """The figures of the best weights: metrics a split, and what the run cost.
+        """The figures of the best weights: metrics a split (None where there is no value), and what the run cost.
 
         Raises:
             RunError: the run has not come to its end.
@@ -82,24 +84,34 @@ class Run:
     def model(self) -> nn.Module:
         """Rebuild the model with its best weights, in evaluation mode, from `model.safetensors` alone.
 
+        It takes images in [0, 1] and normalises them itself, as in training.
+
+        Shapes:
+            the model's images: float [B, C, H, W];  its logits: float [B, K, H, W].
         Raises:
-            RunError: there are no weights yet, or the file is not one of segreg's.
+            RunError: there are no weights yet, or the file is not one of segreg's, or the model is no longer the same.
             UnknownNameError, PluginError: the plugin that the model came from is not installed, or broken.
         """
         path = self.path / "model.safetensors"
         try:
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {})["segreg"])
+            name, options, normalization = (about[key] for key in ("architecture", "options", "normalize"))
             weights = load_file(path)
         except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
             raise RunError(f"{path} is not a model saved by segreg: {' '.join(str(error).split())}") from error
-        model: nn.Module = registry().build("architecture", about["architecture"], **about["options"])
-        model.load_state_dict(weights)
-        return model.eval()
+        model: nn.Module = registry().build("architecture", name, **options)
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise RunError(f"{path} does not fit {name!r} as it is installed here: {reason}") from error
+        return Normalized(model, normalization).eval()
 
-    def write_recipe(self, recipe: Recipe, resolved: str) -> None:
+    def write_recipe(self, recipe: Recipe, resolved: Mapping[str, Any]) -> None:
         """Write the recipe, and below it what its names stood for on the day."""
-        write_text(self.path / "recipe.toml", f"[recipe]\n{recipe.to_toml()}\n{resolved}")
+        recipe_table = attrs.asdict(recipe, recurse=False)
+        write_text(self.path / "recipe.toml", tomli_w.dumps({"recipe": recipe_table, **resolved}))
 
     def write_history(self, rows: Sequence[Row]) -> None:
         """Write all epochs so far."""
@@ -124,8 +136,9 @@ class Run:
     def write_tensors(self, name: str, tensors: Tensors, metadata: dict[str, str] | None = None) -> None:
         """Write tensors as `name.safetensors`."""
         with replacing(self.path / f"{name}.safetensors") as aside:
-            save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, aside, metadata)
+            # safetensors' own `save_file` leaves a file that nobody else may read.
+            aside.write_bytes(save({key: tensor.contiguous() for key, tensor in tensors.items()}, metadata))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write the results, which makes the run a finished one."""
-        write_text(self.path / "results.json", json.dumps(results, indent=2) + "\n")
+        write_text(self.path / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,210 @@
+"""Installed plugins: found by their entry points, imported at the first look, and each one's failure kept to itself."""
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from importlib.metadata import EntryPoint
+from types import ModuleType
+from typing import Any, Literal, TypeAlias, get_args
+
+import attrs
+import pluggy
+
+from segreg import hooks
+from segreg.errors import PluginError, SegregError
+from segreg.options import Option, options_of, structured
+from segreg.specs import NAME, Architecture, Component, Dataset, Loss, Metric, normalize
+
+Kind: TypeAlias = Literal["architecture", "loss", "metric", "dataset"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+BUILTIN = "segreg"
+
+_HOOKS: Mapping[Kind, tuple[str, type[Component]]] = {
+    "architecture": ("segreg_architectures", Architecture),
+    "loss": ("segreg_losses", Loss),
+    "metric": ("segreg_metrics", Metric),
+    "dataset": ("segreg_datasets", Dataset),
+}
+
+
+@attrs.frozen
+class Entry:
+    """A component that can be built.
+
+    Args:
+        kind: `architecture`, `loss`, `metric` or `dataset`.
+        key: What people write: `unet`, or `namespace/name` for a plugin's.
+        record: What the plugin declared.
+        plugin: Who declared it.
+    """
+
+    kind: Kind
+    key: str
+    record: Component
+    plugin: "Plugin"
+
+    @property
+    def keys(self) -> list[str]:
+        """The key, and the same with each alias."""
+        prefix = self.key.removesuffix(self.record.name)
+        return [prefix + name for name in (self.record.name, *self.record.aliases)]
+
+    def target(self) -> Callable[..., Any]:
+        """Import and return the class or function behind the name.
+
+        Raises:
+            PluginError: the import fails, or there is no such attribute.
+        """
+        module, _, attribute = self.record.target.partition(":")
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                target: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"{self.kind} {self.key!r} of {self.plugin.origin} cannot be imported from {self.record.target!r}: "
+                f"{one_line(error)}"
+            ) from error
+        return target
+
+    def options(self) -> dict[str, Option]:
+        """Return the options of the target, with this record's presets as defaults.
+
+        Raises:
+            PluginError: the target cannot be imported, or its signature or the presets break the contract.
+        """
+        target = self.target()
+        try:
+            options = options_of(target)
+            presets = structured(self.key, options, self.record.options)
+        except Exception as error:
+            raise PluginError(
+                f"{self.kind} {self.key!r} of {self.plugin.origin} cannot be used: {one_line(error)}"
+            ) from error
+        return {
+            name: attrs.evolve(option, default=presets.get(name, option.default)) for name, option in options.items()
+        }
+
+
+@attrs.define
+class Plugin:
+    """An installed plugin and what became of it.
+
+    Args:
+        namespace: The entry point's name.
+        distribution: The name of the distribution that brought it.
+        version: The version of that distribution.
+        entry_point: Where its hook module is.
+        disabled: Whether `SEGREG_DISABLE_PLUGINS` names it.
+        error: Why it cannot be used, or None.
+    """
+
+    namespace: str
+    distribution: str
+    version: str
+    entry_point: EntryPoint
+    disabled: bool = False
+    error: BaseException | None = None
+
+    @property
+    def builtin(self) -> bool:
+        """Whether it is segreg's own."""
+        return self.namespace == BUILTIN and self.distribution == BUILTIN
+
+    @property
+    def origin(self) -> str:
+        """Its distribution and version, as one reads them."""
+        return f"{self.distribution} {self.version}".strip()
+
+    @property
+    def cause(self) -> str:
+        """Why it cannot be used, in one line; empty if it can."""
+        if self.disabled:
+            return "disabled by SEGREG_DISABLE_PLUGINS"
+        return one_line(self.error) if self.error else ""
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """The components it declares: imported at the first look, empty if that fails, with `error` set."""
+        if self.disabled or self.error:
+            return []
+        try:
+            # What a plugin prints must not end up in the output of `segreg list --json`.
+            with contextlib.redirect_stdout(sys.stderr):
+                return self._declared()
+        # SystemExit too: a plugin that calls sys.exit() while it is imported stops nobody else. Ctrl-C does.
+        except (Exception, SystemExit) as error:
+            self.error = error
+            return []
+
+    def _declared(self) -> list[Entry]:
+        module = self.entry_point.load()
+        manager = pluggy.PluginManager("segreg")
+        manager.add_hookspecs(hooks)
+        manager.register(module, self.namespace)
+        manager.check_pending()
+        if not manager.get_hookcallers(module):
+            raise PluginError(f"{self.entry_point.value} has no function marked with segreg.hookimpl")
+        return [
+            Entry(kind, record.name if self.builtin else f"{self.namespace}/{record.name}", record, self)
+            for kind in KINDS
+            for record in _records(module, manager, kind)
+        ]
+
+
+def discover(installed: Iterable[EntryPoint], disabled: Iterable[str]) -> list[Plugin]:
+    """Return a plugin for every entry point, segreg's own first, without importing any.
+
+    A namespace belongs to one distribution, and `segreg` to segreg. Where two claim one, neither can be used.
+    """
+    off = {normalize(name) for name in disabled}
+    plugins = [_plugin(entry_point) for entry_point in installed]
+    plugins.sort(key=lambda plugin: (not plugin.builtin, plugin.namespace))
+    for plugin in plugins:
+        plugin.disabled = not plugin.builtin and bool(off & {plugin.namespace, "*"})
+        objection = _objection(plugin, plugins)
+        plugin.error = PluginError(f"the namespace {plugin.namespace!r} {objection}") if objection else None
+    return plugins
+
+
+def one_line(error: BaseException) -> str:
+    """Write an error in one line; with its type, unless it is segreg's own and says all."""
+    text = str(error) if isinstance(error, SegregError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())
+
+
+def _plugin(entry_point: EntryPoint) -> Plugin:
+    distribution = entry_point.dist
+    # A distribution that was half removed has no name.
+    name = distribution.name if distribution else None
+    version = distribution.version if distribution else None
+    return Plugin(normalize(entry_point.name), name or "an unknown distribution", version or "", entry_point)
+
+
+def _objection(plugin: Plugin, plugins: Iterable[Plugin]) -> str:
+    rivals = [other.origin for other in plugins if other.namespace == plugin.namespace and other is not plugin]
+    if plugin.builtin:
+        return ""
+    if plugin.namespace == BUILTIN:
+        return "is segreg's own: rename the entry point"
+    if not NAME.fullmatch(plugin.namespace):
+        return "must be letters and digits, in words joined by -: rename the entry point"
+    return f"is also claimed by {' and '.join(rivals)}: uninstall one" if rivals else ""
+
+
+def _records(module: ModuleType, manager: pluggy.PluginManager, kind: Kind) -> list[Component]:
+    hook, record_type = _HOOKS[kind]
+    answers = getattr(manager.hook, hook)()
+    if hasattr(module, hook) and not answers:
+        raise PluginError(f"{hook} gives nothing: mark it with segreg.hookimpl and return a list")
+    records = [record for answer in answers for record in answer]
+    names: set[str] = set()
+    for record in records:
+        if not isinstance(record, record_type):
+            raise PluginError(f"{hook} gives {record!r}: it must give records of type {record_type.__name__}")
+        for name in (record.name, *record.aliases):
+            if name in names:
+                raise PluginError(f"{hook} declares the name {name!r} twice")
+            names.add(name)
+    return records

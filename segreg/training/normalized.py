@@ -1,0 +1,34 @@
+"""A model together with the normalisation of its input."""
+
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+Normalization: TypeAlias = Literal["image", "none"]
+
+# A channel of one value everywhere has no spread to divide by; a step of the 8-bit scale stands in for it.
+_LEAST_SPREAD = 1 / 255
+
+
+class Normalized(nn.Module):
+    """A model that takes images in [0, 1] and normalises them itself.
+
+    Args:
+        model: What takes normalised images.
+        normalization: `image` brings each channel of each picture to mean 0 and standard deviation 1, which takes out
+            how it was lit and by what camera; `none` leaves pictures as they are.
+    """
+
+    def __init__(self, model: nn.Module, normalization: Normalization) -> None:
+        super().__init__()
+        self.model = model
+        self.normalization = normalization
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images, float [B, C, H, W] in [0, 1], to logits, float [B, K, H, W]."""
+        if self.normalization == "image":
+            std, mean = torch.std_mean(images, dim=(2, 3), correction=0, keepdim=True)
+            images = (images - mean) / std.clamp(min=_LEAST_SPREAD)
+        logits: Tensor = self.model(images.contiguous(memory_format=torch.channels_last))
+        return logits
