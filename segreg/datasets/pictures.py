@@ -1,0 +1,140 @@
+"""Reads one picture or one mask from a file. Whatever is wrong with the file becomes a `DataError` of one line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from segreg.contracts import IGNORE_INDEX
+from segreg.errors import DataError
+
+MAX_PIXELS = 89_478_485
+"""The largest picture that is read, in pixels. It is the size from which Pillow suspects a decompression bomb."""
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+_NOISE = 32  # how far JPEG compression may move a mask's black or white
+_SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+_Indices: TypeAlias = npt.NDArray[np.integer[Any]]
+
+
+def read_image(path: Path) -> Pixels:
+    """Read a picture as RGB, turned upright by its EXIF orientation.
+
+    Grey, palette and CMYK pictures become RGB, alpha is dropped, and 16-bit grey is scaled to 8 bits.
+
+    Shapes:
+        returns: uint8 [H, W, 3].
+    Raises:
+        DataError: the file is missing, truncated, no picture, or larger than `MAX_PIXELS`.
+    """
+    with _opened(path) as image:
+        if image.mode in _SIXTEEN_BIT:
+            grey = np.rint(_sixteen_bit(image, path) / 257).astype(np.uint8)
+            return np.repeat(grey[:, :, None], 3, axis=2)
+        if image.mode == "F":
+            raise DataError(f"{path} holds floating-point pixels: save it with 8 or 16 bits a channel")
+        return np.array(image.convert("RGB"))
+
+
+def read_mask(path: Path, *, num_classes: int, void: int | None = None) -> Pixels:
+    """Read a mask as class indices, turned upright by its EXIF orientation.
+
+    A binary mask (`num_classes=1`) holds 0 and 1, or 0 and white (255; 65535 in 16 bits), and becomes 0 and 1. In a
+    JPEG, white and black may be off by compression noise. Any other mask holds class indices, 0 to
+    `num_classes - 1`, and 255 where no class applies. The indices of a palette picture count, not its colours,
+    except in a binary mask whose palette is black and white.
+
+    Args:
+        path: The file.
+        num_classes: 1 for a binary mask, else the number of classes.
+        void: A value of the file that means "no class here", and becomes 255.
+    Shapes:
+        returns: uint8 [H, W].
+    Raises:
+        DataError: as for `read_image`, or the mask has colours or values that are not allowed.
+    """
+    with _opened(path) as image:
+        jpeg = image.format in ("JPEG", "MPO")
+        values = _values(image, path, binary=num_classes == 1)
+    if jpeg and num_classes > 1:
+        raise DataError(f"mask {path} is a JPEG, which changes class indices: save masks as PNG")
+    ignored = values == (-1 if void is None else void)
+    present = np.flatnonzero(np.bincount(values[~ignored]))
+    if num_classes > 1:
+        classes = values
+        valid = bool(np.all((present < num_classes) | (present == IGNORE_INDEX)))
+    elif jpeg:
+        classes = (values > 127).astype(np.uint8)
+        valid = float(np.mean((values > _NOISE) & (values < 255 - _NOISE))) < 0.1
+    else:
+        classes = (values > 0).astype(np.uint8)
+        valid = any(set(present.tolist()) <= {0, white} for white in (1, 255, 65535))
+    if not valid:
+        raise DataError(f"mask {path} has the values {_some(present)}: {_expected(num_classes, void)}")
+    return np.where(ignored, IGNORE_INDEX, classes).astype(np.uint8)
+
+
+def _expected(num_classes: int, void: int | None) -> str:
+    besides = "" if void is None else f", and {void} for void"
+    if num_classes == 1:
+        return f"a binary mask has 0 and 1, or 0 and 255{besides}; name all classes if there are more"
+    return f"{num_classes} classes allow 0 to {num_classes - 1}, and {IGNORE_INDEX} for pixels to ignore{besides}"
+
+
+def _some(values: npt.NDArray[np.intp]) -> str:
+    shown = ", ".join(map(str, values[:8]))
+    return shown if len(values) <= 8 else f"{shown}, ... {values[-1]}"
+
+
+def _values(image: Image.Image, path: Path, *, binary: bool) -> _Indices:
+    """Return the one number of each pixel, [H, W]."""
+    if image.mode in _SIXTEEN_BIT:
+        return _sixteen_bit(image, path)
+    if image.mode == "F":
+        raise DataError(f"mask {path} holds floating-point pixels: save class indices as an 8-bit PNG")
+    if image.mode in ("1", "L"):
+        return np.array(image, dtype=np.uint8)
+    if image.mode == "P":
+        used = {colour for _, colour in image.convert("RGB").getcolors(256) or []}
+        black_and_white = used <= {(0, 0, 0), (255, 255, 255)}
+        return np.array(image.convert("L") if binary and black_and_white else image)
+    colours = np.array(image.convert("RGB"))
+    if np.any(colours != colours[:, :, :1]):
+        raise DataError(f"mask {path} is a colour picture ({image.mode}): save class indices as an 8-bit PNG")
+    return colours[:, :, 0]
+
+
+def _sixteen_bit(image: Image.Image, path: Path) -> _Indices:
+    values = np.array(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise DataError(f"{path} holds 32-bit pixels ({values.min()} to {values.max()}): save it with 8 or 16 bits")
+    return values
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Give the upright picture; turn everything that Pillow raises over a damaged file into a `DataError`."""
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            ImageOps.exif_transpose(image, in_place=True)
+            yield image
+    except DataError:
+        raise
+    except Image.DecompressionBombError as cause:
+        raise DataError(f"{path} has more than {MAX_PIXELS:,} pixels: cut it into tiles") from cause
+    except UnidentifiedImageError as cause:
+        raise DataError(f"{path} is no picture that Pillow can read: replace or remove it") from cause
+    except Exception as cause:  # decoders raise nearly anything over damaged bytes
+        reason = " ".join(str(cause).split()) or type(cause).__name__
+        raise DataError(
+            f"{path} cannot be read ({reason}): it may be truncated; fetch it again or remove it"
+        ) from cause
