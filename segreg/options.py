@@ -63,8 +63,12 @@ def options_of(target: Callable[..., Any]) -> dict[str, Option]:
         NameError: an annotation names something that is not imported.
     """
     meanings = meanings_of(target)
+    inherits = isinstance(target, type) and "__init__" not in vars(target)
     options = {}
     for name, parameter in inspect.signature(target, eval_str=True).parameters.items():
+        # The constructor of nn.Module, which a class without options inherits, takes *args and **kwargs.
+        if inherits and parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            continue
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY or parameter.annotation is inspect.Parameter.empty:
             raise TypeError(f"its parameter {name!r} must be keyword-only and typed, as in `*, width: int = 64`")
         options[name] = Option(name, parameter.annotation, parameter.default, meanings.get(name, ""))

@@ -65,16 +65,27 @@ def he_init(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def pad_to_stride(images: Tensor, stride: int) -> Tensor:
-    """Repeat the lower and right edge until height and width are multiples of `stride`, and at least twice that.
+def pad_to_stride(images: Tensor, stride: int, *, least: int = 1) -> Tensor:
+    """Repeat the lower and right edge until height and width are multiples of `stride`, and at least `least` times that.
 
-    Twice, because normalisation cannot learn from a feature map of a single pixel. The caller crops its logits to the
-    size of the input: so an architecture takes any size, and all its feature maps halve and double without remainder.
+    With `crop` on the logits an architecture takes any size, and all its feature maps halve and double without
+    remainder. One that normalises its smallest feature map needs it to be 2 pixels wide: there is nothing to learn from
+    the spread of a single one.
 
     Shapes: [B, C, H, W] -> [B, C, H', W'].
     """
     height, width = images.shape[-2:]
     # sym_max is max() for sizes that torch.export leaves open.
-    bottom = stride * torch.sym_max(2, -(-height // stride)) - height  # type: ignore[no-untyped-call]
-    right = stride * torch.sym_max(2, -(-width // stride)) - width  # type: ignore[no-untyped-call]
+    bottom = stride * torch.sym_max(least, -(-height // stride)) - height  # type: ignore[no-untyped-call]
+    right = stride * torch.sym_max(least, -(-width // stride)) - width  # type: ignore[no-untyped-call]
     return F.pad(images, (0, right, 0, bottom), mode="replicate")
+
+
+def crop(logits: Tensor, images: Tensor) -> Tensor:
+    """Cut off what `pad_to_stride` added to the images.
+
+    Shapes: [B, K, H', W'] and [B, C, H, W] -> [B, K, H, W].
+    """
+    height, width = images.shape[-2:]
+    # Negative padding, and no slice: torch.export cannot show that a slice fits whatever size the images have.
+    return F.pad(logits, (0, width - logits.shape[-1], 0, height - logits.shape[-2]))

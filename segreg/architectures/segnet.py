@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from segreg.architectures.blocks import ConvNormAct, check_positive, he_init, pad_to_stride
+from segreg.architectures.blocks import ConvNormAct, check_positive, crop, he_init, pad_to_stride
 
 _VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
@@ -13,19 +13,16 @@ class SegNet(nn.Module):
     """SegNet: the 13 convolutions of VGG16 down, and their mirror image up.
 
     Each of the five poolings keeps where its maxima were, and the decoder puts its values back there. Batch
-    normalisation and ReLU follow every convolution but the last, which gives the logits. 29,434,945 parameters for 3
+    normalisation and ReLU follow every convolution but the last, which gives the logits. 29,435,649 parameters for 3
     channels and 1 class.
 
     Args:
         in_channels: Channels of the image. At least 1.
         num_classes: Channels of the logits: 1 for a binary task, else the number of classes.
-
     Shapes:
         images: float [B, in_channels, H, W], H and W at least 32;  returns: float [B, num_classes, H, W].
-
     Raises:
         ValueError: an option is outside its range.
-
     Reference: Badrinarayanan et al., SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image
         Segmentation, 2015, arXiv:1511.00561, section 3 and figure 2; weights drawn as in its section 3.2.
     """
@@ -48,7 +45,6 @@ class SegNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images, float [B, C, H, W], to logits, float [B, K, H, W]."""
-        height, width = images.shape[-2:]
         features = pad_to_stride(images, 2 ** len(self.encoder))
         positions = []
         for stage in self.encoder:
@@ -56,7 +52,7 @@ class SegNet(nn.Module):
             positions.append(indices)
         for stage in self.decoder:
             features = stage(self.unpool(features, positions.pop()))
-        return features[..., :height, :width]
+        return crop(features, images)
 
 
 def _convolutions(*channels: int) -> nn.Sequential:

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from segreg.architectures.blocks import ConvNormAct, check_positive, he_init, pad_to_stride
+from segreg.architectures.blocks import ConvNormAct, check_positive, crop, he_init, pad_to_stride
 
 _WIDTH = 64
 _KERNEL = 7
@@ -20,13 +20,10 @@ class SegNetBasic(nn.Module):
     Args:
         in_channels: Channels of the image. At least 1.
         num_classes: Channels of the logits: 1 for a binary task, else the number of classes.
-
     Shapes:
         images: float [B, in_channels, H, W], H and W at least 32;  returns: float [B, num_classes, H, W].
-
     Raises:
         ValueError: an option is outside its range.
-
     Reference: Badrinarayanan et al., SegNet, 2015, arXiv:1511.00561, section 3.1 and table 1; weights drawn as in its
         section 3.2.
     """
@@ -45,7 +42,6 @@ class SegNetBasic(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images, float [B, C, H, W], to logits, float [B, K, H, W]."""
-        height, width = images.shape[-2:]
         features = pad_to_stride(images, 2**_DEPTH)
         positions = []
         for stage in self.encoder:
@@ -53,5 +49,4 @@ class SegNetBasic(nn.Module):
             positions.append(indices)
         for stage in self.decoder:
             features = stage(self.unpool(features, positions.pop()))
-        logits: Tensor = self.head(features)
-        return logits[..., :height, :width]
+        return crop(self.head(features), images)

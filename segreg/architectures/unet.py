@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from segreg.architectures.blocks import ConvNormAct, Norm, check_positive, he_init, pad_to_stride
+from segreg.architectures.blocks import ConvNormAct, Norm, check_positive, crop, he_init, pad_to_stride
 
 Pool: TypeAlias = Literal["max", "avg", "conv"]
 Upsample: TypeAlias = Literal["transpose", "nearest", "bilinear"]
@@ -58,13 +58,10 @@ class UNet(nn.Module):
         norm: Normalisation after each 3×3 convolution: over the batch, over groups of channels, over each channel of
             each image, or none.
         dropout: Probability of zeroing an activation at the end of the contracting path, in [0, 1).
-
     Shapes:
         images: float [B, in_channels, H, W], H and W at least 32;  returns: float [B, num_classes, H, W].
-
     Raises:
         ValueError: an option is outside its range.
-
     Reference: Ronneberger et al., U-Net: Convolutional Networks for Biomedical Image Segmentation, 2015,
         arXiv:1505.04597, figure 1 and section 3.
     """
@@ -101,8 +98,7 @@ class UNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images, float [B, C, H, W], to logits, float [B, K, H, W]."""
-        height, width = images.shape[-2:]
-        features = self.encoder[0](pad_to_stride(images, self.stride))
+        features = self.encoder[0](pad_to_stride(images, self.stride, least=2))
         skips = []
         for pool, block in zip(self.pools, self.encoder[1:], strict=True):
             skips.append(features)
@@ -110,5 +106,4 @@ class UNet(nn.Module):
         features = self.dropout(features)
         for upsample, block, skip in zip(self.upsamples, self.decoder, reversed(skips), strict=True):
             features = block(torch.cat([skip, upsample(features)], dim=1))
-        logits: Tensor = self.head(features)
-        return logits[..., :height, :width]
+        return crop(self.head(features), images)

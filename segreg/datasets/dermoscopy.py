@@ -77,7 +77,7 @@ def _skin(rng: Random, size: int) -> Field:
 def _pigment(rng: Random, depth: Field) -> Field:
     """Return the share of light that the lesion lets through, [H, W, 3]."""
     size = len(depth)
-    low, high = ((0.24, 0.35), (0.35, 0.9), (0.9, 1.8))[rng.choice(3, p=[0.08, 0.42, 0.5])]
+    low, high = ((0.24, 0.35), (0.35, 0.9), (0.9, 1.8))[rng.choice(3, p=[0.04, 0.36, 0.6])]
     density = rng.uniform(low, high)
     cover = _cover(rng, depth, density)
     inward = np.clip(depth / max(float(depth.max()), 0.05), 0, 1)

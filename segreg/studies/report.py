@@ -160,7 +160,8 @@ def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
     return [
         f"Data: {recipe.data} ({counts}), resized to {height}×{width}; scores are taken at that size.",
         f"Training: {recipe.epochs} epochs of AdamW, batch {recipe.batch}, learning rate {recipe.lr:g}, schedule "
-        f"{recipe.schedule}, weight average {recipe.average}, augmentation {', '.join(recipe.augment) or 'none'}.",
+        f"{recipe.schedule}, weight average {recipe.average}, augmentation {', '.join(recipe.augment) or 'none'}, "
+        f"normalisation {recipe.normalize}.",
         f"The weights kept are those of the epoch with the best {recipe.metrics[0]} on valid, which makes that column "
         "a little too good; test, where there is one, was not looked at in training.",
         f"In brackets: 95 % bootstrap interval over the images of the split ({seeds} seed(s); with more than one, ± is "

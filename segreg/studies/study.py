@@ -92,6 +92,7 @@ def compare(
         except KeyboardInterrupt:
             display.note("interrupted; the same command goes on with what is missing")
             raise
+        display.progress("writing the report", 0, 1)
         write_report(made.path, plan.name, made.rows, plan.recipes[0])
         display.line(f"report: {made.path / 'report.html'}")
     return made
@@ -104,7 +105,12 @@ def _check_ours(study: Study) -> None:
         runs = read_toml(path).get("run")
         if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
             raise RunError(f"{path} is not what a study writes there: choose another --out")
-        if not {make_recipe(**run) for run in runs} <= set(study.plan.recipes):
+        try:
+            earlier = {make_recipe(**run) for run in runs}
+        # It was written by another version, or with a plugin that is no longer installed.
+        except SegregError as error:
+            raise RunError(f"{path} cannot be gone on with here ({error}): choose another --out") from error
+        if not earlier <= set(study.plan.recipes):
             raise RunError(
                 f"{study.path} holds another study: choose another --out, or keep all of its runs in this one"
             )

@@ -19,6 +19,8 @@ from segreg.training.normalized import Normalized
 from segreg.training.run import Row, Run
 
 _SHARE_OF_TIME = 0.05
+# A guess of how fast a disk writes, for the first time; from then on it is measured.
+_BYTES_PER_SECOND = 200e6
 
 
 @attrs.define(kw_only=True)
@@ -93,10 +95,13 @@ class Checkpoints:
         self._run = run
         self._about = about
         self._written = time.monotonic()
-        self._took = 0.0
+        self._took: float | None = None
 
     def offer(self, state: State) -> None:
         """Write both if it is time to."""
+        if self._took is None:
+            # Weights, two moments of the optimizer, and the best weights twice: in the state and beside it.
+            self._took = 5 * sum(tensor.nbytes for tensor in state.model.state_dict().values()) / _BYTES_PER_SECOND
         started = time.monotonic()
         if self._took > _SHARE_OF_TIME * (started - self._written):
             return

@@ -75,6 +75,11 @@ def predict(model: nn.Module, images: Tensor, *, device: torch.device, precision
     return classes.to(torch.uint8).cpu()
 
 
+def evaluation_batch(batch: int) -> int:
+    """Return how many pictures to score at once: without gradients, four times as many fit as in a training step."""
+    return 4 * batch
+
+
 def is_better(value: float, best: float, higher_is_better: bool) -> bool:
     """Whether a value beats the best so far; `nan` never does, and anything beats `nan`."""
     if math.isnan(value):

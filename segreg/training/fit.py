@@ -22,7 +22,7 @@ from segreg.plugins import Entry, Kind
 from segreg.registry import higher_is_better, registry
 from segreg.training import device as devices
 from segreg.training.checkpoint import Checkpoints, State, load_state, remove_state
-from segreg.training.evaluation import predict, states_of_images
+from segreg.training.evaluation import evaluation_batch, predict, states_of_images
 from segreg.training.files import slug
 from segreg.training.loop import Parts, start, train
 from segreg.training.normalized import Normalized
@@ -113,6 +113,7 @@ def execute(recipe: Recipe, run: Run, data: Data, device: torch.device, display:
     Raises:
         RunError, TrainingError, OptionError: as for `fit`.
     """
+    devices.keep_freed_memory()
     torch.manual_seed(recipe.seed)
     shape = {"in_channels": data.in_channels, "num_classes": data.num_classes}
     entry, options = registry().resolve("architecture", recipe.model, **shape)
@@ -181,7 +182,7 @@ def _conclude(recipe: Recipe, run: Run, data: Data, parts: Parts, state: State, 
     for split, pictures in data.splits.items():
         display.progress(f"scoring {split}", 0, len(pictures))
         states[split] = states_of_images(
-            model, pictures, parts.metrics, batch=recipe.batch, device=device, precision=precision
+            model, pictures, parts.metrics, batch=evaluation_batch(recipe.batch), device=device, precision=precision
         )
     run.write_tensors(
         "scores",
@@ -192,6 +193,7 @@ def _conclude(recipe: Recipe, run: Run, data: Data, parts: Parts, state: State, 
             for buffer, array in buffers.items()
         },
     )
+    display.progress("drawing pictures", 0, 1)
     valid = data.splits["valid"]
     chosen = torch.linspace(0, len(valid) - 1, min(_SAMPLES, len(valid))).round().long()
     samples = {
@@ -268,7 +270,7 @@ def _resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any
             "python": platform.python_version(),
             "system": platform.platform(),
             "device": devices.describe(device),
-            "bf16": devices.autocast(device, recipe.precision).fast_dtype is torch.bfloat16,
+            "bf16": devices.uses_bf16(device, recipe.precision),
             **versions,
         },
     }

@@ -14,7 +14,7 @@ from segreg.errors import TrainingError
 from segreg.training.average import Average
 from segreg.training.checkpoint import Checkpoints, State
 from segreg.training.device import autocast
-from segreg.training.evaluation import evaluate, is_better
+from segreg.training.evaluation import evaluate, evaluation_batch, is_better
 from segreg.training.normalized import Normalized
 from segreg.training.pictures import Augmentation, Pictures
 from segreg.training.progress import Display
@@ -73,7 +73,7 @@ def train(
             splits["valid"],
             parts.loss,
             parts.metrics,
-            batch=recipe.batch,
+            batch=evaluation_batch(recipe.batch),
             device=parts.device,
             precision=recipe.precision,
         )

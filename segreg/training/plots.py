@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -16,11 +16,8 @@ from segreg.training.run import Row
 _COLORS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 _CLASS_COLORS = (np.array(colormaps["tab20"].colors) * 255).astype(np.uint8)  # type: ignore[attr-defined]
 _TINT = np.array((0, 190, 120))
-# The dollars of an option's value are no mathematics.
-_plain_text = rc_context({"text.parse_math": False})
 
 
-@_plain_text
 def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], metric: str) -> None:
     """Draw loss and metric over the epochs: validation as a full line, training as a dotted one.
 
@@ -34,7 +31,7 @@ def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], me
         for index, (label, runs) in enumerate(histories.items()):
             color = _COLORS[index % len(_COLORS)]
             dash = "-" if index < len(_COLORS) else "-."
-            axes.plot([], [], dash, color=color, label=label)
+            axes.plot([], [], dash, color=color, label=_plain(label))
             for rows in runs:
                 epochs = [row["epoch"] for row in rows]
                 marker = "o" if len(rows) == 1 else None
@@ -42,7 +39,7 @@ def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], me
                     values = [row[f"{split}_{figure_name}"] for row in rows]
                     axes.plot(epochs, values, style, color=color, linewidth=width, marker=marker)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set(xlabel="epoch", title=figure_name)
+        axes.set(xlabel="epoch", title=_plain(figure_name))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     rows = [row for runs in histories.values() for rows in runs for row in rows]
@@ -57,7 +54,6 @@ def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], me
     _save(figure, path)
 
 
-@_plain_text
 def plot_samples(
     path: Path, samples: Mapping[str, Tensor], predictions: Mapping[str, Tensor], num_classes: int
 ) -> None:
@@ -90,7 +86,7 @@ def plot_samples(
             if classes is not None and num_classes == 1 and has_border:
                 axes.contour(region, levels=[0.5], colors="white", linewidths=1.2)
             if row == 0:
-                axes.set_title(label.replace(" · ", "\n"), fontsize=8, wrap=True)
+                axes.set_title(_plain(label).replace(" · ", "\n"), fontsize=8, wrap=True)
     _save(figure, path)
 
 
@@ -105,6 +101,11 @@ def overlay(picture: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], num_
     colors = _CLASS_COLORS[classes % len(_CLASS_COLORS)]
     colors[classes == IGNORE_INDEX] = 0
     return (0.35 * picture + 0.65 * colors).astype(np.uint8)
+
+
+def _plain(text: str) -> str:
+    """Keep the dollars of an option's value from being read as mathematics."""
+    return text.replace("$", r"\$")
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -1,0 +1,32 @@
+import numpy as np
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from segreg.architectures.blocks import crop, pad_to_stride
+
+sides = st.integers(1, 150)
+strides = st.sampled_from([2, 4, 8, 16, 32])
+
+
+@given(sides, sides, strides, st.sampled_from([1, 2]))
+@example(64, 32, 16, 2)
+@example(32, 32, 32, 1)
+@example(32, 32, 32, 2)
+def test_padding_repeats_the_edge_as_little_as_it_can(height: int, width: int, stride: int, least: int) -> None:
+    images = torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(0))
+    padded = pad_to_stride(images, stride, least=least)
+    for side, size in zip(padded.shape[2:], (height, width), strict=True):
+        assert side % stride == 0
+        assert side >= least * stride
+        assert side - size < stride or side == least * stride
+    down, right = padded.shape[2] - height, padded.shape[3] - width
+    expected = np.pad(images.numpy(), ((0, 0), (0, 0), (0, down), (0, right)), mode="edge")
+    assert np.array_equal(padded.numpy(), expected)
+    assert torch.equal(crop(padded, images), images)
+
+
+@given(st.integers(2, 6), st.integers(2, 6), strides)
+def test_nothing_is_padded_where_nothing_is_missing(rows: int, columns: int, stride: int) -> None:
+    images = torch.rand(1, 1, rows * stride, columns * stride)
+    assert torch.equal(pad_to_stride(images, stride), images)

@@ -1,0 +1,93 @@
+"""The command as a whole: verbs, help, exit statuses, and where messages go."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tests.trial import PLUGIN, call
+
+VERBS = ["list", "show", "plugins", "train", "compare"]
+
+
+def python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own, with the plugin of the tests installed."""
+    path = os.pathsep.join([str(PLUGIN), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_the_help_names_every_verb(words: list[str]) -> None:
+    status, out, err = call(*words)
+    assert (status, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines() if line.startswith("  ")] == VERBS
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str) -> None:
+    status, out, err = call(verb, "--help")
+    assert (status, err) == (0, "")
+    assert out.startswith(f"usage: segreg {verb} ")
+
+
+def test_the_help_of_train_comes_from_the_recipe() -> None:
+    out = " ".join(call("train", "--help")[1].split())
+    assert "--epochs EPOCHS How many times every training picture is seen, 1 or more. Default: 40." in out
+    assert "--metrics METRICS [METRICS ...], --metric METRICS" in out
+    assert "shifted up to 5 %" in out
+    assert "--size SIZE" in out
+    assert "Default: 256x256." in out
+    assert "--preset PRESET settings to begin with: default or original" in out
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert call("--version") == (0, f"segreg {version('segreg')}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["trian"], "no verb is called 'trian' (did you mean 'train'?): there are list, show, plugins, train, compare"),
+        (["--verson"], "no verb is called '--verson'"),
+        (["list", "--jsn"], "'--jsn' is not understood (did you mean '--json'?): see `segreg list --help`"),
+        (["list", "losses", "metrics"], "'metrics' is not understood"),
+        (["list", "loses"], "no kind of component is called 'loses' (did you mean 'loss'?)"),
+        (["show"], "the following arguments are required: name: see `segreg show --help`"),
+        (["train", "--epoch", "3"], "'--epoch' is not understood (did you mean '--epochs'?)"),
+        (["train", "--epochs"], "argument --epochs: expected one argument"),
+        (["compare", "--model", "unet"], "'--model' is not understood (did you mean '--models'?)"),
+        (["compare", "--seed=1"], "'--seed' is not understood (did you mean '--seeds'?)"),
+    ],
+)
+def test_a_mistake_is_one_line_on_standard_error(words: list[str], says: str) -> None:
+    status, out, err = call(*words)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"segreg: {says}")
+    assert err.count("\n") == 1
+
+
+def test_python_m_segreg_is_the_command_and_lists_without_torch_or_numpy(tmp_path: Path) -> None:
+    done = python("-X", "importtime", "-m", "segreg", "list", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "unet-convpool" in done.stdout
+    assert "trial/dot" in done.stdout
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "segreg" in imported
+    assert not imported & {"torch", "numpy", "kornia", "PIL", "matplotlib"}
+
+
+def test_whoever_stops_reading_is_not_told_about_it(tmp_path: Path) -> None:
+    """As with `segreg list | head -1`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-m", "segreg", "list", "--json"]
+    with os.fdopen(writing, "w") as nobody:
+        done = subprocess.run(words, cwd=tmp_path, stdout=nobody, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode == 141

@@ -1,0 +1,79 @@
+"""`segreg train`."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from segreg.training.run import Run
+from tests.trial import PLUGIN, call
+
+DATA = "trial/bands:train=4,valid=2"
+QUICK = ["--data", DATA, "--size", "8", "--batch", "4", "--device", "cpu"]
+
+
+def test_a_run_ends_in_its_values_and_where_it_is(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["--metric", "iou", "trial/mistakes", "--augment", "hflip", "--epochs", "1", "--out", str(out)]
+    status, printed, shown = call("train", "trial/dot:note=x", "--loss", "bce+0.5*dice", *QUICK, *words)
+    assert status == 0
+    values = Run(out).results["metrics"]
+    assert printed.splitlines() == [
+        *(
+            f"{split:>6}  iou {values[split]['iou']:.4f}  trial/mistakes {values[split]['trial/mistakes']:.4f}"
+            for split in ("train", "valid")
+        ),
+        f"run: {out}",
+    ]
+    assert "epoch   1/1 " in shown
+    recipe = Run(out).recipe
+    assert (recipe.model, recipe.loss, recipe.metrics) == (
+        "trial/dot:note=x",
+        "bce+0.5*dice",
+        ("iou", "trial/mistakes"),
+    )
+    assert (recipe.size, recipe.augment, recipe.epochs) == ((8, 8), ("hflip",), 1)
+
+    status, again, shown = call("train", "--resume", str(out))
+    assert (status, again, shown) == (0, printed, f"{out} is finished already\n")
+
+
+def test_what_has_no_value_says_so(tmp_path: Path) -> None:
+    words = ["--data", f"{DATA},ignored_valid=true", "--epochs", "1", "--out", str(tmp_path / "run")]
+    status, printed, shown = call("train", "trial/dot", *QUICK, *words, "--quiet")
+    assert (status, shown) == (0, "")
+    assert " valid  iou no value" in printed.splitlines()
+
+
+def test_resume_takes_the_run_as_it_was_asked_for(tmp_path: Path) -> None:
+    status, _, err = call("train", "--resume", str(tmp_path), "--epochs", "3", "--out", "x")
+    assert status == 2
+    assert err == "segreg: --resume goes on as the run was asked for: leave out epochs, out\n"
+
+
+def test_resume_needs_a_run(tmp_path: Path) -> None:
+    status, _, err = call("train", "--resume", str(tmp_path))
+    assert (status, err) == (2, f"segreg: {tmp_path} holds no run: it has no recipe.toml\n")
+
+
+def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "segreg", "train", "trial/dot", *QUICK, "--epochs", "100000", "--out", "my run"]
+    path = os.pathsep.join([str(PLUGIN), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    with subprocess.Popen(words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        lines = [line for line, _ in zip(process.stderr, range(4), strict=False)]
+        assert lines[-1].startswith("epoch   3/100000 ")
+        process.send_signal(signal.SIGINT)
+        last = process.stderr.read().splitlines()[-1]
+    assert process.returncode == 130
+    run = Run(tmp_path / "my run")
+    epochs = [row["epoch"] for row in run.history]
+    assert epochs == list(range(1, len(epochs) + 1))
+    assert len(epochs) >= 3
+    assert all(None not in row.values() for row in run.history)
+    assert last == f"interrupted after epoch {len(epochs)} of 100000; go on with: segreg train --resume 'my run'"
+    assert (run.path / "state" / "state.pt").exists()
+    assert run.model()
+    assert not [path for path in run.path.rglob("*") if "partial" in path.name]

@@ -1,0 +1,39 @@
+"""A plugin as a stranger would write it, with what the tests need: a tiny model, easy pictures, and trouble."""
+
+from collections.abc import Iterable
+
+from segreg import Architecture, Dataset, Loss, Metric, hookimpl
+
+
+@hookimpl
+def segreg_architectures() -> Iterable[Architecture]:
+    return [
+        Architecture(name="dot", target="segreg_trial.parts:Dot", summary="One 1×1 convolution", min_size=1),
+        Architecture(name="demanding", target="segreg_trial.parts:Demanding", summary="Has an option without default"),
+    ]
+
+
+@hookimpl
+def segreg_losses() -> Iterable[Loss]:
+    return [
+        Loss(name="fragile", target="segreg_trial.parts:Fragile", summary="BCE that a test can break at any step"),
+        Loss(name="broken", target="segreg_trial.parts:Broken", summary="Raises"),
+        Loss(name="nan", target="segreg_trial.parts:NaN", summary="BCE, then not a number"),
+    ]
+
+
+@hookimpl
+def segreg_metrics() -> Iterable[Metric]:
+    return [
+        Metric(
+            name="mistakes",
+            target="segreg_trial.parts:Mistakes",
+            summary="Share of pixels that are wrong",
+            higher_is_better=False,
+        )
+    ]
+
+
+@hookimpl
+def segreg_datasets() -> Iterable[Dataset]:
+    return [Dataset(name="bands", target="segreg_trial.parts:Bands", summary="A band of light for each class")]

@@ -1,0 +1,178 @@
+"""Study files, and what stands in the place of what they say."""
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from segreg.errors import DataError, OptionError, SegregError, UnknownNameError
+from segreg.studies.plan import directory_name, make_plan, shipped
+from segreg.training.recipe import Recipe, make_recipe
+
+SEVEN = [
+    ("segnet", "bce"),
+    ("segnet", "dice"),
+    ("segnet", "focal"),
+    ("segnet", "wsr"),
+    ("unet", "bce"),
+    ("unet-upsample", "bce"),
+    ("unet-convpool", "bce"),
+]
+
+
+def pairs(rows: Any) -> list[tuple[str, str]]:
+    return [(row[0].model, row[0].loss) for row in rows]
+
+
+def study(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ["quick", "experiment"])
+def test_the_shipped_studies_have_the_seven_rows_of_the_experiment(name: str) -> None:
+    plan = make_plan(name)
+    assert pairs(plan.rows) == SEVEN
+    assert all(len(row) == 1 for row in plan.rows)
+    assert plan.directory == Path("studies") / f"{name}-lesions"
+
+
+def test_no_other_studies_are_shipped() -> None:
+    assert list(shipped()) == ["experiment", "quick"]
+
+
+def test_the_experiment_has_the_default_recipe() -> None:
+    assert make_plan("experiment").rows[4][0] == make_recipe()
+
+
+def test_a_file_is_a_grid_with_shared_settings(tmp_path: Path) -> None:
+    path = study(
+        tmp_path,
+        """
+        name = "Mine & yours"
+        seeds = [3, 5]
+        preset = "original"
+        [recipe]
+        epochs = 2
+        data = "trial/bands:train=4"
+        [[grid]]
+        models = ["unet", "segnet"]
+        losses = ["bce", "BCE + dice"]
+        [[grid]]
+        models = ["unet"]
+        losses = ["focal"]
+        """,
+    )
+    plan = make_plan(path)
+    assert pairs(plan.rows) == [
+        ("unet", "bce"),
+        ("unet", "bce+dice"),
+        ("segnet", "bce"),
+        ("segnet", "bce+dice"),
+        ("unet", "focal"),
+    ]
+    assert {(recipe.epochs, recipe.batch, recipe.data) for recipe in plan.recipes} == {(2, 25, "trial/bands:train=4")}
+    assert [recipe.seed for recipe in plan.rows[0]] == [3, 5]
+    assert len(plan.recipes) == 10
+    assert plan.directory == Path("studies/mine-yours-trial-bands")
+
+
+def test_models_losses_seeds_and_settings_replace_those_of_the_file() -> None:
+    plan = make_plan("quick", models="unet segnet-basic", losses=["lovasz"], seeds=["1", 2], epochs="3", size=32)
+    assert pairs(plan.rows) == [("unet", "lovasz"), ("segnet-basic", "lovasz")]
+    assert [recipe.seed for recipe in plan.rows[0]] == [1, 2]
+    assert {(recipe.epochs, recipe.size) for recipe in plan.recipes} == {(3, (32, 32))}
+    assert plan.rows[0][0].data == make_plan("quick").rows[0][0].data
+
+
+def test_models_alone_are_crossed_with_the_losses_of_the_file() -> None:
+    losses = ("bce", "dice", "focal", "wsr")
+    assert pairs(make_plan("quick", models=["unet"]).rows) == [("unet", loss) for loss in losses]
+
+
+def test_losses_alone_are_crossed_with_the_models_of_the_file() -> None:
+    models = ("segnet", "unet", "unet-upsample", "unet-convpool")
+    assert pairs(make_plan("quick", losses=["dice"]).rows) == [(model, "dice") for model in models]
+
+
+def test_what_is_named_twice_is_made_once() -> None:
+    plan = make_plan("quick", models="unet UNET unet", losses="dice Dice", seeds="1 1 01")
+    assert pairs(plan.rows) == [("unet", "dice")]
+    assert len(plan.recipes) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seed = [1]\n", ["'seed'", "did you mean 'seeds'?", "grid"]),
+        ("seeds = 1\n", ["seeds = 1", "a list"]),
+        ("name = 3\n", ["name = 3", "text"]),
+        ("recipe = 3\n", ["recipe = 3", "a table"]),
+        ("grid = 3\n", ["grid = 3", "a list"]),
+        ("grid = [3]\n", ["a grid of", "3", "models, losses"]),
+        ('[[grid]]\nmodel = ["unet"]\n', ["'model'", "did you mean 'models'?"]),
+        ('[[grid]]\nmodels = "unet"\nlosses = ["bce"]\n', ["models = 'unet'", "a list"]),
+        ('[[grid]]\nmodels = ["unet"]\n', ["compares nothing", "one loss"]),
+        ("", ["compares nothing"]),
+        ('seeds = []\n[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n', ["compares nothing", "one seed"]),
+        ('seeds = [0.5]\n[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n', ["seed", "0.5", "int"]),
+        ('[recipe]\nepoch = 1\n[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n', ["did you mean 'epochs'?"]),
+        ('[recipe]\nseed = 1\n[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n', ["'seed'", "write seeds"]),
+        ('[recipe]\nmodel = "unet"\n[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n', ["'model'", "write models"]),
+        ('preset = "orig"\n[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n', ["'orig'", "did you mean 'original'?"]),
+    ],
+)
+def test_a_mistake_in_a_file_is_named(tmp_path: Path, text: str, says: list[str]) -> None:
+    with pytest.raises(OptionError) as error:
+        make_plan(study(tmp_path, text))
+    assert "\n" not in str(error.value)
+    for part in says:
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "says"),
+    [
+        ({"study": "quik"}, DataError, "no study 'quik' (did you mean 'quick'?): name a file, or experiment, quick"),
+        ({"study": "."}, DataError, "cannot be read as TOML"),
+        ({"study": "quick", "models": "unett"}, UnknownNameError, "did you mean 'unet'?"),
+        ({"study": "quick", "models": []}, OptionError, "compares nothing"),
+        ({"study": "quick", "models": 3}, OptionError, "models is 3: write a list of names"),
+        ({"study": "quick", "seeds": 3}, OptionError, "seeds is 3: write a list of names"),
+        ({"study": "quick", "loss": "bce"}, OptionError, "a study varies 'loss': write losses in its place"),
+        ({"study": "quick", "epoch": 3}, OptionError, "did you mean 'epochs'?"),
+    ],
+)
+def test_a_mistake_in_a_call_is_named(settings: dict[str, Any], kind: type[SegregError], says: str) -> None:
+    with pytest.raises(kind) as error:
+        make_plan(**settings)
+    assert says in str(error.value)
+
+
+def test_runs_that_differ_in_anything_have_directories_that_differ() -> None:
+    other = {
+        "model": "trial/dot",
+        "loss": "dice",
+        "metrics": ("dice",),
+        "data": "lesions:size=64",
+        "size": (256, 257),
+        "epochs": 41,
+        "batch": 9,
+        "lr": 1.1e-3,
+        "weight_decay": 0.0,
+        "schedule": "none",
+        "average": "ema",
+        "augment": (),
+        "normalize": "none",
+        "precision": "fp32",
+        "device": "cpu",
+        "seed": 1,
+    }
+    assert other.keys() == {field.name for field in attrs.fields(Recipe)}
+    recipes = [make_recipe(), *(make_recipe(**{name: value}) for name, value in other.items())]
+    names = [directory_name(recipe) for recipe in recipes]
+    assert len(set(names)) == len(recipes)
+    assert names[0].startswith("unet-bce-s0-")
+    assert directory_name(make_recipe()) == names[0]

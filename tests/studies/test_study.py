@@ -1,0 +1,271 @@
+"""A study that is made, grows, fails in part, is interrupted and goes on."""
+
+import csv
+import html
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segreg.cli.main import main
+from segreg.errors import DataError, OptionError, RunError
+from segreg.studies.study import Study, compare
+
+HOSTILE = 'trial/dot:note="<b>$x</b>, &|"'
+SETTINGS: dict[str, Any] = {
+    "study": "quick",
+    "models": ["trial/dot", HOSTILE],
+    "seeds": [0, 1],
+    "metrics": ["iou"],
+    "data": 'trial/bands:classes=["<i>band"]',
+    "size": (12, 8),
+    "epochs": 2,
+    "batch": 4,
+    "augment": ["hflip"],
+    "lr": 0.1,
+    "device": "cpu",
+    "quiet": True,
+}
+
+
+def weights(study: Path) -> dict[Path, int]:
+    """When the weights of each run were written."""
+    return {path: path.stat().st_mtime_ns for path in study.glob("runs/*/model.safetensors")}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, dict[Path, int]]:
+    made = compare(**SETTINGS, losses=["bce"], out=tmp_path_factory.mktemp("study") / "study")
+    return made, weights(made.path)
+
+
+@pytest.fixture(scope="module")
+def study(small: tuple[Study, dict[Path, int]]) -> Study:
+    """The small study, grown by a loss."""
+    return compare(**SETTINGS, losses=["bce", "dice"], out=small[0].path)
+
+
+@pytest.fixture(scope="module")
+def table(study: Study) -> list[dict[str, str]]:
+    return list(csv.DictReader((study.path / "results.csv").read_text(encoding="utf-8").splitlines()))
+
+
+def test_a_study_has_a_report_and_a_run_a_row_and_seed(study: Study) -> None:
+    assert sorted(path.name for path in study.path.iterdir()) == [
+        "curves.png",
+        "report.html",
+        "results.csv",
+        "results.md",
+        "runs",
+        "samples.png",
+        "study.toml",
+    ]
+    assert len(list((study.path / "runs").iterdir())) == 8
+    assert all(study.run(recipe).finished for recipe in study.plan.recipes)
+
+
+def test_a_study_that_grows_keeps_the_runs_that_it_has(small: tuple[Study, dict[Path, int]], study: Study) -> None:
+    before = small[1]
+    after = weights(study.path)
+    assert len(before) == 4
+    assert len(after) == 8
+    assert {path: after[path] for path in before} == before
+
+
+def test_a_study_started_again_trains_nothing(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    before = weights(study.path)
+    again = compare(**{**SETTINGS, "quiet": False}, losses=["bce", "dice"], out=study.path)
+    assert weights(again.path) == before
+    assert "8 of 8 runs are there already" in capsys.readouterr().err
+
+
+def test_the_table_agrees_with_the_runs(study: Study, table: list[dict[str, str]]) -> None:
+    assert [(row["model"], row["loss"], row["seeds"]) for row in table] == [
+        ("trial/dot", "bce", "2"),
+        ("trial/dot", "dice", "2"),
+        (HOSTILE, "bce", "2"),
+        (HOSTILE, "dice", "2"),
+    ]
+    for row, recipes in zip(table, study.plan.rows, strict=True):
+        results = [study.run(recipe).results for recipe in recipes]
+        assert [recipe.seed for recipe in recipes] == [0, 1]
+        for split in ("train", "valid"):
+            values = [each["metrics"][split]["iou"] for each in results]
+            assert float(row[f"iou_{split}_mean"]) == pytest.approx(np.mean(values), rel=1e-4)
+            assert float(row[f"iou_{split}_sd"]) == pytest.approx(np.std(values, ddof=1), rel=1e-4, abs=1e-9)
+            assert float(row[f"iou_{split}_low"]) <= np.mean(values) + 1e-6
+            assert float(row[f"iou_{split}_high"]) >= np.mean(values) - 1e-6
+        assert row["parameters"] == "10"
+        assert float(row["seconds"]) == pytest.approx(np.mean([each["seconds"] for each in results]), rel=1e-4)
+        assert row["failure"] == ""
+
+
+def test_the_best_row_has_the_highest_value_and_the_others_are_behind_it(table: list[dict[str, str]]) -> None:
+    values = [float(row["iou_valid_mean"]) for row in table]
+    best = values.index(max(values))
+    assert [row["behind_best"] == "" for row in table].count(True) == 1
+    assert table[best]["behind_best"] == ""
+    for row, value in zip(table, values, strict=True):
+        if row["behind_best"]:
+            assert float(row["behind_best"]) == pytest.approx(value - max(values), abs=2e-6)
+            assert float(row["behind_best_low"]) <= float(row["behind_best"]) <= float(row["behind_best_high"])
+
+
+def test_the_markdown_is_one_table_with_a_line_a_row(study: Study) -> None:
+    lines = (study.path / "results.md").read_text(encoding="utf-8").splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 2 + 4
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {len(re.findall(r"\|", table[1]))}
+    assert re.search(r"\| \d\.\d{3} ± \d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\] \|", table[2])
+
+
+@pytest.mark.parametrize("name", ["curves.png", "samples.png"])
+def test_the_pictures_of_a_study_can_be_looked_at(study: Study, name: str) -> None:
+    with Image.open(study.path / name) as picture:
+        assert np.asarray(picture.convert("L")).std() > 5
+
+
+class Page(HTMLParser):
+    """Collects what a browser would fetch, the tags, and the text of the cells."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.tags: set[str] = set()
+        self.cells: list[str] = []
+        self.inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.fetched += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+        self.inside = tag == "td"
+        self.cells += [""] if self.inside else []
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.cells[-1] += data
+
+
+def test_the_report_is_one_file_that_holds_everything(study: Study) -> None:
+    text = (study.path / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert len(page.fetched) == 2
+    assert all(source.startswith("data:image/png;base64,iVBOR") for source in page.fetched)
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "script" not in page.tags
+    table = (study.path / "results.md").read_text(encoding="utf-8")
+    assert all(cell.replace("|", "\\|") in table for cell in page.cells)
+    assert len(page.cells) >= 4 * 7
+
+
+def test_names_do_not_become_markup(study: Study) -> None:
+    text = (study.path / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert not {"b", "i"} & page.tags
+    assert page.cells.count(HOSTILE) == 2
+    assert html.escape("<i>band") in text
+
+
+def test_another_study_in_the_same_place_is_refused(study: Study) -> None:
+    before = weights(study.path)
+    with pytest.raises(RunError, match="holds another study: choose another --out"):
+        compare(**{**SETTINGS, "epochs": 3}, losses=["bce", "dice"], out=study.path)
+    with pytest.raises(RunError, match="holds another study"):
+        compare(**SETTINGS, losses=["bce"], out=study.path)
+    assert weights(study.path) == before
+
+
+def test_a_study_of_another_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text('[[run]]\nmodel = "unet"\noptimizer = "sgd"\n')
+    with pytest.raises(RunError, match=r"study\.toml cannot be gone on with here \(recipe has no option 'optimizer'"):
+        compare(**SETTINGS, losses=["bce"], out=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["study.toml", "notes.txt"])
+def test_a_folder_with_other_things_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('[[grid]]\nmodels = ["unet"]\n')
+    with pytest.raises(RunError, match=r"not what a study writes there|not a study"):
+        compare(**SETTINGS, losses=["bce"], out=tmp_path)
+    assert (tmp_path / name).read_text().startswith("[[grid]]")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_wrong_data_or_device_leave_nothing_in_the_way_of_the_right_ones(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        compare("quick", data=f"ph2:root={tmp_path}/missing", out=tmp_path / "study")
+    with pytest.raises(OptionError, match="device"):
+        compare("quick", device="cuda:99", out=tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_study_with_trouble(
+    tmp_path: Path, parts: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One run fails, one is interrupted; the same command goes on, and says in the end what failed."""
+    settings = {**SETTINGS, "models": ["trial/dot"], "seeds": [0], "metrics": ["trial/mistakes", "iou"], "quiet": False}
+    settings["data"] = "trial/bands:test=3"
+    losses = ["trial/broken", "dice", "trial/fragile"]
+    # There are 4 steps an epoch: this is in the second one.
+    monkeypatch.setattr(parts, "TROUBLE", (6, KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        compare(**settings, losses=losses, out=tmp_path / "study")
+    said = capsys.readouterr().err
+    reason = "RuntimeError: a <b>broken</b> loss of two lines"
+    assert f"failed: trial/dot · trial/broken: {reason}\n" in said
+    assert "interrupted; the same command goes on with what is missing\n" in said
+    assert "--resume" not in said
+
+    monkeypatch.setattr(parts, "TROUBLE", None)
+    before = {path: time for path, time in weights(tmp_path / "study").items() if "-dice-" in path.parent.name}
+    assert len(before) == 1
+    words = ["compare", "quick", "--models", "trial/dot", "--losses", *losses, "--seeds", "0"]
+    words += ["--metrics", *settings["metrics"], "--data", settings["data"], "--size", "12x8", "--epochs", "2"]
+    words += ["--batch", "4", "--augment", "hflip", "--lr", "0.1", "--device", "cpu", "--out", str(tmp_path / "study")]
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 1
+    output = capsys.readouterr()
+    assert "1 of 3 runs are there already" in output.err
+    assert "going on after epoch 1" in output.err
+    after = weights(tmp_path / "study")
+    assert {path: after[path] for path in before} == before
+
+    lines = output.out.splitlines()
+    row = next(line for line in lines if "trial/broken" in line)
+    assert f"failed: {reason}" in row
+    assert sum("trial/dot" in line for line in lines) == 3
+    assert lines[-1] == f"report: {tmp_path / 'study' / 'report.html'}"
+    table = list(csv.DictReader((tmp_path / "study" / "results.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["failure"] for row in table] == [reason, "", ""]
+    assert [row["seeds"] for row in table] == ["0", "1", "1"]
+    assert table[1]["iou_test_sd"] == "nan"
+    # The fewer mistakes the better.
+    better, worse = sorted(table[1:], key=lambda row: float(row["trial/mistakes_valid_mean"]))
+    assert better["behind_best"] == ""
+    assert float(worse["behind_best"]) > 0
+    page = Page((tmp_path / "study" / "report.html").read_text(encoding="utf-8"))
+    assert f"failed: {reason}" in page.cells
+    assert "b" not in page.tags
+
+
+def test_a_study_in_which_everything_fails_still_has_a_report(tmp_path: Path) -> None:
+    settings = {**SETTINGS, "models": ["trial/dot"], "seeds": [0], "losses": ["trial/broken", "trial/nan"]}
+    made = compare(**settings, out=tmp_path / "study")
+    assert made.rows[0].failure.startswith("RuntimeError: ")
+    assert made.rows[1].failure.startswith("the loss was nan in epoch 1; there are no weights")
+    assert sorted(path.name for path in made.path.glob("*.*")) == [
+        "report.html",
+        "results.csv",
+        "results.md",
+        "study.toml",
+    ]
+    assert "the loss was nan in epoch 1" in (made.path / "results.md").read_text(encoding="utf-8")

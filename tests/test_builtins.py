@@ -1,0 +1,81 @@
+"""What segreg declares holds: every target is there, typed and documented."""
+
+import inspect
+
+import docstring_parser
+import pytest
+
+import segreg
+from segreg import builtins
+from segreg.options import REQUIRED, structure
+from segreg.plugins import Entry
+
+ENTRIES = [entry for entry in segreg.components() if entry.plugin.distribution == "segreg"]
+
+every_component = pytest.mark.parametrize("entry", ENTRIES, ids=[f"{entry.kind} {entry.key}" for entry in ENTRIES])
+
+
+def test_everything_that_is_declared_is_here() -> None:
+    hooks = (
+        builtins.segreg_architectures,
+        builtins.segreg_losses,
+        builtins.segreg_metrics,
+        builtins.segreg_datasets,
+    )
+    assert [entry.record for entry in ENTRIES] == [record for hook in hooks for record in hook()]
+    assert {entry.kind for entry in ENTRIES} == {"architecture", "loss", "metric", "dataset"}
+
+
+@every_component
+def test_the_target_is_a_class_of_its_module_with_a_docstring(entry: Entry) -> None:
+    target = entry.target()
+    assert inspect.isclass(target)
+    assert f"{target.__module__}:{target.__qualname__}" == entry.record.target
+    assert target.__doc__
+    first = target.__doc__.splitlines()[0]
+    assert first.endswith((".", ":"))
+    assert segreg.describe(entry.kind, entry.key).docstring.startswith(first)
+
+
+@every_component
+def test_every_option_is_typed_and_explained(entry: Entry) -> None:
+    for option in segreg.describe(entry.kind, entry.key).options.values():
+        assert "Any" not in option.type_name
+        assert option.meaning.rstrip(")").endswith("."), f"{option.name} is not explained by a sentence in Args"
+        if option.default is not REQUIRED:
+            assert structure(option.name, option.default, option.type) == option.default
+
+
+@every_component
+def test_the_docstring_explains_nothing_that_is_not_there(entry: Entry) -> None:
+    options = segreg.describe(entry.kind, entry.key).options
+    explained = docstring_parser.parse(
+        entry.target().__doc__ or "", style=docstring_parser.DocstringStyle.GOOGLE
+    ).params
+    assert [parameter.arg_name for parameter in explained] == list(options)
+
+
+@every_component
+def test_the_reference_of_the_record_is_that_of_the_docstring(entry: Entry) -> None:
+    docstring = segreg.describe(entry.kind, entry.key).docstring
+    if entry.record.reference:
+        assert "Reference" in docstring
+        assert entry.record.reference.split()[0].strip(",") in docstring, "the record's first author is not in it"
+
+
+@every_component
+def test_the_record_is_fit_to_be_listed(entry: Entry) -> None:
+    assert 0 < len(entry.record.summary) <= 80
+    assert not entry.record.summary.endswith(".")
+
+
+@every_component
+def test_what_every_kind_must_take(entry: Entry) -> None:
+    options = segreg.describe(entry.kind, entry.key).options
+    if entry.kind == "architecture":
+        assert options["in_channels"].default == 3
+        assert options["num_classes"].default == 1
+    if entry.kind == "metric":
+        assert options["num_classes"].default is REQUIRED
+    if entry.kind in ("architecture", "loss"):
+        assert all(option.default is not REQUIRED for option in options.values())

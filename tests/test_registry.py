@@ -1,0 +1,423 @@
+"""Plugins as they are really installed, sound and broken ones."""
+
+import sys
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+import pytest
+from torch import nn
+
+import segreg
+from segreg import PluginError, Registry, UnknownNameError
+from segreg.registry import higher_is_better
+from tests.conftest import Site
+
+GOOD = """
+import segreg
+from segreg import Architecture, Loss, hookimpl
+
+class Model:
+    '''Does nothing.'''
+    def __init__(self, *, size: int = 1) -> None:
+        self.size = size
+
+@hookimpl
+def segreg_architectures():
+    yield Architecture(name="Model_A", target=f"{__name__}:Model", summary="A model", aliases=["first"])
+    yield Architecture(name="unet", target=f"{__name__}:Model", summary="Another", options={"size": 5})
+
+@hookimpl
+def segreg_losses():
+    return [Loss(name="model-a", target=f"{__name__}:Model", summary="A loss with a model's name")]
+"""
+ALONE = GOOD.replace("def segreg_losses", "def nothing").replace("@hookimpl\ndef nothing", "def nothing")
+
+
+def own() -> list[EntryPoint]:
+    """The entry points of segreg itself."""
+    return [point for point in entry_points(group="segreg.v1") if point.dist and point.dist.name == "segreg"]
+
+
+def keys(registry: Registry, kind: Any = "architecture") -> list[str]:
+    return [entry.key for entry in registry.components(kind)]
+
+
+def test_a_plugin_is_found_in_the_environment(site: Site) -> None:
+    site.install("good", GOOD)
+    registry = Registry()
+    assert keys(registry)[:5] == ["segnet", "segnet-basic", "unet", "unet-upsample", "unet-convpool"]
+    assert [key for key in keys(registry) if "/" in key] == ["good/model-a", "good/unet"]
+    assert registry.build("architecture", "good/unet").size == 5
+    assert [plugin.origin for plugin in registry.plugins if plugin.namespace == "good"] == ["good 1.0"]
+
+
+def test_installing_a_plugin_changes_no_name(site: Site) -> None:
+    before = [(entry.kind, entry.key, entry.record) for entry in Registry(own()).components()]
+    site.install("aaa", GOOD)
+    registry = Registry([*site.entry_points(), *own()])
+    after = [(entry.kind, entry.key, entry.record) for entry in registry.components() if "/" not in entry.key]
+    assert after == before
+    assert isinstance(registry.build("architecture", "unet", width=1), nn.Module)
+
+
+def test_components_come_kind_by_kind_with_segreg_first(site: Site) -> None:
+    site.install("aaa", GOOD)
+    site.install("bbb", GOOD)
+    registry = Registry([*site.entry_points(), *own()])
+    everything = registry.components()
+    assert keys(registry)[-4:] == ["aaa/model-a", "aaa/unet", "bbb/model-a", "bbb/unet"]
+    assert keys(registry, "loss")[-2:] == ["aaa/model-a", "bbb/model-a"]
+    kinds = ["architecture", "loss", "metric", "dataset"]
+    assert [entry.key for entry in everything] == [key for kind in kinds for key in keys(registry, kind)]
+    assert list(dict.fromkeys(entry.kind for entry in everything)) == kinds
+
+
+@pytest.mark.parametrize("name", ["good/model-a", "GOOD/Model_A", "good/FIRST", " Good/model_a "])
+def test_case_and_underscores_do_not_matter(site: Site, name: str) -> None:
+    site.install("good", GOOD)
+    registry = Registry([*site.entry_points(), *own()])
+    assert registry.find("architecture", name).key == "good/model-a"
+    assert registry.find("architecture", "UNet_ConvPool").key == "unet-convpool"
+    assert registry.find("loss", "CE").key == "cross-entropy"
+
+
+def test_a_namespace_is_normalised_as_names_are(site: Site) -> None:
+    site.install("good", GOOD, namespace="My_Models")
+    assert keys(Registry(site.entry_points())) == ["my-models/model-a", "my-models/unet"]
+
+
+def test_only_the_plugin_that_is_named_is_imported(site: Site) -> None:
+    first, second = site.install("first", GOOD), site.install("second", GOOD)
+    registry = Registry([*site.entry_points(), *own()])
+    assert not {first, second} & sys.modules.keys()
+    registry.build("architecture", "unet", width=1)
+    assert not {first, second} & sys.modules.keys()
+    registry.build("architecture", "second/unet:size=2")
+    assert {first, second} & sys.modules.keys() == {second}
+
+
+def test_the_target_is_imported_at_its_first_use(site: Site) -> None:
+    (site.path / "heavy.py").write_text("class Model:\n    '''A model.'''\n    def __init__(self) -> None: ...\n")
+    site.install("good", GOOD.replace('f"{__name__}:Model"', '"heavy:Model"'))
+    registry = Registry(site.entry_points())
+    registry.components()
+    registry.find("architecture", "good/model-a")
+    assert "heavy" not in sys.modules
+    registry.build("architecture", "good/model-a")
+    assert "heavy" in sys.modules
+
+
+def hook(body: str, declaration: str = "segreg_architectures()") -> str:
+    return f"""
+import sys
+from segreg import Architecture, Loss, hookimpl
+
+@hookimpl
+def {declaration}:
+    {body}
+"""
+
+
+def record(more: str = "", kind: str = "Architecture") -> str:
+    return f"{kind}(name='model-a', target='module:Class', summary='', {more})"
+
+
+BROKEN = {
+    "import error": ("import module_that_is_not_there", ModuleNotFoundError, "No module named 'module_that_is_not"),
+    "syntax error": ("def :", SyntaxError, "invalid syntax"),
+    "exit": ("import sys\nsys.exit(3)", SystemExit, "SystemExit: 3"),
+    "endless recursion": ("def f():\n    f()\nf()", RecursionError, "maximum recursion depth"),
+    "error of many lines": ("raise ValueError('one\\n  two')", ValueError, "ValueError: one two"),
+    "empty module": ("", PluginError, "has no function marked with segreg.hookimpl"),
+    "hook that takes an argument": (
+        hook("return []", "segreg_architectures(config)"),
+        pluggy.PluginValidationError,
+        "Argument(s) {'config'} are declared in the hookimpl but can not be found in the hookspec",
+    ),
+    "misspelt hook": (
+        hook("return []", "segreg_architecture()"),
+        pluggy.PluginValidationError,
+        "unknown hook 'segreg_architecture'",
+    ),
+    "hook without a mark": (
+        hook("return []") + "\ndef segreg_losses():\n    return []\n",
+        PluginError,
+        "segreg_losses gives nothing: mark it with segreg.hookimpl and return a list",
+    ),
+    "hook that forgets to return": (hook("[]"), PluginError, "segreg_architectures gives nothing: mark it"),
+    "hook that fails": (hook("return 1 / 0"), ZeroDivisionError, "ZeroDivisionError: division by zero"),
+    "hook that exits": (hook("sys.exit('bye')"), SystemExit, "SystemExit: bye"),
+    "hook that fails half-way": (hook(f"yield {record()}; 1 / 0"), ZeroDivisionError, "division by zero"),
+    "one record, no list": (hook(f"return {record()}"), TypeError, "not iterable"),
+    "record of another kind": (
+        hook(f"return [{record(kind='Loss')}]"),
+        PluginError,
+        "it must give records of type Architecture",
+    ),
+    "no record at all": (
+        hook("return ['model-a']"),
+        PluginError,
+        "segreg_architectures gives 'model-a': it must give records of type Architecture",
+    ),
+    "bad record": (
+        hook(f"return [{record('min_size=0')}]"),
+        ValueError,
+        "Architecture 'model-a': min_size must be a whole number from 1 up, not 0",
+    ),
+    "record with a misspelt field": (
+        hook(f"return [{record('alias=()')}]"),
+        TypeError,
+        "unexpected keyword argument 'alias'",
+    ),
+    "one name twice": (
+        hook(f"return [{record()}, {record()}]"),
+        PluginError,
+        "segreg_architectures declares the name 'model-a' twice",
+    ),
+    "an alias that is a name": (
+        hook("return [" + record("aliases=['Model_A']") + "]"),
+        PluginError,
+        "segreg_architectures declares the name 'model-a' twice",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "error", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_plugin_breaks_only_its_own_names(
+    site: Site, source: str, error: type[BaseException], message: str
+) -> None:
+    site.install("bad-plugin", source, namespace="bad", version="1.2")
+    site.install("good", GOOD)
+    registry = Registry([*site.entry_points(), *own()])
+    assert keys(registry) == [*keys(Registry(own())), "good/model-a", "good/unet"]
+    registry.build("architecture", "good/model-a")
+
+    plugin = next(plugin for plugin in registry.plugins if plugin.namespace == "bad")
+    assert plugin.entries == []
+    assert message in plugin.cause
+    assert "\n" not in plugin.cause
+    with pytest.raises(PluginError) as caught:
+        registry.build("architecture", "bad/model-a")
+    assert str(caught.value) == f"architecture 'bad/model-a' needs the plugin 'bad' of bad-plugin 1.2: {plugin.cause}"
+    assert isinstance(caught.value.__cause__, error)
+    assert caught.value.__cause__ is plugin.error
+
+
+@pytest.mark.parametrize("target", ["module_that_is_not_there:Model", "fine:Missing", "exits:Model", "fails:Model"])
+def test_a_target_that_cannot_be_imported_is_listed_and_named_when_it_is_used(site: Site, target: str) -> None:
+    (site.path / "fine.py").write_text("")
+    (site.path / "exits.py").write_text("import sys\nsys.exit()")
+    (site.path / "fails.py").write_text("raise RuntimeError('first\\nsecond')")
+    site.install("good", GOOD.replace('name="unet", target=f"{__name__}:Model"', f'name="unet", target="{target}"'))
+    registry = Registry(site.entry_points())
+    assert keys(registry) == ["good/model-a", "good/unet"]
+    registry.build("architecture", "good/model-a")
+    for use in (registry.build, registry.describe, registry.resolve):
+        with pytest.raises(PluginError) as caught:
+            use("architecture", "good/unet")
+        begin = f"architecture 'good/unet' of good 1.0 cannot be imported from {target!r}: "
+        assert str(caught.value).startswith(begin)
+        assert "\n" not in str(caught.value)
+        assert isinstance(caught.value.__cause__, ImportError | AttributeError | SystemExit | RuntimeError)
+
+
+def test_an_interrupt_is_not_swallowed(site: Site) -> None:
+    site.install("slow", "raise KeyboardInterrupt")
+    registry = Registry(site.entry_points())
+    with pytest.raises(KeyboardInterrupt):
+        registry.components()
+    with pytest.raises(KeyboardInterrupt):
+        registry.find("architecture", "slow/model-a")
+
+    (site.path / "later.py").write_text("raise KeyboardInterrupt")
+    site.install("good", GOOD.replace('f"{__name__}:Model"', '"later:Model"'))
+    with pytest.raises(KeyboardInterrupt):
+        Registry(site.entry_points()).build("architecture", "good/unet")
+
+
+def test_two_distributions_with_one_namespace_are_both_left_out(site: Site) -> None:
+    modules = {
+        site.install("one", GOOD, namespace="shared"),
+        site.install("two", GOOD, namespace="Shared", version="2"),
+    }
+    registry = Registry([*site.entry_points(), *own()])
+    assert keys(registry) == keys(Registry(own()))
+    assert not modules & sys.modules.keys()
+    assert {plugin.origin: plugin.cause for plugin in registry.plugins[1:]} == {
+        "one 1.0": "the namespace 'shared' is also claimed by two 2: uninstall one",
+        "two 2": "the namespace 'shared' is also claimed by one 1.0: uninstall one",
+    }
+    with pytest.raises(PluginError) as caught:
+        registry.find("architecture", "shared/unet")
+    assert "one 1.0" in str(caught.value)
+    assert "two 2" in str(caught.value)
+
+
+@pytest.mark.parametrize("namespace", ["segreg", "SegReg"])
+def test_nobody_else_can_be_segreg(site: Site, namespace: str) -> None:
+    module = site.install("imposter", GOOD, namespace=namespace)
+    for points in ([*site.entry_points(), *own()], [*own(), *site.entry_points()]):
+        registry = Registry(points)
+        assert keys(registry) == keys(Registry(own()))
+        assert registry.find("architecture", "unet").plugin.distribution == "segreg"
+        assert [plugin.cause for plugin in registry.plugins] == [
+            "",
+            "the namespace 'segreg' is segreg's own: rename the entry point",
+        ]
+        assert module not in sys.modules
+
+
+@pytest.mark.parametrize("namespace", ["my models", "my.models", "a/b", "-"])
+def test_a_namespace_that_nobody_could_write_is_refused(site: Site, namespace: str) -> None:
+    module = site.install("odd", GOOD, namespace=namespace)
+    registry = Registry(site.entry_points())
+    assert keys(registry) == []
+    assert [plugin.cause for plugin in registry.plugins] == [
+        f"the namespace {namespace!r} must be letters and digits, in words joined by -: rename the entry point"
+    ]
+    assert module not in sys.modules
+
+
+def test_a_distribution_without_metadata_works(site: Site) -> None:
+    site.install("half-removed", GOOD, namespace="half", metadata=False)
+    registry = Registry(site.entry_points())
+    assert registry.build("architecture", "half/unet").size == 5
+    assert [plugin.origin for plugin in registry.plugins] == ["an unknown distribution"]
+
+
+@pytest.mark.parametrize("value", ["no such module", "a:b:c", "", "tests.conftest:missing", "tests.conftest:Site"])
+def test_an_entry_point_that_leads_nowhere_is_kept_apart(value: str) -> None:
+    registry = Registry([EntryPoint("odd", value, "segreg.v1"), *own()])
+    assert keys(registry) == keys(Registry(own()))
+    with pytest.raises(PluginError, match="needs the plugin 'odd' of an unknown distribution: "):
+        registry.find("architecture", "odd/unet")
+
+
+def test_what_a_plugin_prints_is_not_part_of_any_output(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    printing = GOOD.replace("def segreg_architectures():", "def segreg_architectures():\n    print('in the hook')")
+    (site.path / "loud.py").write_text("print('in the target')\nclass Model:\n    def __init__(self) -> None: ...\n")
+    site.install("good", "print('at import')\n" + printing.replace('f"{__name__}:Model"', '"loud:Model"'))
+    registry = Registry(site.entry_points())
+    registry.components()
+    registry.describe("architecture", "good/model-a")
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.splitlines() == ["at import", "in the hook", "in the target"]
+
+
+@pytest.mark.parametrize(
+    ("disabled", "left"),
+    [
+        ("", ["aaa", "bbb-c"]),
+        ("aaa", ["bbb-c"]),
+        (" BBB_c , nothing", ["aaa"]),
+        ("aaa,bbb-c", []),
+        ("*", []),
+        ("segreg", ["aaa", "bbb-c"]),
+    ],
+)
+def test_plugins_can_be_disabled(site: Site, monkeypatch: pytest.MonkeyPatch, disabled: str, left: list[str]) -> None:
+    modules = {"aaa": site.install("aaa", GOOD), "bbb-c": site.install("bbb-c", GOOD)}
+    always = keys(Registry(own()))
+    monkeypatch.setenv("SEGREG_DISABLE_PLUGINS", disabled)
+    points = [*site.entry_points(), *own()]
+    for registry in (Registry(points), Registry(points, disabled=disabled.split(","))):
+        assert keys(registry) == [
+            *always,
+            *(f"{each}/{m}" for each in left for m in ("model-a", "unet")),
+        ]
+        for namespace in modules.keys() - set(left):
+            with pytest.raises(PluginError, match=f"of {namespace} 1.0: disabled by SEGREG_DISABLE_PLUGINS$"):
+                registry.find("architecture", f"{namespace}/unet")
+    assert modules.keys() & {name for name, module in modules.items() if module in sys.modules} == set(left)
+
+
+def test_an_unknown_name_is_told_with_the_nearest(site: Site) -> None:
+    site.install("good", GOOD)
+    registry = Registry([*site.entry_points(), *own()])
+    for kind, name, message in [
+        (
+            "metric",
+            "iuo",
+            "no metric is called 'iuo' (did you mean 'iou'?): there are iou, dice, accuracy, precision, rec",
+        ),
+        ("metric", "f_1", "no metric is called 'f_1' (did you mean 'f1'?): there are iou"),
+        (
+            "architecture",
+            "model-a",
+            "no architecture is called 'model-a' (did you mean 'good/model-a'?): there are segnet",
+        ),
+        (
+            "architecture",
+            "good/frist",
+            "no architecture is called 'good/frist' (did you mean 'good/first'?): there are ",
+        ),
+        (
+            "architecture",
+            "god/unet",
+            "(did you mean 'good/unet'?): no installed plugin has the namespace 'god' (did you",
+        ),
+        ("architecture", "zzzz", "no architecture is called 'zzzz': there are segnet, segnet-basic, unet, "),
+        ("loss", "unet", "no loss is called 'unet'"),
+        ("model", "unet", "no kind of component is called 'model': there are architecture, loss, metric, dataset"),
+        ("los", "bce", "no kind of component is called 'los' (did you mean 'loss'?)"),
+    ]:
+        with pytest.raises(UnknownNameError) as caught:
+            registry.find(kind, name)  # type: ignore[arg-type]
+        assert message in str(caught.value)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UnknownNameError, match="no kind"):
+        registry.components("model")  # type: ignore[arg-type]
+
+
+def test_a_long_list_is_left_to_the_command(site: Site) -> None:
+    for number in range(4):
+        site.install(f"plugin{number}", GOOD)
+    with pytest.raises(UnknownNameError, match=r"see `segreg list architecture`$"):
+        Registry([*site.entry_points(), *own()]).find("architecture", "zzzz")
+
+
+def test_without_segreg_installed_the_namespace_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="no installed plugin has the namespace 'segreg'"):
+        Registry([]).find("architecture", "unet")
+
+
+def test_a_plugin_speaks_of_itself(site: Site) -> None:
+    site.install("good", ALONE, version="3.1")
+    entry = Registry(site.entry_points()).find("architecture", "good/first")
+    assert (entry.kind, entry.key, entry.keys) == ("architecture", "good/model-a", ["good/model-a", "good/first"])
+    assert (entry.plugin.namespace, entry.plugin.distribution, entry.plugin.version) == ("good", "good", "3.1")
+    assert entry.plugin.cause == ""
+
+
+def test_a_description_says_everything(site: Site) -> None:
+    site.install("good", GOOD.replace("'''Does nothing.'''", "'''Does nothing.\n\n        At all.\n        '''"))
+    description = Registry(site.entry_points()).describe("architecture", "good/unet")
+    assert description.entry.record.summary == "Another"
+    assert description.options["size"].default == 5
+    assert description.docstring == "Does nothing.\n\nAt all."
+
+
+def test_errors_are_what_they_are_called() -> None:
+    assert issubclass(segreg.UnknownNameError, LookupError)
+    assert issubclass(segreg.OptionError, ValueError)
+    assert issubclass(segreg.ExpressionError, ValueError)
+    assert all(
+        issubclass(getattr(segreg, name), segreg.SegregError) for name in segreg.__all__ if name.endswith("Error")
+    )
+
+
+def test_a_metric_says_which_way_is_better(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = """
+from segreg import Metric, hookimpl
+
+@hookimpl
+def segreg_metrics():
+    return [Metric(name="distance", target="module:Distance", summary="", higher_is_better=False)]
+"""
+    site.install("good", source)
+    installed = Registry([*site.entry_points(), *own()])
+    monkeypatch.setattr("segreg.registry.registry", lambda: installed)
+    assert higher_is_better("iou:average=dataset")
+    assert not higher_is_better("good/distance:unit=mm")

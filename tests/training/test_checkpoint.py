@@ -1,0 +1,95 @@
+"""The state of a run, on its way to disk and back."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
+
+from segreg.training.average import Average
+from segreg.training.checkpoint import Checkpoints, State, load_state, remove_state
+from segreg.training.normalized import Normalized
+from segreg.training.run import Run
+
+
+def state(seed: int) -> State:
+    torch.manual_seed(seed)
+    model = Normalized(nn.Conv2d(3, 1, 1), "none")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    schedule = OneCycleLR(optimizer, 0.1, 40)
+    return State(model=model, optimizer=optimizer, schedule=schedule, average=Average(model))
+
+
+def step(trained: State) -> None:
+    trained.model(torch.ones(1, 3, 2, 2)).sum().backward()
+    trained.optimizer.step()
+    trained.optimizer.zero_grad()
+    trained.schedule.step()
+    assert trained.average
+    trained.average.update(trained.model)
+    trained.rows.append({"epoch": len(trained.rows) + 1, "valid_iou": 0.5})
+
+
+def weights(trained: State) -> list[list[float]]:
+    assert trained.average
+    models = (trained.model, trained.average.model)
+    return [tensor.flatten().tolist() for model in models for tensor in model.state_dict().values()]
+
+
+def write(run: Run, trained: State) -> Checkpoints:
+    """Offer a state until it is worth the time to write it."""
+    checkpoints = Checkpoints(run, {})
+    while load_state(run) is None:
+        checkpoints.offer(trained)
+    return checkpoints
+
+
+def test_a_state_that_is_read_back_goes_on_in_the_same_way(tmp_path: Path) -> None:
+    unbroken = state(0)
+    for _ in range(5):
+        step(unbroken)
+    unbroken.keep_best(0.5)
+    write(Run(tmp_path), unbroken)
+    other = state(1)
+    other.restore(load_state(Run(tmp_path)) or {})
+    assert (other.best, other.best_epoch, other.rows) == (0.5, 5, unbroken.rows)
+    assert all(torch.equal(other.best_weights[name], tensor) for name, tensor in unbroken.best_weights.items())
+    for trained in (unbroken, other):
+        step(trained)
+        step(trained)
+    assert weights(other) == weights(unbroken)
+    assert other.schedule.get_last_lr() == unbroken.schedule.get_last_lr()
+
+
+def test_the_best_weights_are_a_copy_of_the_average() -> None:
+    trained = state(0)
+    step(trained)
+    trained.keep_best(0.5)
+    assert trained.average
+    before = trained.average.model.model.weight.clone()
+    step(trained)
+    assert torch.equal(trained.best_weights["weight"], before)
+    assert not torch.equal(trained.average.model.model.weight, before)
+
+
+def test_a_state_is_not_written_again_while_the_last_one_is_fresh(tmp_path: Path) -> None:
+    trained = state(0)
+    step(trained)
+    trained.keep_best(0.5)
+    checkpoints = write(Run(tmp_path), trained)
+    # Writing took longer than a twentieth of the time since.
+    step(trained)
+    checkpoints.offer(trained)
+    assert len((load_state(Run(tmp_path)) or {})["rows"]) == 1
+
+
+def test_without_best_weights_there_is_no_file_of_them(tmp_path: Path) -> None:
+    Checkpoints(Run(tmp_path), {}).write_best(state(0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_that_was_removed_is_no_state(tmp_path: Path) -> None:
+    assert load_state(Run(tmp_path)) is None
+    write(Run(tmp_path), state(0))
+    remove_state(Run(tmp_path))
+    assert list(tmp_path.iterdir()) == []

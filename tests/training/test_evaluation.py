@@ -1,0 +1,91 @@
+"""Scores of a model on pictures."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from segreg.losses.bce import BCELoss
+from segreg.metrics.iou import IoU
+from segreg.metrics.states import value
+from segreg.training.evaluation import evaluate, is_better, predict, states_of_images
+from segreg.training.pictures import Pictures
+
+CPU = torch.device("cpu")
+HOW = {"device": CPU, "precision": "fp32"}
+
+
+class Brightness(nn.Module):
+    """Says foreground where the first channel is brighter than half; with dropout, to notice training mode."""
+
+    def __init__(self, num_classes: int = 1) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.dropout = nn.Dropout(0.9)
+
+    def forward(self, images: Tensor) -> Tensor:
+        bright = self.dropout(images[:, :1] - 0.5)
+        return bright if self.num_classes == 1 else torch.cat([-bright, bright, bright - 1], dim=1)
+
+
+def pictures(count: int = 5) -> Pictures:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, 3, 6, 7), generator=generator, dtype=torch.uint8)
+    masks = torch.randint(0, 2, (count, 6, 7), generator=generator, dtype=torch.uint8)
+    return Pictures(images, masks, ["x"] * count)
+
+
+def iou_of(said: np.ndarray, true: np.ndarray) -> float:
+    return float((said & true).sum() / (said | true).sum())
+
+
+def expected_ious() -> list[float]:
+    shown = pictures()
+    said = shown.images.numpy()[:, 0] > 127
+    return [iou_of(one, true == 1) for one, true in zip(said, shown.masks.numpy(), strict=True)]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_loss_and_metric_are_means_over_pictures_whatever_the_batch(batch: int) -> None:
+    shown, metric = pictures(), IoU(num_classes=1)
+    metric.update(torch.ones(1, 1, 6, 7), torch.zeros(1, 6, 7, dtype=torch.int64))
+    model = Brightness().train()
+    scores = evaluate(model, shown, BCELoss(), {"iou": metric}, batch=batch, **HOW)
+    logits = shown.images.double().numpy()[:, 0] / 255 - 0.5
+    loss = np.mean(np.logaddexp(0, logits) - logits * shown.masks.numpy())
+    assert scores == {"loss": pytest.approx(loss, rel=1e-5), "iou": pytest.approx(np.mean(expected_ious()))}
+
+
+def test_states_are_those_of_the_single_pictures_in_order() -> None:
+    states = states_of_images(Brightness(), pictures(), {"iou": IoU(num_classes=1)}, batch=2, **HOW)["iou"]
+    for number, expected in enumerate(expected_ious()):
+        alone = {name: state[number : number + 1] for name, state in states.items()}
+        assert value(IoU(num_classes=1), alone) == pytest.approx(expected, abs=1e-8)
+
+
+def test_a_prediction_is_the_class_as_a_byte() -> None:
+    shown = pictures().images
+    bright = (shown[:, 0] > 127).to(torch.uint8)
+    for num_classes in (1, 3):
+        said = predict(Brightness(num_classes), shown, **HOW)
+        assert said.dtype == torch.uint8
+        assert torch.equal(said, bright)
+
+
+@pytest.mark.parametrize(
+    ("value", "best", "higher", "lower"),
+    [
+        (2, 1, True, False),
+        (1, 2, False, True),
+        (1, 1, False, False),
+        (1, math.nan, True, True),
+        (math.nan, 1, False, False),
+        (math.nan, math.nan, False, False),
+        (math.inf, 1, True, False),
+    ],
+)
+def test_which_value_is_better(value: float, best: float, higher: bool, lower: bool) -> None:
+    assert is_better(value, best, higher_is_better=True) is higher
+    assert is_better(value, best, higher_is_better=False) is lower

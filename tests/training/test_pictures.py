@@ -1,0 +1,207 @@
+"""Pictures on their way to the model: reading, resizing, batches, normalisation and augmentation."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from segreg.errors import DataError
+from segreg.training.pictures import Augmentation, Data, Pictures, load
+
+CPU = torch.device("cpu")
+
+
+class Given:
+    """A data set of whatever a test gives."""
+
+    def __init__(self, splits: Mapping[str, Sequence[Any]], classes: Sequence[str] = ("one",)) -> None:
+        self.splits, self.classes = splits, classes
+
+
+class Named(list[Any]):
+    names = ("left", "right")
+
+
+def image(height: int = 6, width: int = 8, channels: int = 3, seed: int = 0) -> Any:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def mask(height: int = 6, width: int = 8, values: Sequence[int] = (0, 1), seed: int = 0) -> Any:
+    return np.random.default_rng(seed).choice(np.array(values, np.uint8), (height, width))
+
+
+def read(
+    splits: Mapping[str, Sequence[Any]], size: tuple[int, int] = (6, 8), classes: Sequence[str] = ("one",)
+) -> Data:
+    return load(Given(splits, classes), size, lambda what, done, total: None)
+
+
+PAIR = (image(), mask())
+
+
+def test_pictures_of_the_right_size_come_through_unchanged() -> None:
+    samples = [(image(seed=n), mask(values=(0, 1, 255), seed=n)) for n in range(70)]
+    data = read({"train": samples, "valid": samples[:3], "test": [], "holdout": samples[:2]})
+    pictures = data.splits["train"]
+    assert len(pictures) == 70
+    for number, (pixels, classes) in enumerate(samples):
+        assert np.array_equal(pictures.images[number].permute(1, 2, 0), pixels)
+        assert np.array_equal(pictures.masks[number], classes)
+    assert list(pictures.names) == [str(number) for number in range(70)]
+    assert list(data.splits) == ["train", "valid", "holdout"]
+    assert (data.in_channels, data.num_classes, data.classes) == (3, 1, ("one",))
+
+
+def test_a_split_that_has_names_keeps_them() -> None:
+    assert list(read({"train": Named([PAIR, PAIR]), "valid": [PAIR]}).splits["train"].names) == ["left", "right"]
+
+
+@pytest.mark.parametrize("size", [(3, 4), (7, 5), (31, 33)])
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_resizing_keeps_the_channels_and_gives_masks_no_new_values(size: tuple[int, int], channels: int) -> None:
+    values = (0, 3, 7, 255)
+    pair = (image(20, 26, channels), mask(20, 26, values))
+    pictures = read({"train": [pair], "valid": [pair]}, size, [str(n) for n in range(8)]).splits["train"]
+    assert pictures.images.shape == (1, channels, *size)
+    assert pictures.masks.shape == (1, *size)
+    assert set(pictures.masks.unique().tolist()) <= set(values)
+
+
+def test_a_picture_is_reduced_by_averaging_and_its_mask_by_picking() -> None:
+    pixels = np.zeros((8, 8, 1), np.uint8)
+    pixels[::2] = 200  # finer than what the smaller picture can show
+    classes = np.repeat([[0] * 4 + [1] * 4], 8, axis=0).astype(np.uint8)
+    pictures = read({"train": [(pixels, classes)], "valid": [(pixels, classes)]}, (2, 2)).splits["train"]
+    assert (pictures.images.float() - 100).abs().max() < 20
+    assert pictures.masks.tolist() == [[[0, 1], [0, 1]]]
+
+
+@pytest.mark.parametrize(
+    ("splits", "classes", "says"),
+    [
+        ({"train": [PAIR]}, ["one"], ["split 'valid'", "'train' and 'valid'"]),
+        ({"train": [], "valid": [PAIR]}, ["one"], ["split 'train'"]),
+        ({"train": [PAIR], "valid": [PAIR]}, [], ["names no class"]),
+        (
+            {"train": [PAIR, (image() / 255, mask())], "valid": [PAIR]},
+            ["one"],
+            ["train picture '1'", "float64", "uint8"],
+        ),
+        ({"train": Named([PAIR, (image()[..., 0], mask())]), "valid": [PAIR]}, ["one"], ["'right'", "[6, 8]"]),
+        ({"train": [PAIR], "valid": [(image(), mask().astype(np.int64))]}, ["one"], ["valid picture '0'", "int64"]),
+        ({"train": [(image(), mask(6, 7))], "valid": [PAIR]}, ["one"], ["[6, 8, 3]", "[6, 7]"]),
+        ({"train": [(image(), mask(values=(0, 2)))], "valid": [PAIR]}, ["one"], ["value 2", "0 to 1", "255"]),
+        ({"train": [(image(), mask(values=(0, 3)))], "valid": [PAIR]}, ["a", "b", "c"], ["value 3", "0 to 2"]),
+        ({"train": [PAIR, (image(channels=1), mask())], "valid": [PAIR]}, ["one"], ["'1' has 1 channels", "have 3"]),
+        ({"train": [PAIR], "valid": [(image(channels=4), mask())]}, ["one"], ["'train': 3", "'valid': 4"]),
+    ],
+)
+def test_what_breaks_the_contract_is_named(splits: Any, classes: Sequence[str], says: list[str]) -> None:
+    with pytest.raises(DataError) as error:
+        read(splits, classes=classes)
+    assert "\n" not in str(error.value)
+    for part in says:
+        assert part in str(error.value)
+
+
+def test_progress_is_told_up_to_the_last_picture() -> None:
+    told = []
+    load(Given({"train": [PAIR] * 40, "valid": [PAIR]}), (6, 8), lambda *what: told.append(what))
+    assert told[-1] == ("reading valid", 1, 1)
+    assert ("reading train", 40, 40) in told
+    assert len(told) > 2
+
+
+def pictures(count: int = 7) -> Pictures:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, 3, 4, 5), generator=generator, dtype=torch.uint8)
+    images[:, 0, 0, 0] = torch.arange(count)
+    return Pictures(images, torch.arange(count, dtype=torch.uint8)[:, None, None].expand(count, 4, 5), ["x"] * count)
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+def test_batches_hold_each_picture_once_with_its_mask(size: int) -> None:
+    order = torch.randperm(7, generator=torch.Generator().manual_seed(1))
+    batches = list(pictures().batches(size, CPU, order))
+    assert [len(images) for images, _ in batches] == [len(part) for part in order.split(size)]
+    seen = []
+    for images, target in batches:
+        assert images.dtype == torch.float32
+        assert target.dtype == torch.int64
+        seen += target[:, 0, 0].tolist()
+        assert (images[:, 0, 0, 0] * 255).round().tolist() == target[:, 0, 0].tolist()
+    assert seen == order.tolist()
+
+
+def test_without_an_order_batches_are_as_the_pictures_stand_and_scaled_to_one() -> None:
+    images = torch.cat([images for images, _ in pictures().batches(2, CPU)])
+    assert torch.equal(images, pictures().images.float() / 255)
+
+
+def discs(count: int = 32, height: int = 32, width: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures that show their own masks: a disc off the centre, of 1 on 0."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    target = (((y - 10) ** 2 + (x - 14) ** 2) < 49).long().expand(count, height, width).clone()
+    return target.float().unsqueeze(1).repeat(1, 3, 1, 1) * 0.5 + 0.25, target
+
+
+@pytest.mark.parametrize("change", ["hflip", "vflip"])
+def test_a_flip_is_one_of_the_two_pictures_exactly(change: Any) -> None:
+    torch.manual_seed(0)
+    images, target = discs()
+    axis = {"hflip": 2, "vflip": 1}[change]
+    changed_images, changed = Augmentation([change])(images, target)
+    flipped = [torch.equal(one, target[0].flip(axis - 1)) for one in changed]
+    kept = [torch.equal(one, target[0]) for one in changed]
+    assert all(a != b for a, b in zip(flipped, kept, strict=True))
+    assert 0 < sum(flipped) < len(flipped)
+    assert torch.allclose(changed_images[:, 0], changed.float() * 0.5 + 0.25)
+
+
+def test_turning_moves_a_picture_and_its_mask_together() -> None:
+    torch.manual_seed(0)
+    images, target = discs()
+    changed_images, changed = Augmentation(["affine"])(images, target)
+    assert changed.dtype == torch.int64
+    assert sum(not torch.equal(one, target[0]) for one in changed) > 8
+    # Where no pixel between the two classes was mixed from both, picture and mask say the same.
+    shown = (changed_images[:, 0] - 0.25) / 0.5
+    assert ((shown - changed).abs() < 0.55).float().mean() > 0.999
+    agree = (shown.round() == changed).float().mean()
+    assert agree > 0.99
+    # No black corners: what comes in from outside is the picture itself, reflected.
+    assert changed_images.min() >= 0.25 - 1e-4
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_masks_get_no_new_values_and_all_changes_take_any_channels(channels: int) -> None:
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    target = torch.tensor([0, 1, 10, 255])[torch.randint(0, 4, (8, 11, 7), generator=generator)]
+    images = torch.rand(8, channels, 11, 7, generator=generator)
+    before = images.clone()
+    changed_images, changed = Augmentation(["hflip", "vflip", "affine"])(images, target)
+    assert set(changed.unique().tolist()) <= {0, 1, 10, 255}
+    assert 255 in changed
+    assert changed_images.shape == images.shape
+    assert changed_images.dtype == torch.float32
+    assert torch.equal(images, before)
+
+
+def test_no_change_is_no_change() -> None:
+    images, target = discs(2)
+    changed_images, changed = Augmentation([])(images, target)
+    assert changed_images is images
+    assert changed is target
+
+
+def test_the_same_seed_gives_the_same_changes() -> None:
+    everything = Augmentation(["hflip", "vflip", "affine"])
+    first, second, third = ([], [], [])
+    for kept, seed in ((first, 1), (second, 1), (third, 2)):
+        torch.manual_seed(seed)
+        kept += everything(*discs(4))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not torch.equal(first[0], third[0])

@@ -1,0 +1,95 @@
+"""The pictures of a run, and what they must not stumble over."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from segreg.training.plots import overlay, plot_curves, plot_samples
+from segreg.training.run import Row
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings() -> object:
+    """What matplotlib warns of would stand on a user's terminal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def history(losses: Sequence[float]) -> list[Row]:
+    return [
+        {"epoch": epoch, "train_loss": loss, "valid_loss": loss, "train_iou": 0.5, "valid_iou": 1 - loss}
+        for epoch, loss in enumerate(losses, 1)
+    ]
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        image.verify()
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def has_color(picture: np.ndarray, color: tuple[int, int, int]) -> bool:
+    return bool((np.abs(picture - color).max(axis=2) < 12).any())
+
+
+BLUE, ORANGE = (31, 119, 180), (255, 127, 14)
+
+
+@pytest.mark.parametrize("losses", [[0.7, 0.4, 0.3], [0.5], [1.0, 0.0, -0.5], [0.7, 0.5, math.nan, 0.2, 0.1]])
+def test_every_run_has_its_colour_in_the_curves(tmp_path: Path, losses: list[float]) -> None:
+    path = tmp_path / "curves.png"
+    plot_curves(path, {"a": [history(losses), history(losses[::-1])], "b": [history([x / 2 for x in losses])]}, "iou")
+    picture = pixels(path)
+    assert has_color(picture[: len(picture) * 2 // 3], BLUE)
+    assert has_color(picture[: len(picture) * 2 // 3], ORANGE)
+
+
+def test_the_numbers_at_the_axes_take_little_room(tmp_path: Path) -> None:
+    plot_curves(tmp_path / "curves.png", {"a": [history([0.7, 0.4, 0.3])]}, "iou")
+    assert has_color(pixels(tmp_path / "curves.png")[:300, :150], BLUE)
+
+
+def test_a_label_is_no_mathematics(tmp_path: Path) -> None:
+    label = r"x/net:note=$\nonsense{$ · a_b^c"
+    plot_curves(tmp_path / "curves.png", {label: [history([0.5, 0.4])]}, "iou")
+    samples = {
+        "images": torch.zeros(1, 3, 8, 8, dtype=torch.uint8),
+        "masks": torch.zeros(1, 8, 8, dtype=torch.uint8),
+    }
+    plot_samples(tmp_path / "samples.png", samples, {label: samples["masks"]}, 1)
+    assert pixels(tmp_path / "curves.png").size
+    assert pixels(tmp_path / "samples.png").size
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+@pytest.mark.parametrize("num_classes", [1, 30])
+def test_samples_of_any_channels_and_classes(tmp_path: Path, channels: int, num_classes: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (3, channels, 12, 9), generator=generator, dtype=torch.uint8)
+    masks = torch.randint(0, max(num_classes, 2), (3, 12, 9), generator=generator, dtype=torch.uint8)
+    masks[0], masks[1], masks[2, 0] = 0, 1, 255
+    plot_samples(tmp_path / "s.png", {"images": images, "masks": masks}, {"m · l": masks, "n · l": masks}, num_classes)
+    assert pixels(tmp_path / "s.png").std() > 1
+
+
+def test_what_is_predicted_is_tinted_and_the_rest_is_the_picture() -> None:
+    picture = np.full((2, 2, 3), 100, np.uint8)
+    shown = overlay(picture, np.array([[0, 1], [0, 255]], np.uint8), 1)
+    assert shown.dtype == np.uint8
+    assert (shown[[0, 1, 1], [0, 0, 1]] == 100).all()
+    assert (shown[0, 1] != 100).any()
+
+
+def test_classes_have_colours_of_their_own_and_ignored_pixels_none() -> None:
+    picture = np.zeros((1, 4, 3), np.uint8)
+    shown = overlay(picture, np.array([[0, 1, 2, 255]], np.uint8), 3)[0]
+    assert len({tuple(color) for color in shown}) == 4
+    assert tuple(shown[3]) == (0, 0, 0)

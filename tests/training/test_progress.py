@@ -1,0 +1,47 @@
+"""What a person sees while a run goes on."""
+
+import re
+
+import pytest
+
+from segreg.training.progress import Display
+
+ROW = {"epoch": 1.0, "train_loss": 0.5, "valid_iou": 0.75, "lr": 0.1, "seconds": 2.0, "images_per_second": 12.34}
+
+
+def go_through(display: Display) -> None:
+    with display:
+        display.line("a line")
+        display.progress("reading train", 3, 4)
+        display.training("unet · bce", 1, 2, 5, 10)
+        display.epoch(ROW, 2, best=True)
+        display.training("unet · bce", 2, 2, 1, 10)
+        display.note("a [bold]note[/bold]")
+
+
+def test_off_a_terminal_there_are_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    go_through(Display())
+    assert capsys.readouterr() == (
+        "",
+        "a line\nepoch   1/2  train_loss 0.5000  valid_iou 0.7500  12.3 images/s  best\na [bold]note[/bold]\n",
+    )
+
+
+def test_quiet_leaves_the_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    go_through(Display(quiet=True))
+    assert capsys.readouterr() == ("", "a [bold]note[/bold]\n")
+
+
+def test_on_a_terminal_a_bar_shows_what_goes_on_with_metric_speed_and_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    go_through(Display())
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    bar = [line for line in shown.splitlines() if "epoch 2/2" in line][-1]
+    assert bar.startswith("unet · bce  epoch 2/2 ")
+    assert "valid_iou 0.7500  12.3 images/s" in bar
+    assert re.search(r"(--|\d\d):\d\d", bar)
+    assert "a line" in shown

@@ -1,0 +1,46 @@
+"""The plugin of the tests, installed for as long as a test lasts, and what several tests ask of a run."""
+
+import importlib
+import io
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segreg.cli.main import main
+from segreg.registry import registry
+
+PLUGIN = Path(__file__).parent / "plugin"
+
+TIMING = {"seconds", "images_per_second"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trial() -> Iterator[None]:
+    """Put the plugin on the path, as an installation would, and make the registry look again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(PLUGIN)
+        registry.cache_clear()
+        yield
+    registry.cache_clear()
+
+
+@pytest.fixture
+def parts() -> Any:
+    """The module with the plugin's parts."""
+    return importlib.import_module("segreg_trial.parts")
+
+
+def without_times(history: list[Any]) -> list[dict[str, float]]:
+    """A history without what differs from one time to the next."""
+    return [{name: value for name, value in row.items() if name not in TIMING} for row in history]
+
+
+def call(*words: str) -> tuple[int, str, str]:
+    """Call the command, and return its exit status, standard output and standard error."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as left:
+        main(words)
+    return left.value.code, out.getvalue(), err.getvalue()
