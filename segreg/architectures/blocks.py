@@ -66,7 +66,7 @@ def he_init(module: nn.Module) -> None:
 
 
 def pad_to_stride(images: Tensor, stride: int, *, least: int = 1) -> Tensor:
-    """Repeat the lower and right edge until height and width are multiples of `stride`, and at least `least` times that.
+    """Repeat the lower and right edge until height and width are multiples of `stride`, at least `least` of them.
 
     With `crop` on the logits an architecture takes any size, and all its feature maps halve and double without
     remainder. One that normalises its smallest feature map needs it to be 2 pixels wide: there is nothing to learn from

@@ -76,8 +76,8 @@ def test_every_depth_learns_from_one_small_picture(depth: int, norm: str) -> Non
 
 @pytest.mark.parametrize(("norm", "layer"), [("group", nn.GroupNorm), ("instance", nn.InstanceNorm2d)])
 def test_without_batch_statistics_training_treats_each_picture_alone(norm: str, layer: type[nn.Module]) -> None:
-    model = segreg.build("unet:width=4,depth=2", norm=norm).train()
-    assert sum(isinstance(each, layer) for each in model.modules()) == 10
+    model = segreg.build("unet:width=4,depth=2,pool=conv", norm=norm).train()
+    assert sum(isinstance(each, layer) for each in model.modules()) == 12
     batch = images(2, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(model(batch)[:1], model(batch[:1]), rtol=1e-4, atol=1e-5)

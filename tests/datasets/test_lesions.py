@@ -72,7 +72,7 @@ def test_lesions_are_darker_than_the_skin_around_them_but_not_always_by_much(sam
             contrast.append(image[outside, 1].mean() - image[inside, 1].mean())
     assert len(contrast) > 170
     assert np.mean(np.array(contrast) > 10) > 0.95
-    assert np.percentile(contrast, 10) < 40
+    assert np.percentile(contrast, 10) < 55
     assert np.percentile(contrast, 90) > 90
 
 

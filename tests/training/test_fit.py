@@ -227,6 +227,15 @@ def test_another_seed_gives_other_numbers(run: Run, tmp_path: Path) -> None:
     assert other.history[0]["train_loss"] != run.history[0]["train_loss"]
 
 
+def test_the_seed_decides_on_the_order_and_the_augmentation_too(tmp_path: Path) -> None:
+    settings = {**SETTINGS, "epochs": 1, "quiet": True}
+    losses = [
+        segreg.fit("trial/dot:start=0.1", **settings, seed=seed, out=tmp_path / str(seed)).history[0]["train_loss"]
+        for seed in (0, 1)
+    ]
+    assert losses[0] != losses[1]
+
+
 def test_a_finished_run_is_left_alone(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.path.iterdir()}
     assert resume(run.path).path == run.path

@@ -12,10 +12,22 @@ TROUBLE: tuple[int, BaseException] | None = None
 
 
 class Dot(nn.Module):
-    def __init__(self, *, in_channels: int = 3, num_classes: int = 1, note: str = "") -> None:
+    """One convolution.
+
+    Args:
+        note: Nothing, but part of the name.
+        start: What all weights are to begin with, in the place of random ones.
+    """
+
+    def __init__(
+        self, *, in_channels: int = 3, num_classes: int = 1, note: str = "", start: float | None = None
+    ) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(in_channels)
         self.head = nn.Conv2d(in_channels, num_classes, 1)
+        if start is not None:
+            nn.init.constant_(self.head.weight, start)
+            nn.init.zeros_(self.head.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.norm(images))
