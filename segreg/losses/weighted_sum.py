@@ -30,7 +30,7 @@ class WeightedSum(nn.Module):
         return torch.stack(list(terms)).sum()
 
 
-def loss(expression: str, **options: Any) -> nn.Module:
+def loss(expression: str, /, **options: Any) -> nn.Module:
     """Build a loss from a name, an expression or a sum: `loss("dice")`, `loss("bce+0.5*dice:smooth=0")`.
 
     Args:

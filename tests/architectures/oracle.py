@@ -24,9 +24,9 @@ def randomized(model: nn.Module, seed: int = 0) -> tuple[nn.Module, Weights]:
     return model, {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
 
 
-def edge_padded(images: Array, stride: int) -> Array:
-    """Repeat the last row and column up to a multiple of the stride, and at least twice the stride."""
-    add = [max(2 * stride, (size + stride - 1) // stride * stride) - size for size in images.shape[2:]]
+def edge_padded(images: Array, stride: int, least: int) -> Array:
+    """Repeat the last row and column up to a multiple of the stride, and up to the least multiple."""
+    add = [max(least * stride, (size + stride - 1) // stride * stride) - size for size in images.shape[2:]]
     return np.pad(images, ((0, 0), (0, 0), (0, add[0]), (0, add[1])), mode="edge")
 
 
@@ -73,7 +73,7 @@ def unpooled(x: Array, places: npt.NDArray[np.int64]) -> Array:
 
 def segnet(images: Array, weights: Weights) -> Array:
     """SegNet: VGG16's convolutions by stage, and the same number of them on the way up."""
-    x, places = edge_padded(images, 32), []
+    x, places = edge_padded(images, 32, least=1), []
     for stage, convolutions in enumerate((2, 2, 3, 3, 3)):
         for number in range(convolutions):
             x = block(x, weights, f"encoder.{stage}.{number}")
@@ -88,7 +88,7 @@ def segnet(images: Array, weights: Weights) -> Array:
 
 def segnet_basic(images: Array, weights: Weights) -> Array:
     """SegNet-Basic: four 7×7 convolutions down with ReLU, four up without, and a 1×1 convolution."""
-    x, places = edge_padded(images, 16), []
+    x, places = edge_padded(images, 16, least=1), []
     for stage in range(4):
         x = block(x, weights, f"encoder.{stage}")
         places.append(quarters(x).argmax(-1))
@@ -101,7 +101,7 @@ def segnet_basic(images: Array, weights: Weights) -> Array:
 
 def unet(images: Array, weights: Weights, *, depth: int, pool: str, upsample: str) -> Array:
     """U-Net with two convolutions a level, skip connections, and the three ways each to go down and up."""
-    x, skips = edge_padded(images, 2**depth), []
+    x, skips = edge_padded(images, 2**depth, least=2), []
     for level in range(depth + 1):
         x = block(block(x, weights, f"encoder.{level}.0"), weights, f"encoder.{level}.1")
         if level == depth:

@@ -36,6 +36,16 @@ def test_agrees_with_numpy(pool: str, upsample: str) -> None:
     np.testing.assert_allclose(logits, expected, rtol=1e-9, atol=1e-9 * abs(logits).max())
 
 
+def test_the_smallest_feature_map_has_two_pixels_a_side() -> None:
+    torch.manual_seed(0)
+    model, weights = oracle.randomized(segreg.build("unet:width=1,depth=5"))
+    pictures = np.random.default_rng(0).random((1, 3, 32, 40))
+    with torch.no_grad():
+        logits = model(torch.tensor(pictures)).numpy()
+    expected = oracle.unet(pictures, weights, depth=5, pool="max", upsample="transpose")
+    np.testing.assert_allclose(logits, expected, rtol=1e-9, atol=1e-9 * abs(logits).max())
+
+
 @given(
     st.integers(32, 99),
     st.integers(32, 99),
