@@ -1,6 +1,7 @@
 """What options a component takes, read from its signature, and values turned into the types it declares."""
 
 import inspect
+import os
 import types
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -162,6 +163,8 @@ def _number(value: Any) -> float:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if not isinstance(value, str):
         raise TypeError(value)
     return value

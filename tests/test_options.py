@@ -166,6 +166,7 @@ def refusal(expression: str, /, **options: Any) -> str:
         ("flag", "0", False),
         ("text", "3", "3"),
         ("text", "none", "none"),
+        ("text", Path("a/b"), "a/b"),
         ("choice", "conv", "conv"),
         ("choice", "2", 2),
         ("choice", 2, 2),

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segreg.errors import OptionError
 from segreg.expression import parse_sum
 from segreg.registry import registry
 
@@ -38,11 +39,18 @@ def loss(expression: str, /, **options: Any) -> nn.Module:
         options: More options, where the expression has one term.
     Raises:
         ExpressionError, UnknownNameError, PluginError: a name cannot be read or found, or its plugin is broken.
-        OptionError: an option is unknown or missing, or has a value outside its type or range.
+        OptionError: an option is unknown or missing, has a value outside its type or range, or stands beside a sum.
     """
-    terms = [(weight, registry().build("loss", term, **options)) for weight, term in parse_sum(expression)]
-    match terms:
+    terms = parse_sum(expression)
+    if options and len(terms) > 1:
+        raise OptionError(
+            f"{expression!r} has {len(terms)} terms: write each one's options into it, as in bce+0.5*dice:smooth=0.5"
+        )
+    losses: list[tuple[float, nn.Module]] = [
+        (weight, registry().build("loss", term, **options)) for weight, term in terms
+    ]
+    match losses:
         case [(1.0, single)]:
-            return single  # type: ignore[no-any-return]
+            return single
         case _:
-            return WeightedSum(terms)
+            return WeightedSum(losses)
