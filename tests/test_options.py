@@ -204,7 +204,7 @@ def test_a_value_becomes_its_type(option: str, given: Any, expected: Any) -> Non
         *(("whole", bad, "int") for bad in ["3.7", 3.7, 3.0, "three", "", True, None, [3]]),
         *(("number", bad, "float") for bad in ["", "one", True, None, (1.0,), 10**400, 1j]),
         *(("flag", bad, "bool") for bad in [1, 0, "", "maybe", "2", None, 1.0]),
-        *(("text", bad, "str") for bad in [3, None, True, ["a"], Path("a")]),
+        *(("text", bad, "str") for bad in [3, None, True, ["a"], b"a"]),
         *(("choice", bad, "'max' | 'conv' | 2") for bad in ["", "Max", "min", "3", 2.0, None, np.zeros((2, 2))]),
         *(("pair", bad, "tuple[int, float]") for bad in ["1", (1,), (1, 2, 3), ("a", 2), 1, None, {1: 2, 3: 4}]),
         *(("many", bad, "tuple[float, ...]") for bad in [3, "a", ("a",), {1.0: 2}, None]),
