@@ -59,6 +59,7 @@ def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W].
+
     Raises:
         ValueError: the shapes disagree, the target is not int64, or it has values outside [0, max(K, 2)) other than
             255.

@@ -4,7 +4,7 @@ import inspect
 import os
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -41,17 +41,19 @@ class Registry:
     """Names, and the components behind them.
 
     Args:
-        installed: The entry points to read; by default those of the group `segreg.v1` in the environment.
+        entry_points: The entry points to read; by default those of the group `segreg.v1` in the environment.
         disabled: Namespaces to leave alone, or `*` for all but segreg's own; by default `SEGREG_DISABLE_PLUGINS`,
             separated by commas.
     """
 
-    def __init__(self, installed: Iterable[EntryPoint] | None = None, disabled: Iterable[str] | None = None) -> None:
-        if installed is None:
-            installed = entry_points(group=GROUP)
+    def __init__(
+        self, entry_points: Iterable[metadata.EntryPoint] | None = None, disabled: Iterable[str] | None = None
+    ) -> None:
+        if entry_points is None:
+            entry_points = metadata.entry_points(group=GROUP)
         if disabled is None:
             disabled = os.environ.get("SEGREG_DISABLE_PLUGINS", "").split(",")
-        self.plugins = discover(installed, disabled)
+        self.plugins = discover(entry_points, disabled)
         self._namespaces: dict[str, Plugin] = {}
         for plugin in self.plugins:
             self._namespaces.setdefault(plugin.namespace, plugin)
@@ -149,6 +151,7 @@ def build(name: str, /, **options: Any) -> "nn.Module":
     Args:
         name: An architecture's name, or an expression.
         options: Its options; every architecture has `in_channels` and `num_classes`.
+
     Raises:
         ExpressionError, UnknownNameError, PluginError: the name cannot be read or found, or its plugin is broken.
         OptionError: an option is unknown or missing, or has a value outside its type or range.

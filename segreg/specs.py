@@ -70,6 +70,7 @@ class Component:
         options: Presets: options that the target is called with unless the user says otherwise.
         reference: Where the idea comes from: a paper with its equation, or an address.
         aliases: Other names of the same component.
+
     Raises:
         ValueError: a field does not have the form described.
     """

@@ -19,10 +19,13 @@ class SegNet(nn.Module):
     Args:
         in_channels: Channels of the image. At least 1.
         num_classes: Channels of the logits: 1 for a binary task, else the number of classes.
+
     Shapes:
         images: float [B, in_channels, H, W], H and W at least 32;  returns: float [B, num_classes, H, W].
+
     Raises:
         ValueError: an option is outside its range.
+
     Reference: Badrinarayanan et al., SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image
         Segmentation, 2015, arXiv:1511.00561, section 3 and figure 2; weights drawn as in its section 3.2.
     """

@@ -58,10 +58,13 @@ class UNet(nn.Module):
         norm: Normalisation after each 3×3 convolution: over the batch, over groups of channels, over each channel of
             each image, or none.
         dropout: Probability of zeroing an activation at the end of the contracting path, in [0, 1).
+
     Shapes:
         images: float [B, in_channels, H, W], H and W at least 32;  returns: float [B, num_classes, H, W].
+
     Raises:
         ValueError: an option is outside its range.
+
     Reference: Ronneberger et al., U-Net: Convolutional Networks for Biomedical Image Segmentation, 2015,
         arXiv:1505.04597, figure 1 and section 3.
     """

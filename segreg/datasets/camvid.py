@@ -18,8 +18,10 @@ class CamVid:
     Args:
         root: The folder `CamVid` of the SegNet tutorial, with `train`, `trainannot`, `val`, `valannot`, `test` and
             `testannot`, or a folder whose `train`, `val` and `test` hold `images` and `masks` each.
+
     Raises:
         DataError: a folder is missing or empty, or an image or a mask is missing.
+
     Reference: Brostow et al., Semantic Object Classes in Video, 2009; labels: Badrinarayanan et al., SegNet, 2015,
         arXiv:1511.00561.
     """

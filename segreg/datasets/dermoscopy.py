@@ -30,6 +30,7 @@ def draw(rng: Random, size: int) -> Sample:
     Args:
         rng: Everything random comes from it.
         size: Height and width, in pixels.
+
     Shapes:
         returns: image uint8 [size, size, 3] and mask uint8 [size, size], 1 inside the lesion.
     """

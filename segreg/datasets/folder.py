@@ -22,6 +22,7 @@ class Folder:
         valid_fraction: The share of the training pictures to set aside where there is no `valid` folder, in (0, 1).
         split_seed: Seed of that draw.
         void: A mask value that means "no class here", up to 65535. In masks of class indices 255 always does.
+
     Raises:
         ValueError: an option has a value that it does not take.
         DataError: a folder is missing or empty, or an image or a mask is missing.

@@ -18,6 +18,7 @@ def need_folder(root: str | os.PathLike[str] | None, *, dataset: str, expected: 
         root: What the user gave.
         dataset: The data set's name, for messages.
         expected: What the folder is, for messages.
+
     Raises:
         DataError: it was not given, does not exist or is no folder. A folder with a similar name is suggested.
     """

@@ -23,8 +23,10 @@ class ISIC:
         root: The folder that holds the unpacked downloads, such as `ISIC-2017_Training_Data` and
             `ISIC-2017_Training_Part1_GroundTruth`, or a folder with images and masks.
         split_seed: Seed of the draw, where there is one.
+
     Raises:
         DataError: a folder is missing or empty, or an image or a mask is missing.
+
     Reference: Codella et al., Skin Lesion Analysis Toward Melanoma Detection, 2017, arXiv:1710.05006.
     """
 

@@ -23,6 +23,7 @@ class Lesions:
         valid: Number of pictures to validate on, 1 or more.
         test: Number of pictures to test on, 1 or more.
         seed: Of everything drawn, 0 or more.
+
     Raises:
         ValueError: an option is out of range.
     """

@@ -59,6 +59,7 @@ class Pairs(Sequence[Sample]):
 
         Shapes:
             returns: image uint8 [H, W, 3] and mask uint8 [H, W].
+
         Raises:
             DataError: a file cannot be read, the mask has values that are not allowed, or the sizes differ.
         """
@@ -99,6 +100,7 @@ def paired(images: Mapping[str, Path], masks: Mapping[str, Path], *, images_in: 
         masks: Mask files by name.
         images_in: Where the images were looked for, for messages.
         masks_in: Where the masks were looked for, for messages.
+
     Raises:
         DataError: there are no images, or some have no mask, or some masks no image.
     """
@@ -127,6 +129,7 @@ def divided(
         shares: Each split's share, in (0, 1), in sum 1. The first takes what rounding leaves.
         seed: Of the shuffle.
         where: The folder, for messages.
+
     Raises:
         ValueError: the seed is negative.
         DataError: there are fewer pairs than splits.

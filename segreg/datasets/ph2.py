@@ -18,8 +18,10 @@ class PH2:
     Args:
         root: The folder `PH2Dataset` as it is distributed, or the folder `PH2 Dataset images` in it.
         split_seed: Seed of the draw.
+
     Raises:
         DataError: the folder is missing or empty, or an image or a mask is missing.
+
     Reference: Mendonça et al., PH2: a dermoscopic image database for research and benchmarking, EMBC 2013.
     """
 

@@ -31,6 +31,7 @@ def read_image(path: Path) -> Pixels:
 
     Shapes:
         returns: uint8 [H, W, 3].
+
     Raises:
         DataError: the file is missing, truncated, no picture, or larger than `MAX_PIXELS`.
     """
@@ -55,8 +56,10 @@ def read_mask(path: Path, *, num_classes: int, void: int | None = None) -> Pixel
         path: The file.
         num_classes: 1 for a binary mask, else the number of classes.
         void: A value of the file that means "no class here", and becomes 255.
+
     Shapes:
         returns: uint8 [H, W].
+
     Raises:
         DataError: as for `read_image`, or the mask has colours or values that are not allowed.
     """

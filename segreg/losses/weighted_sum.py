@@ -37,6 +37,7 @@ def loss(expression: str, /, **options: Any) -> nn.Module:
     Args:
         expression: Names with options, joined by `+`, each perhaps with a weight before a `*`.
         options: More options, where the expression has one term.
+
     Raises:
         ExpressionError, UnknownNameError, PluginError: a name cannot be read or found, or its plugin is broken.
         OptionError: an option is unknown or missing, has a value outside its type or range, or stands beside a sum.

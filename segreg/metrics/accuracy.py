@@ -14,10 +14,13 @@ class Accuracy(ConfusionMetric):
     Args:
         num_classes: 1 for a binary task, or the number of classes, 2 to 255.
         average: `"image"` for the mean over images, `"dataset"` for pooled pixels.
+
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  per_class(): float64 [1], one value for all classes.
+
     Raises:
         ValueError: an option has a value that is not allowed.
+
     Reference: Badrinarayanan et al., SegNet, 2015, arXiv:1511.00561.
     """
 

@@ -56,6 +56,7 @@ class ConfusionMetric(nn.Module, ABC):
     Args:
         num_classes: 1 for a binary task, or the number of classes, 2 to 255.
         average: `"image"` for the mean over images, `"dataset"` for pooled pixels.
+
     Raises:
         ValueError: an option has a value that is not allowed.
     """
@@ -95,6 +96,7 @@ class ConfusionMetric(nn.Module, ABC):
 
         Shapes:
             logits: float [B, K, H, W];  target: int64 [B, H, W].
+
         Raises:
             ValueError: the shapes disagree with each other or with `num_classes`, or (on CPU) the target has values
                 outside [0, max(K, 2)) other than 255.

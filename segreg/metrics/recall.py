@@ -16,10 +16,13 @@ class Recall(ConfusionMetric):
     Args:
         num_classes: 1 for a binary task, which scores the foreground, or the number of classes, 2 to 255.
         average: `"image"` for the mean over images, `"dataset"` for pooled pixels.
+
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  per_class(): float64 [K].
+
     Raises:
         ValueError: an option has a value that is not allowed.
+
     Reference: van Rijsbergen, Information Retrieval, 1979, chapter 7.
     """
 

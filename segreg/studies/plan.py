@@ -70,6 +70,7 @@ def make_plan(
         losses: Losses, as expressions.
         seeds: One run of each row a seed.
         settings: Fields of `Recipe`.
+
     Raises:
         DataError: there is no such file, or it is not a study.
         OptionError, ExpressionError, UnknownNameError, PluginError: a setting or a component is wrong.

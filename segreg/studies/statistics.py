@@ -49,8 +49,10 @@ def bootstrap_interval(
         states_by_seed: For each seed the states of the same images in the same order; one element for a single run.
         resamples: Number of resamples. They are the rows of `default_rng(seed).integers(N, size=(resamples, N))`.
         seed: Seed of the resamples, unrelated to those of the training.
+
     Raises:
         ValueError: there is no image, or the seeds differ in their number.
+
     Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
     return _interval(_values(metric, states_by_seed, resamples=resamples, seed=seed))
@@ -78,6 +80,7 @@ def paired_difference(
             differ.
         resamples: Number of resamples.
         seed: Seed of the resamples.
+
     Raises:
         ValueError: there is no image, or the states differ in their number.
     """

@@ -77,6 +77,7 @@ def compare(
         out: The study's directory; by default `studies/NAME-DATASET`. It may hold an earlier state of the same study.
         quiet: Show no progress.
         settings: Any field of `Recipe` but `model`, `loss` and `seed`.
+
     Raises:
         DataError, OptionError, ExpressionError, UnknownNameError, PluginError: the study or its data are wrong.
         RunError: the directory holds something else.

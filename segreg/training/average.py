@@ -18,6 +18,7 @@ class Average:
 
     Args:
         model: Whose weights.
+
     Reference: Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992; the warm-up is that of
         TensorFlow's `ExponentialMovingAverage`.
     """

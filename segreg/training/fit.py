@@ -51,6 +51,7 @@ def fit(
         preset: Settings to begin with: `default`, or `original` for the protocol of the experiment.
         quiet: Show no progress.
         settings: Any field of `Recipe`.
+
     Raises:
         OptionError, ExpressionError, UnknownNameError, PluginError: a setting or a component is wrong.
         DataError: the data are missing, or not what they should be.

@@ -79,6 +79,7 @@ def load(dataset: SegmentationDataset, size: tuple[int, int], progress: Callable
         dataset: Where from.
         size: Height and width, in pixels.
         progress: Called with what goes on, how many pictures of the split are done, and how many there are.
+
     Raises:
         DataError: a split is missing or empty, no class is named, or a picture does not keep the contract of data
             sets.

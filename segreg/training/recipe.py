@@ -96,6 +96,7 @@ class Recipe:
         precision: `bf16` computes convolutions in bfloat16, `fp32` everything in float32, `auto` asks the hardware.
         device: `auto`, or one by name, such as `cpu` or `cuda:1`.
         seed: Of the weights, the order of the pictures and the augmentation, 0 to 4294967295.
+
     Raises:
         OptionError: a value is outside its range.
     """

@@ -88,6 +88,7 @@ class Run:
 
         Shapes:
             the model's images: float [B, C, H, W];  its logits: float [B, K, H, W].
+
         Raises:
             RunError: there are no weights yet, or the file is not one of segreg's, or the model is no longer the same.
             UnknownNameError, PluginError: the plugin that the model came from is not installed, or broken.

@@ -1,7 +1,6 @@
 """The pictures of a run, and what they must not stumble over."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +13,8 @@ from segreg.training.plots import overlay, plot_curves, plot_samples
 from segreg.training.run import Row
 
 
-@pytest.fixture(autouse=True)
-def _no_warnings() -> object:
-    """What matplotlib warns of would stand on a user's terminal."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+# What matplotlib warns of would stand on a user's terminal.
+pytestmark = pytest.mark.filterwarnings("error")
 
 
 def history(losses: Sequence[float]) -> list[Row]:
