@@ -32,7 +32,7 @@ class WeightedSum(nn.Module):
 
 
 def loss(expression: str, /, **options: Any) -> nn.Module:
-    """Build a loss from a name, an expression or a sum: `loss("dice")`, `loss("bce+0.5*dice:smooth=0")`.
+    """Build a loss from a name, an expression or a sum: `loss("dice")`, `loss("bce+0.5*dice:smooth=0.5")`.
 
     Args:
         expression: Names with options, joined by `+`, each perhaps with a weight before a `*`.
