@@ -12,7 +12,6 @@ from PIL import Image
 from segreg.training.plots import overlay, plot_curves, plot_samples
 from segreg.training.run import Row
 
-
 # What matplotlib warns of would stand on a user's terminal.
 pytestmark = pytest.mark.filterwarnings("error")
 
