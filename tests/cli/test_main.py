@@ -59,7 +59,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
         (["list", "losses", "metrics"], "'metrics' is not understood"),
         (["list", "loses"], "no kind of component is called 'loses' (did you mean 'loss'?)"),
         (["show"], "the following arguments are required: name: see `segreg show --help`"),
-        (["train", "--epoch", "3"], "'--epoch' is not understood (did you mean '--epochs'?)"),
+        (["train", "--epoch", "0"], "'--epoch' is not understood (did you mean '--epochs'?)"),
         (["train", "--epochs"], "argument --epochs: expected one argument"),
         (["compare", "--model", "unet"], "'--model' is not understood (did you mean '--models'?)"),
         (["compare", "--seed=1"], "'--seed' is not understood (did you mean '--seeds'?)"),

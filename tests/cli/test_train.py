@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from segreg.training.run import Run
 from tests.trial import PLUGIN, call
 
@@ -57,14 +59,22 @@ def test_resume_needs_a_run(tmp_path: Path) -> None:
     assert (status, err) == (2, f"segreg: {tmp_path} holds no run: it has no recipe.toml\n")
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to the programs that it runs in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "segreg", "train", "trial/dot", *QUICK, "--epochs", "100000", "--out", "my run"]
+    words = [sys.executable, "-m", "segreg", "train", "trial/dot", *QUICK, "--epochs", "5000", "--out", "my run"]
     path = os.pathsep.join([str(PLUGIN), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path}
-    with subprocess.Popen(words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    ) as process:
         assert process.stderr is not None
         lines = [line for line, _ in zip(process.stderr, range(4), strict=False)]
-        assert lines[-1].startswith("epoch   3/100000 ")
+        assert lines[-1].startswith("epoch   3/5000 ")
         process.send_signal(signal.SIGINT)
         last = process.stderr.read().splitlines()[-1]
     assert process.returncode == 130
@@ -73,7 +83,7 @@ def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert epochs == list(range(1, len(epochs) + 1))
     assert len(epochs) >= 3
     assert all(None not in row.values() for row in run.history)
-    assert last == f"interrupted after epoch {len(epochs)} of 100000; go on with: segreg train --resume 'my run'"
+    assert last == f"interrupted after epoch {len(epochs)} of 5000; go on with: segreg train --resume 'my run'"
     assert (run.path / "state" / "state.pt").exists()
     assert run.model()
     assert not [path for path in run.path.rglob("*") if "partial" in path.name]
