@@ -117,12 +117,14 @@ def segreg_metrics() -> Iterable[Metric]:
         Metric(
             name="iou",
             target="segreg.metrics.iou:IoU",
+            definition="iou",
             summary="Intersection over union",
             reference="Jaccard, The Distribution of the Flora in the Alpine Zone, 1912",
         ),
         Metric(
             name="dice",
             target="segreg.metrics.dice:Dice",
+            definition="dice",
             summary="Twice the intersection over the sum of both areas; the F1 score",
             reference="Dice, Measures of the Amount of Ecologic Association Between Species, 1945",
             aliases=("f1",),
@@ -130,17 +132,23 @@ def segreg_metrics() -> Iterable[Metric]:
         Metric(
             name="accuracy",
             target="segreg.metrics.accuracy:Accuracy",
+            definition="accuracy",
             summary="Share of pixels that are right",
+            reference=_SEGNET,
         ),
         Metric(
             name="precision",
             target="segreg.metrics.precision:Precision",
+            definition="precision",
             summary="Share of the predicted area that is right",
+            reference="van Rijsbergen, Information Retrieval, 1979, chapter 7",
         ),
         Metric(
             name="recall",
             target="segreg.metrics.recall:Recall",
+            definition="recall",
             summary="Share of the true area that is found",
+            reference="van Rijsbergen, Information Retrieval, 1979, chapter 7",
         ),
     ]
 
@@ -157,23 +165,27 @@ def segreg_datasets() -> Iterable[Dataset]:
         Dataset(
             name="ph2",
             target="segreg.datasets.ph2:PH2",
+            example="segreg.datasets.examples:ph2",
             summary="200 dermoscopic images of melanocytic lesions",
             reference="Mendonça et al., PH2, EMBC 2013; https://www.fc.up.pt/addi/ph2%20database.html",
         ),
         Dataset(
             name="isic",
             target="segreg.datasets.isic:ISIC",
+            example="segreg.datasets.examples:isic",
             summary="ISIC task 1: X.jpg beside X_segmentation.png",
             reference="Codella et al., ISIC 2017, arXiv:1710.05006; https://challenge.isic-archive.com/data/",
         ),
         Dataset(
             name="folder",
             target="segreg.datasets.folder:Folder",
+            example="segreg.datasets.examples:folder",
             summary="Your own pictures: images/ and masks/ with equal stems",
         ),
         Dataset(
             name="camvid",
             target="segreg.datasets.camvid:CamVid",
+            example="segreg.datasets.examples:camvid",
             summary="Road scenes in 11 classes",
             reference="Brostow et al., Semantic Object Classes in Video, 2009; "
             "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/",

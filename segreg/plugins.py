@@ -2,10 +2,12 @@
 
 import contextlib
 import importlib
+import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from importlib.metadata import EntryPoint
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from itertools import chain
 from types import ModuleType
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -20,6 +22,9 @@ from segreg.specs import NAME, Architecture, Component, Dataset, Loss, Metric, n
 Kind: TypeAlias = Literal["architecture", "loss", "metric", "dataset"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 BUILTIN = "segreg"
+
+_GROUPS = re.compile(r"segreg\.v[1-9][0-9]*")
+_LONGEST_LINE = 500
 
 _HOOKS: Mapping[Kind, tuple[str, type[Component]]] = {
     "architecture": ("segreg_architectures", Architecture),
@@ -57,11 +62,11 @@ class Entry:
         Raises:
             PluginError: the import fails, or there is no such attribute.
         """
-        module, _, attribute = self.record.target.partition(":")
         try:
-            with contextlib.redirect_stdout(sys.stderr):
-                target: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-        except (Exception, SystemExit) as error:
+            target: Callable[..., Any] = imported(self.record.target)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise PluginError(
                 f"{self.kind} {self.key!r} of {self.plugin.origin} cannot be imported from {self.record.target!r}: "
                 f"{one_line(error)}"
@@ -130,11 +135,12 @@ class Plugin:
         if self.disabled or self.error:
             return []
         try:
-            # What a plugin prints must not end up in the output of `segreg list --json`.
-            with contextlib.redirect_stdout(sys.stderr):
+            with _streams_kept():
                 return self._declared()
-        # SystemExit too: a plugin that calls sys.exit() while it is imported stops nobody else. Ctrl-C does.
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        # Not Exception alone: a plugin that calls sys.exit() while it is imported, or whose Rust panics, stops nobody.
+        except BaseException as error:
             self.error = error
             return []
 
@@ -153,44 +159,86 @@ class Plugin:
         ]
 
 
-def discover(installed: Iterable[EntryPoint], disabled: Iterable[str]) -> list[Plugin]:
+def installed() -> list[EntryPoint]:
+    """Return the entry points of the plugins in this environment.
+
+    A distribution that speaks several versions of the interface is taken at the first; one that speaks a newer version
+    alone is there too, so that `discover` can say so.
+    """
+    found = entry_points()
+    spoken: dict[Distribution | None, str] = {}
+    return [
+        point
+        for group in sorted(filter(_GROUPS.fullmatch, found.groups))
+        for point in found.select(group=group)
+        if spoken.setdefault(point.dist, group) == group
+    ]
+
+
+def discover(points: Iterable[EntryPoint], disabled: Iterable[str]) -> list[Plugin]:
     """Return a plugin for every entry point, segreg's own first, without importing any.
 
     A namespace belongs to one distribution, and `segreg` to segreg. Where two claim one, neither can be used.
     """
     off = {normalize(name) for name in disabled}
-    plugins = [_plugin(entry_point) for entry_point in installed]
-    plugins.sort(key=lambda plugin: (not plugin.builtin, plugin.namespace))
+    plugins = [_plugin(point) for point in points]
+    plugins.sort(key=lambda plugin: (not plugin.builtin, plugin.namespace, plugin.distribution))
     for plugin in plugins:
         plugin.disabled = not plugin.builtin and bool(off & {plugin.namespace, "*"})
-        objection = _objection(plugin, plugins)
-        plugin.error = PluginError(f"the namespace {plugin.namespace!r} {objection}") if objection else None
+        objection = "" if plugin.disabled else _objection(plugin, plugins)
+        plugin.error = PluginError(objection) if objection else None
     return plugins
+
+
+def imported(target: str) -> Any:
+    """Import what an import string such as `package.module:Class` names. What is printed goes to standard error."""
+    module, _, attribute = target.partition(":")
+    with _streams_kept():
+        return getattr(importlib.import_module(module), attribute)
 
 
 def one_line(error: BaseException) -> str:
     """Write an error in one line; with its type, unless it is segreg's own and says all."""
-    text = str(error) if isinstance(error, SegregError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())
+    try:
+        message = str(error)
+    except Exception:
+        message = "its message cannot be read"
+    text = message if isinstance(error, SegregError) else f"{type(error).__name__}: {message}"
+    line = " ".join(text.split()).removesuffix(":")
+    return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…"
+
+
+@contextlib.contextmanager
+def _streams_kept() -> Iterator[None]:
+    """Keep what a plugin prints out of the output of `segreg list --json`, and undo its own redirections."""
+    with contextlib.redirect_stdout(sys.stderr), contextlib.redirect_stderr(sys.stderr):
+        yield
 
 
 def _plugin(entry_point: EntryPoint) -> Plugin:
-    distribution = entry_point.dist
+    # One look, since each reads the whole file.
+    metadata = entry_point.dist.metadata if entry_point.dist else {"Name": "", "Version": ""}
     # A distribution that was half removed has no name.
-    name = distribution.name if distribution else None
-    version = distribution.version if distribution else None
-    return Plugin(normalize(entry_point.name), name or "an unknown distribution", version or "", entry_point)
+    name, version = metadata["Name"] or "an unknown distribution", metadata["Version"] or ""
+    return Plugin(normalize(entry_point.name), name, version, entry_point)
 
 
 def _objection(plugin: Plugin, plugins: Iterable[Plugin]) -> str:
+    point, claim = plugin.entry_point, f"the namespace {plugin.namespace!r}"
     rivals = [other.origin for other in plugins if other.namespace == plugin.namespace and other is not plugin]
     if plugin.builtin:
         return ""
     if plugin.namespace == BUILTIN:
-        return "is segreg's own: rename the entry point"
+        return f"{claim} is segreg's own: rename the entry point"
     if not NAME.fullmatch(plugin.namespace):
-        return "must be letters and digits, in words joined by -: rename the entry point"
-    return f"is also claimed by {' and '.join(rivals)}: uninstall one" if rivals else ""
+        return f"{claim} must be letters and digits, in words joined by -: rename the entry point"
+    if rivals:
+        return f"{claim} is also claimed by {' and '.join(rivals)}: uninstall one"
+    if point.group != hooks.GROUP:
+        return f"it is written for {point.group}, and this segreg has {hooks.GROUP}: update segreg"
+    if not point.pattern.match(point.value):
+        return f"its entry point {point.name} = {point.value} must name a module, as in 'package.plugin'"
+    return ""
 
 
 def _records(module: ModuleType, manager: pluggy.PluginManager, kind: Kind) -> list[Component]:
@@ -198,13 +246,14 @@ def _records(module: ModuleType, manager: pluggy.PluginManager, kind: Kind) -> l
     answers = getattr(manager.hook, hook)()
     if hasattr(module, hook) and not answers:
         raise PluginError(f"{hook} gives nothing: mark it with segreg.hookimpl and return a list")
-    records = [record for answer in answers for record in answer]
+    records: list[Component] = []
     names: set[str] = set()
-    for record in records:
+    for record in chain.from_iterable(answers):
         if not isinstance(record, record_type):
             raise PluginError(f"{hook} gives {record!r}: it must give records of type {record_type.__name__}")
         for name in (record.name, *record.aliases):
             if name in names:
                 raise PluginError(f"{hook} declares the name {name!r} twice")
             names.add(name)
+        records.append(record)
     return records

@@ -4,16 +4,15 @@ import inspect
 import os
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib import metadata
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from segreg.errors import OptionError, PluginError, SegregError, UnknownNameError, did_you_mean
 from segreg.expression import Expression, parse
-from segreg.hooks import GROUP
 from segreg.options import REQUIRED, Option, structured
-from segreg.plugins import BUILTIN, KINDS, Entry, Kind, Plugin, discover
+from segreg.plugins import BUILTIN, KINDS, Entry, Kind, Plugin, discover, installed
 from segreg.specs import Metric, normalize
 
 if TYPE_CHECKING:
@@ -46,11 +45,9 @@ class Registry:
             separated by commas.
     """
 
-    def __init__(
-        self, entry_points: Iterable[metadata.EntryPoint] | None = None, disabled: Iterable[str] | None = None
-    ) -> None:
+    def __init__(self, entry_points: Iterable[EntryPoint] | None = None, disabled: Iterable[str] | None = None) -> None:
         if entry_points is None:
-            entry_points = metadata.entry_points(group=GROUP)
+            entry_points = installed()
         if disabled is None:
             disabled = os.environ.get("SEGREG_DISABLE_PLUGINS", "").split(",")
         self.plugins = discover(entry_points, disabled)

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+Definition: TypeAlias = Literal["", "iou", "dice", "accuracy", "precision", "recall"]
 
 
 def normalize(name: str) -> str:
@@ -43,12 +45,20 @@ def _are_options(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(option, str) for option in value)
 
 
+def _are_reasons(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(_is_line(text) and text for pair in value.items() for text in pair)
+
+
 def _is_size(value: Any) -> bool:
     return type(value) is int and value >= 1
 
 
 def _is_flag(value: Any) -> bool:
     return isinstance(value, bool)
+
+
+def _is_definition(value: Any) -> bool:
+    return value in get_args(Definition)
 
 
 def _must_be(what: str, holds: Callable[[Any], bool]) -> Callable[["Component", "attrs.Attribute[Any]", Any], None]:
@@ -70,6 +80,8 @@ class Component:
         options: Presets: options that the target is called with unless the user says otherwise.
         reference: Where the idea comes from: a paper with its equation, or an address.
         aliases: Other names of the same component.
+        known_failures: Checks of the conformance kit that it does not pass, each with the reason. They are
+            expected to fail, and it is a failure if they do not.
 
     Raises:
         ValueError: a field does not have the form described.
@@ -84,6 +96,9 @@ class Component:
     reference: str = attrs.field(default="", validator=_must_be("one line of text", _is_line))
     aliases: tuple[str, ...] = attrs.field(
         default=(), converter=_normalized_all, validator=_must_be("a tuple of names", _are_names)
+    )
+    known_failures: Mapping[str, str] = attrs.field(
+        factory=dict, validator=_must_be("a mapping from a check to a reason of one line", _are_reasons)
     )
 
 
@@ -109,11 +124,27 @@ class Metric(Component):
 
     Args:
         higher_is_better: Whether a run keeps the weights with the highest value, or those with the lowest.
+        definition: What it computes, if that is one of segreg's own definitions: the conformance kit then compares it
+            with a count of pixels, pixel by pixel. Empty for anything else.
     """
 
     higher_is_better: bool = attrs.field(default=True, validator=_must_be("True or False", _is_flag))
+    definition: Definition = attrs.field(
+        default="", validator=_must_be(f"one of {', '.join(map(repr, get_args(Definition)))}", _is_definition)
+    )
 
 
 @attrs.frozen(kw_only=True)
 class Dataset(Component):
-    """A data set: `target(*, root=None, ...)` has `classes` and `splits`."""
+    """A data set: `target(*, root=None, ...)` has `classes` and `splits`.
+
+    Args:
+        example: For one that needs files: `"package.module:function"`, which is called with an empty folder, a `Path`,
+            and writes a few made-up samples into it as the data set has them. With them the conformance kit checks
+            the component where the data are not. Empty for a data set that opens without a `root`.
+    """
+
+    example: str = attrs.field(
+        default="",
+        validator=_must_be("written as 'package.module:function'", lambda value: value == "" or _is_target(value)),
+    )

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ _VERBS = {
     "list": "list the components that are installed",
     "show": "show a component's options, with types, defaults and meaning",
     "plugins": "list the plugins that are installed, the broken ones too",
+    "new-plugin": "write a small plugin to begin with",
+    "check": "check that a plugin's components keep their contracts",
     "train": "train a model and keep its best weights",
     "compare": "train every model with every loss, and report them side by side",
 }
@@ -42,6 +45,9 @@ class Parser(argparse.ArgumentParser):
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command line. Exit status: 0 well, 1 a run failed, 2 a mistake in what was asked, 130 interrupted."""
     words = sys.argv[1:] if words is None else words
+    # Not every pipe takes every character of a plugin's summary.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(_run(words))
     except SegregError as error:
@@ -74,7 +80,7 @@ def _run(words: Sequence[str]) -> int:
     if verb not in _VERBS:
         Parser().error(f"no verb is called {verb!r}{did_you_mean(verb, _VERBS)}: there are {', '.join(_VERBS)}")
     # A verb is imported when it is asked for, so that `segreg list` does not wait for torch.
-    module = importlib.import_module(f"segreg.cli.{verb}")
+    module = importlib.import_module(f"segreg.cli.{verb.replace('-', '_')}")
     parser = Parser(verb)
     module.add_arguments(parser)
     status: int = module.run(parser.parse(rest))

@@ -34,10 +34,14 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     print_table(
         ("namespace", "distribution", ""),
-        [(plugin.namespace, plugin.origin, plugin.cause or f"{count} components") for plugin, count in found],
+        [(plugin.namespace, plugin.origin, plugin.cause or _counted(count)) for plugin, count in found],
     )
     if arguments.verbose:
         for plugin, _ in found:
             if plugin.error:
                 print(f"--- {plugin.origin}\n{''.join(traceback.format_exception(plugin.error))}")
     return 0
+
+
+def _counted(count: int) -> str:
+    return f"{count} component{'' if count == 1 else 's'}"

@@ -9,13 +9,14 @@ from typing import Any, Literal, TypeAlias
 import attrs
 import tomli_w
 
-from segreg.errors import DataError, OptionError, did_you_mean
+from segreg.errors import DataError, OptionError, UnknownNameError, did_you_mean
 from segreg.expression import Expression, format_sum, parse, parse_sum
 from segreg.options import Option, meanings_of, structure, structured
 from segreg.plugins import Kind
 from segreg.registry import registry
 from segreg.specs import Architecture
 from segreg.training.device import Precision
+from segreg.training.missing import missing_plugin
 from segreg.training.normalized import Normalization
 
 Change: TypeAlias = Literal["hflip", "vflip", "affine"]
@@ -175,12 +176,21 @@ def read_recipe(path: Path) -> Recipe:
 
     Raises:
         DataError: the file cannot be read as TOML or has no such table.
-        OptionError, ExpressionError, UnknownNameError, PluginError: as for `make_recipe`.
+        PluginError: a component's plugin is not installed, or broken.
+        OptionError, ExpressionError, UnknownNameError: as for `make_recipe`.
     """
-    table = read_toml(path).get("recipe")
+    tables = read_toml(path)
+    table = tables.get("recipe")
     if not isinstance(table, dict):
         raise DataError(f"{path} has no [recipe] table")
-    return make_recipe(**table)
+    try:
+        return make_recipe(**table)
+    except UnknownNameError:
+        for component in tables.get("component", []):
+            kind, name, distribution, version = (str(component[key]) for key in ("kind", "name", "plugin", "version"))
+            if name not in [entry.key for entry in registry().components() if entry.kind == kind]:
+                raise missing_plugin(path, name, distribution, version) from None
+        raise
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from segreg.errors import RunError
+from segreg.errors import RunError, UnknownNameError
 from segreg.registry import registry
 from segreg.training.files import replacing, write_text
+from segreg.training.missing import missing_plugin
 from segreg.training.normalized import Normalized
 from segreg.training.recipe import Recipe, read_recipe
 
@@ -91,7 +92,7 @@ class Run:
 
         Raises:
             RunError: there are no weights yet, or the file is not one of segreg's, or the model is no longer the same.
-            UnknownNameError, PluginError: the plugin that the model came from is not installed, or broken.
+            PluginError: the plugin that the model came from is not installed, or broken.
         """
         path = self.path / "model.safetensors"
         try:
@@ -101,7 +102,11 @@ class Run:
             weights = load_file(path)
         except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
             raise RunError(f"{path} is not a model saved by segreg: {' '.join(str(error).split())}") from error
-        model: nn.Module = registry().build("architecture", name, **options)
+        try:
+            model: nn.Module = registry().build("architecture", name, **options)
+        except UnknownNameError as error:
+            distribution, _, version = str(about.get("plugin")).rpartition(" ")
+            raise missing_plugin(path, name, distribution, version) from error
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:

@@ -64,7 +64,7 @@ def test_the_data_are_fine_as_they_are(data: Path) -> None:
     ("model", "words", "says"),
     [
         ("unett", [], ["'unett'", "did you mean 'unet'?"]),
-        ("timm/unet", [], ["'timm/unet'", "no installed plugin has the namespace 'timm'"]),
+        ("theirs/unet", [], ["'theirs/unet'", "no installed plugin has the namespace 'theirs'"]),
         ("unet:pol=max", [], ["'pol'", "did you mean 'pool'?"]),
         ("unet:pool=con", [], ["'con'", "did you mean 'conv'?"]),
         ("unet:width=wide", [], ["width", "'wide'", "int"]),

@@ -24,7 +24,7 @@ def listed(*words: str) -> list[str]:
     """The first column of the tables."""
     status, out, err = call("list", *words)
     assert (status, err) == (0, "")
-    return [line.split()[0] for line in out.splitlines() if line.strip() and "───" not in line]
+    return [line.split()[0] for line in out.splitlines() if line.strip() and "---" not in line]
 
 
 def keys(kind: str) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.trial import PLUGIN, call
 
-VERBS = ["list", "show", "plugins", "train", "compare"]
+VERBS = ["list", "show", "plugins", "new-plugin", "check", "train", "compare"]
 
 
 def python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -53,7 +53,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["trian"], "no verb is called 'trian' (did you mean 'train'?): there are list, show, plugins, train, compare"),
+        (["trian"], f"no verb is called 'trian' (did you mean 'train'?): there are {', '.join(VERBS)}"),
         (["--verson"], "no verb is called '--verson'"),
         (["list", "--jsn"], "'--jsn' is not understood (did you mean '--json'?): see `segreg list --help`"),
         (["list", "losses", "metrics"], "'metrics' is not understood"),

@@ -1,0 +1,44 @@
+"""`segreg check`: whether plugins and components keep their contracts."""
+
+import argparse
+from collections import Counter
+
+from segreg.cli.output import print_table
+from segreg.testing import conformance_cases
+from segreg.testing.cases import STATUSES
+from segreg.training.progress import Display
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the verb takes."""
+    parser.add_argument(
+        "names", nargs="+", metavar="NAME", help="a plugin's namespace, or a component such as unet:width=8"
+    )
+    parser.add_argument("--slow", action="store_true", help="also check torch.export and torch.compile")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the checks and print a table; 1 if one failed."""
+    cases = conformance_cases(*arguments.names, slow=arguments.slow)
+    counts: dict[str, Counter[str]] = {}
+    objections = []
+    with Display(arguments.quiet) as display:
+        for number, case in enumerate(cases):
+            label = case.subject.label
+            if label not in counts:
+                display.line(f"checking {label}")
+            display.progress(f"{label}: {case.check.name}", number, len(cases))
+            outcome = case.outcome()
+            counts.setdefault(label, Counter())[outcome.status] += 1
+            if outcome.status != "passed":
+                objections.append((outcome.status, label, case.check.name, outcome.reason))
+    total = sum(counts.values(), Counter())
+    print_table(
+        ("", "checks", *STATUSES),
+        [(label, str(each.total()), *(str(each[status]) for status in STATUSES)) for label, each in counts.items()],
+    )
+    for status, label, check, reason in objections:
+        print(f"{status}: {label}: {check}: {reason}")
+    print(f"{total.total()} checks: {', '.join(f'{number} {status}' for status, number in total.items())}")
+    return 1 if total["failed"] else 0

@@ -1,0 +1,51 @@
+"""`segreg new-plugin`: a small plugin to begin with."""
+
+import argparse
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from segreg.errors import OptionError, RunError
+from segreg.registry import registry
+from segreg.specs import NAME, normalize
+
+SCAFFOLD = Path(str(files("segreg"))) / "scaffold"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the verb takes."""
+    parser.add_argument("name", help="namespace of the plugin: its components are called NAME/...")
+    parser.add_argument("--out", type=Path, help="directory to write, which must not exist. Default: segreg-NAME")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the plugin."""
+    name = _checked(arguments.name)
+    out = arguments.out or Path(f"segreg-{name}")
+    if out.exists():
+        raise RunError(f"{out} exists already, and nothing is written over: choose another with --out")
+    for source in sorted(path for path in SCAFFOLD.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+        written = out / _renamed(str(source.relative_to(SCAFFOLD)), name)
+        written.parent.mkdir(parents=True, exist_ok=True)
+        written.write_text(_renamed(source.read_text(encoding="utf-8"), name), encoding="utf-8", newline="\n")
+        print(written)
+    print(f"\nnow: pip install -e {out}, then `segreg list` shows it and `segreg check {name}` checks it")
+    return 0
+
+
+def _checked(name: str) -> str:
+    """Return the name in its one spelling, or object to it and suggest a better one."""
+    good = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-").removeprefix("segreg-") or "my-plugin"
+    taken = {plugin.namespace: plugin.origin for plugin in registry().plugins}
+    if not NAME.fullmatch(normalize(name)) or normalize(name) != good:
+        raise OptionError(
+            f"{name!r} is no name for a plugin: use small letters and digits, in words joined by -, such as {good!r}"
+        )
+    if good in taken:
+        raise OptionError(f"the name {good!r} is that of {taken[good]}, which is installed: try {f'my-{good}'!r}")
+    return good
+
+
+def _renamed(text: str, name: str) -> str:
+    # The scaffold is a plugin that works, called example; the word stands there for nothing else.
+    return text.replace("segreg_example", f"segreg_{name.replace('-', '_')}").replace("example", name)

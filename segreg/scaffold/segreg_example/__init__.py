@@ -1,0 +1,1 @@
+"""An architecture and a loss for segreg."""

@@ -1,0 +1,32 @@
+"""What this plugin brings. Only names here: torch is imported when one of them is used."""
+
+from collections.abc import Iterable
+
+from segreg import Architecture, Loss, hookimpl
+
+
+@hookimpl
+def segreg_architectures() -> Iterable[Architecture]:
+    """Declare the models."""
+    return [
+        Architecture(
+            name="dilated-net",
+            target="segreg_example.dilated_net:DilatedNet",
+            summary="Dilated convolutions at full resolution",
+            reference="Yu and Koltun, Multi-Scale Context Aggregation by Dilated Convolutions, 2016, arXiv:1511.07122",
+            min_size=8,
+        )
+    ]
+
+
+@hookimpl
+def segreg_losses() -> Iterable[Loss]:
+    """Declare the losses."""
+    return [
+        Loss(
+            name="hinge",
+            target="segreg_example.hinge:HingeLoss",
+            summary="Hinge loss, one class against the rest",
+            reference="Rifkin and Klautau, In Defense of One-Vs-All Classification, 2004",
+        )
+    ]

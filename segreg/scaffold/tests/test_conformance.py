@@ -1,0 +1,10 @@
+"""Whether the plugin and its components keep segreg's contracts."""
+
+import pytest
+from segreg.testing import Case, conformance_cases
+
+
+@pytest.mark.parametrize("case", conformance_cases("example"))
+def test_conformance(case: Case) -> None:
+    """Run one check of one component."""
+    case.run()

@@ -1,0 +1,209 @@
+"""What is demanded of an architecture: `forward(images float [B, C, H, W]) -> logits float [B, K, H, W]`."""
+
+import copy
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from segreg.specs import Architecture
+from segreg.testing.subject import Check, ComponentSubject, agree, difference, expect, settled
+
+# What another order of summation may change, as a share of the logits' spread.
+_FLOAT32 = 1e-3
+
+
+def _least(subject: ComponentSubject) -> int:
+    record = subject.entry.record
+    return record.min_size if isinstance(record, Architecture) else 1
+
+
+def _size(subject: ComponentSubject) -> tuple[int, int]:
+    """Return a small size of odd numbers."""
+    return (_least(subject) + 1) | 1, (_least(subject) + 15) | 1
+
+
+def _images(subject: ComponentSubject, batch: int = 2, channels: int = 3) -> Tensor:
+    return torch.rand(batch, channels, *_size(subject))
+
+
+def _settled(subject: ComponentSubject) -> nn.Module:
+    model: nn.Module = subject.build()
+    return settled(model, _images(subject, batch=4))
+
+
+def any_channels_and_classes(subject: ComponentSubject) -> None:
+    """With 1, 3 and 4 channels and 1, 2 and 5 classes, logits are float32, of the size of the images."""
+    for channels in (1, 3, 4):
+        for classes in (1, 2, 5):
+            images = _images(subject, channels=channels)
+            with torch.no_grad():
+                logits = subject.build(in_channels=channels, num_classes=classes).eval()(images)
+            _expect_logits(logits, images, classes)
+
+
+def any_size(subject: ComponentSubject) -> None:
+    """Logits are as large as the images, for any height and width from the record's `min_size` up."""
+    model = subject.build().eval()
+    least, (height, width) = _least(subject), _size(subject)
+    for size in ((least, least), (height, width), (width, height), (height + 2, 2 * width + 1)):
+        images = torch.rand(1, 3, *size)
+        with torch.no_grad():
+            _expect_logits(model(images), images, 1)
+
+
+def batch_of_one(subject: ComponentSubject) -> None:
+    """One picture is enough to learn from, at the smallest size too."""
+    images = _images(subject, batch=1)
+    model = subject.build().train()
+    logits = model(images)
+    _expect_logits(logits, images, 1)
+    logits.mean().backward()
+
+
+def evaluation_is_deterministic(subject: ComponentSubject) -> None:
+    """In evaluation mode the same images give the same logits."""
+    model, images = _settled(subject), _images(subject)
+    with torch.no_grad():
+        expect(torch.equal(model(images), model(images)), "two calls with the same images give different logits")
+
+
+def images_of_a_batch_are_independent(subject: ComponentSubject) -> None:
+    """In evaluation mode an image's logits do not depend on the other images of the batch."""
+    model, images = _settled(subject), _images(subject, batch=3)
+    others = torch.cat([images[:1], images[1:] ** 4])
+    with torch.no_grad():
+        logits = model(images)
+        agree(model(others)[:1], logits[:1], _FLOAT32, "the first image beside others")
+        agree(model(images[:1]), logits[:1], _FLOAT32, "the first image alone")
+
+
+def images_stay_as_they_are(subject: ComponentSubject) -> None:
+    """The images that are given are not changed."""
+    images = _images(subject)
+    kept = images.clone()
+    subject.build().train()(images)
+    expect(torch.equal(images, kept), "the model changes the images in place")
+
+
+def every_parameter_learns(subject: ComponentSubject) -> None:
+    """Every parameter that takes a gradient gets one, and it is finite."""
+    model, images = subject.build().train(), _images(subject)
+    logits = model(images)
+    (logits * torch.randn_like(logits)).mean().backward()
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            expect(parameter.grad is not None, f"the parameter {name} has no influence on the logits")
+            expect(parameter.grad.isfinite().all(), f"the gradient of {name} is not finite")
+
+
+def logits_are_not_activated(subject: ComponentSubject) -> None:
+    """What the model gives are logits, and no probabilities."""
+    for classes in (1, 3):
+        model = settled(subject.build(num_classes=classes), _images(subject, batch=4))
+        with torch.no_grad():
+            logits = model(_images(subject))
+        within = bool((logits >= 0).all() and (logits <= 1).all())
+        expect(not within, "all logits lie between 0 and 1: leave the sigmoid or softmax to the loss")
+
+
+def weights_survive_a_file(subject: ComponentSubject) -> None:
+    """The state dict, written by safetensors, makes a model that was built anew give the same logits."""
+    model, images = _settled(subject), _images(subject)
+    written = safetensors.torch.save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+    again = subject.build().eval()
+    again.load_state_dict(safetensors.torch.load(written))
+    with torch.no_grad():
+        agree(again(images), model(images), _FLOAT32, "logits after a round trip of the weights")
+
+
+def copies_are_separate(subject: ComponentSubject) -> None:
+    """A deep copy gives the same logits and shares no memory with the model."""
+    model, images = _settled(subject), _images(subject)
+    twin = copy.deepcopy(model)
+    with torch.no_grad():
+        expected = model(images)
+        agree(twin(images), expected, _FLOAT32, "logits of a deep copy")
+        for tensor in (*twin.parameters(), *twin.buffers()):
+            tensor.zero_()
+        agree(model(images), expected, _FLOAT32, "logits after a change to a deep copy")
+
+
+def channels_last_agrees(subject: ComponentSubject) -> None:
+    """With channels last in memory the logits are the same."""
+    model, images = _settled(subject), _images(subject)
+    with torch.no_grad():
+        expected = model(images)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        got = model(images.to(memory_format=torch.channels_last))
+    agree(got, expected, _FLOAT32, "logits with channels last")
+
+
+def bfloat16_agrees(subject: ComponentSubject) -> None:
+    """Inside autocast to bfloat16 the logits are off by no more than 5 % of their spread.
+
+    On top of that they may be off by twice as much as in float32 with weights and images rounded to bfloat16: in a deep
+    model with random weights a little noise goes a long way, and that is not its author's mistake.
+    """
+    model, images = _settled(subject), _images(subject)
+    rounded = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in rounded.parameters():
+            parameter.copy_(parameter.bfloat16())
+        expected = model(images)
+        noise = difference(rounded(images.bfloat16().float()), expected)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            got = model(images)
+    agree(got, expected, 0.05 + 2 * noise, "logits in bfloat16")
+
+
+def runs_without_values(subject: ComponentSubject) -> None:
+    """On the device `meta` it is built and called: nothing waits for the device, and nothing is put on another one."""
+    with torch.device("meta"):
+        model = subject.build()
+        images = torch.empty(2, 3, *_size(subject))
+    _expect_logits(model(images), images, 1)
+
+
+def can_be_exported(subject: ComponentSubject) -> None:
+    """`torch.export` takes it, at a fixed size, and the program gives the same logits."""
+    model, images = _settled(subject), _images(subject)
+    with torch.no_grad():
+        program = torch.export.export(model, (images,))
+        agree(program.module()(images), model(images), _FLOAT32, "logits of the exported program")
+
+
+def can_be_compiled(subject: ComponentSubject) -> None:
+    """`torch.compile` takes it, and the logits are the same. Code is not generated: that needs a C++ compiler."""
+    model, images = _settled(subject), _images(subject)
+    compiled = torch.compile(model, backend="aot_eager")
+    with torch.no_grad():
+        agree(compiled(images), model(images), _FLOAT32, "logits of the compiled model")
+
+
+def _expect_logits(logits: Tensor, images: Tensor, classes: int) -> None:
+    expected = [len(images), classes, *images.shape[2:]]
+    expect(isinstance(logits, Tensor), f"it gives {type(logits).__name__}, not a tensor")
+    expect(list(logits.shape) == expected, f"images {list(images.shape)} give {list(logits.shape)}, not {expected}")
+    expect(logits.dtype == torch.float32, f"float32 images give {logits.dtype} logits")
+    if logits.device.type != "meta":
+        expect(logits.isfinite().all(), f"images {list(images.shape)} give logits that are not finite")
+
+
+CHECKS = (
+    Check(any_channels_and_classes),
+    Check(any_size),
+    Check(batch_of_one),
+    Check(evaluation_is_deterministic),
+    Check(images_of_a_batch_are_independent),
+    Check(images_stay_as_they_are),
+    Check(every_parameter_learns),
+    Check(logits_are_not_activated),
+    Check(weights_survive_a_file),
+    Check(copies_are_separate),
+    Check(channels_last_agrees),
+    Check(bfloat16_agrees),
+    Check(runs_without_values),
+    Check(can_be_exported, slow=True),
+    Check(can_be_compiled, slow=True),
+)

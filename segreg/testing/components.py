@@ -1,0 +1,49 @@
+"""What is demanded of every component, whatever its kind."""
+
+import inspect
+
+from segreg.options import REQUIRED, structure
+from segreg.testing.subject import Check, ComponentSubject, expect
+
+
+def target_is_found(subject: ComponentSubject) -> None:
+    """The target can be imported and called, and its options are keyword-only, with types."""
+    expect(callable(subject.entry.target()), f"{subject.entry.record.target} cannot be called")
+    subject.entry.options()
+
+
+def options_are_documented(subject: ComponentSubject) -> None:
+    """The target has a docstring, with a line in its `Args:` for every option."""
+    expect(bool(inspect.getdoc(subject.entry.target())), f"{subject.entry.record.target} has no docstring")
+    for option in subject.entry.options().values():
+        expect(bool(option.meaning), f"the docstring's Args: does not say what {option.name!r} is")
+
+
+def defaults_are_of_their_types(subject: ComponentSubject) -> None:
+    """The default of each option is a value that the option takes."""
+    for option in subject.entry.options().values():
+        if option.default is not REQUIRED:
+            structure(option.name, option.default, option.type)
+
+
+def unknown_options_are_refused(subject: ComponentSubject) -> None:
+    """The target raises `TypeError` for an option that it does not have, and swallows none."""
+    try:
+        subject.entry.target()(**subject.options, no_such_option=1)
+    except TypeError:
+        return
+    expect(False, "it takes an option that it does not declare: drop **kwargs")
+
+
+def has_a_reference(subject: ComponentSubject) -> None:
+    """The record says where the idea comes from."""
+    expect(bool(subject.entry.record.reference), "the record has no reference: name a paper or an address")
+
+
+CHECKS = (
+    Check(target_is_found),
+    Check(options_are_documented),
+    Check(defaults_are_of_their_types),
+    Check(unknown_options_are_refused),
+)
+REFERENCE = Check(has_a_reference, advisory=True)

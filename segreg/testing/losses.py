@@ -1,0 +1,140 @@
+"""What is demanded of a loss: `forward(logits float [B, K, H, W], target int64 [B, H, W]) -> float []`."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segreg.contracts import IGNORE_INDEX
+from segreg.testing.subject import Check, ComponentSubject, expect
+
+
+def _cases() -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Yield what to call it, logits and target, for one class and for three; a part of the pixels is ignored."""
+    for classes in (1, 3):
+        logits = 2 * torch.randn(3, classes, 6, 5)
+        target = torch.randint(0, max(classes, 2), (3, 6, 5))
+        target[torch.rand(target.shape) < 0.2] = IGNORE_INDEX
+        yield f"with {classes} logit(s) a pixel", logits, target
+
+
+def _value_and_gradient(subject: ComponentSubject, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    logits = logits.clone().requires_grad_()
+    value = subject.build()(logits, target)
+    expect(isinstance(value, Tensor) and value.shape == (), f"it gives {value}, not a tensor without dimensions")
+    expect(value.is_floating_point(), f"it gives {value.dtype}, not a float")
+    expect(value.requires_grad, "no gradient goes back from it to the logits")
+    (gradient,) = torch.autograd.grad(value, logits)
+    return value.detach(), gradient
+
+
+def is_a_scalar_with_a_gradient(subject: ComponentSubject) -> None:
+    """Logits and target give one finite number, and a finite gradient that is not zero."""
+    for what, logits, target in _cases():
+        value, gradient = _value_and_gradient(subject, logits, target)
+        expect(value.isfinite() & gradient.isfinite().all(), f"{what}: the value {value} or its gradient is not finite")
+        expect(gradient.any(), f"{what}: the gradient is zero everywhere")
+
+
+def extremes_stay_finite(subject: ComponentSubject) -> None:
+    """Logits of 10,000 and more give a finite value and gradient, right or wrong, whatever the mask shows."""
+    for what, logits, target in _cases():
+        last = max(logits.shape[1], 2) - 1
+        ones = torch.ones_like(logits)
+        masks = {"mixed": target, "empty": torch.zeros_like(target), "full": torch.full_like(target, last)}
+        for mask, shown in masks.items():
+            for sign, extreme in {"random": logits.sign(), "low": -ones, "high": ones}.items():
+                value, gradient = _value_and_gradient(subject, 1e4 * extreme, shown)
+                fine = value.isfinite() & gradient.isfinite().all()
+                expect(fine, f"{what}: not finite for logits of ±10,000 ({sign}) on a mask that is {mask}")
+
+
+def ignored_pixels_have_no_influence(subject: ComponentSubject) -> None:
+    """Pixels whose target is 255 change nothing, and get no gradient."""
+    for what, logits, target in _cases():
+        ignored = (target == IGNORE_INDEX)[:, None].expand_as(logits)
+        value, gradient = _value_and_gradient(subject, logits, target)
+        other, _ = _value_and_gradient(subject, torch.where(ignored, 5 - 3 * logits, logits), target)
+        expect(
+            _near(value, other), f"{what}: the logits of ignored pixels change the value, {value:.6g} to {other:.6g}"
+        )
+        expect(not gradient[ignored].any(), f"{what}: ignored pixels get a gradient")
+
+
+def nothing_but_ignored_is_finite(subject: ComponentSubject) -> None:
+    """A batch whose pixels are all ignored gives a finite value and no gradient."""
+    for what, logits, target in _cases():
+        value, gradient = _value_and_gradient(subject, logits, torch.full_like(target, IGNORE_INDEX))
+        expect(value.isfinite(), f"{what}: all pixels ignored gives {value}")
+        expect(not gradient.any(), f"{what}: all pixels ignored gives a gradient")
+
+
+def right_beats_wrong(subject: ComponentSubject) -> None:
+    """A prediction that is right and sure has a smaller loss than an undecided one, and that than a wrong one."""
+    for what, logits, target in _cases():
+        classes = logits.shape[1]
+        truth = F.one_hot(target.where(target != IGNORE_INDEX, 0), max(classes, 2)).movedim(-1, 1).float()
+        right = 8 * (2 * truth[:, -classes:] - 1)
+        loss = subject.build()
+        values = [float(loss(sure * right, target)) for sure in (1, 0, -1)]
+        expect(
+            values[0] < values[1] < values[2],
+            f"{what}: right gives {values[0]:.4g}, undecided {values[1]:.4g}, wrong {values[2]:.4g}",
+        )
+
+
+def order_of_the_batch_does_not_matter(subject: ComponentSubject) -> None:
+    """The images of a batch in another order give the same value."""
+    for what, logits, target in _cases():
+        loss = subject.build()
+        value, other = loss(logits, target), loss(logits.flip(0), target.flip(0))
+        expect(_near(value, other), f"{what}: the batch reversed gives {other:.6g}, not {value:.6g}")
+
+
+def gradient_is_the_slope(subject: ComponentSubject) -> None:
+    """The gradient agrees with finite differences, in five random directions."""
+    step = 1e-3
+    for what, logits, target in _cases():
+        logits = logits.double()
+        loss = subject.build()
+        _, gradient = _value_and_gradient(subject, logits, target)
+        for _ in range(5):
+            direction = torch.randn_like(logits)
+            slope = (loss(logits + step * direction, target) - loss(logits - step * direction, target)) / (2 * step)
+            claimed = (gradient * direction).sum()
+            # The allowance holds for a loss that computes in float32 whatever it is given.
+            near = (slope - claimed).abs() <= 0.02 * (claimed.abs() + gradient.norm()) + 2e-4
+            expect(near, f"{what}: the slope is {float(slope):.4g}, the gradient says {float(claimed):.4g}")
+
+
+def input_stays_as_it_is(subject: ComponentSubject) -> None:
+    """Neither the logits nor the target are changed."""
+    for what, logits, target in _cases():
+        kept = logits.clone(), target.clone()
+        subject.build()(logits, target)
+        expect(torch.equal(logits, kept[0]) and torch.equal(target, kept[1]), f"{what}: its input is changed in place")
+
+
+def runs_without_values(subject: ComponentSubject) -> None:
+    """On the device `meta` it can be called: nothing waits for the device."""
+    for _, logits, target in _cases():
+        value = subject.build().to("meta")(logits.to("meta"), target.to("meta"))
+        expect(value.shape == (), f"it gives {list(value.shape)} on meta tensors")
+
+
+def _near(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+CHECKS = (
+    Check(is_a_scalar_with_a_gradient),
+    Check(extremes_stay_finite),
+    Check(ignored_pixels_have_no_influence),
+    Check(nothing_but_ignored_is_finite),
+    Check(right_beats_wrong),
+    Check(order_of_the_batch_does_not_matter),
+    Check(gradient_is_the_slope),
+    Check(input_stays_as_it_is),
+    Check(runs_without_values),
+)

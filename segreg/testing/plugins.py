@@ -1,0 +1,63 @@
+"""What is demanded of a plugin as a whole."""
+
+import subprocess
+import sys
+
+import attrs
+
+from segreg.errors import did_you_mean
+from segreg.testing.subject import Check, CheckFailed, PluginSubject, expect
+
+_HEAVY = ("torch", "numpy", "PIL", "timm", "torchvision", "matplotlib", "scipy", "cv2", "tensorflow", "jax")
+
+
+def works(subject: PluginSubject) -> None:
+    """The plugin is found, its hooks are called, and its records are valid; it declares something."""
+    if subject.plugin.error:
+        raise CheckFailed(subject.plugin.cause) from subject.plugin.error
+    expect(len(subject.plugin.entries) > 0, "it declares no components")
+
+
+def declares_the_same_twice(subject: PluginSubject) -> None:
+    """Two calls of the hooks give equal records."""
+    plugin = subject.plugin
+    again = attrs.evolve(plugin)
+    first, second = ([entry.record for entry in each.entries] for each in (plugin, again))
+    for one, other in zip(first, second, strict=False):
+        expect(one == other, f"two calls of the hooks give {one} and {other}")
+    expect(len(first) == len(second), f"two calls of the hooks give {len(first)} and {len(second)} records")
+
+
+def hook_module_is_light(subject: PluginSubject) -> None:
+    """The module with the hooks imports nothing heavy, so that `segreg list` stays quick."""
+    module = subject.plugin.entry_point.module
+    script = f"import sys, {module}; print(*sorted({set(_HEAVY)!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {script}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    expect(done.returncode == 0, f"{module} cannot be imported: {(done.stderr.splitlines() or ['?'])[-1]}")
+    heavy = (done.stdout.splitlines() or [""])[-1].split()
+    expect(not heavy, f"{module} imports {', '.join(heavy)}: name classes by import strings and import nothing there")
+
+
+def known_failures_name_checks(subject: PluginSubject) -> None:
+    """What a record excuses is a check that there is."""
+    # Imported here, since the table of all checks holds this one.
+    from segreg.testing.cases import CHECKS
+
+    for entry in subject.plugin.entries:
+        names = [check.name for check in CHECKS[entry.kind]]
+        for name in entry.record.known_failures:
+            near = did_you_mean(name, names)
+            expect(name in names, f"{entry.key} excuses {name!r}, which is no check of the kind {entry.kind}{near}")
+
+
+CHECKS = (
+    Check(works),
+    Check(declares_the_same_twice),
+    Check(hook_module_is_light),
+    Check(known_failures_name_checks),
+)

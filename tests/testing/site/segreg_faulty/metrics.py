@@ -1,0 +1,98 @@
+"""Metrics that each break one promise. All are about the share of pixels that are wrong."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Sound(nn.Module):
+    """The share of pixels that are wrong.
+
+    Args:
+        num_classes: 1 or more.
+    """
+
+    def __init__(self, *, num_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("wrong", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("pixels", torch.zeros((), dtype=torch.float64))
+
+    def update(self, logits: Tensor, target: Tensor) -> None:
+        valid = target != 255
+        self.wrong += self.missed(logits, target, valid).sum()
+        self.pixels += valid.sum()
+
+    def missed(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        predicted = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)
+        return (predicted != target) & valid
+
+    def compute(self) -> float:
+        return float(self.wrong / self.pixels)
+
+    def reset(self) -> None:
+        for buffer in self.buffers():
+            buffer.zero_()
+
+
+class BatchesDoNotMatter(Sound):
+    """Averages averages."""
+
+    def update(self, logits: Tensor, target: Tensor) -> None:
+        valid = target != 255
+        self.wrong += self.missed(logits, target, valid).sum() / valid.sum().clamp(min=1)
+        self.pixels += 1
+
+
+class StatesAddUp(Sound):
+    """Keeps the state of which it gives the value out of its buffers."""
+
+    def __init__(self, *, num_classes: int) -> None:
+        super().__init__(num_classes=num_classes)
+        self.seen = 0.0
+
+    def update(self, logits: Tensor, target: Tensor) -> None:
+        super().update(logits, target)
+        self.seen += (target != 255).sum()
+
+    def compute(self) -> float:
+        return float(self.wrong / self.seen) if self.seen else float("nan")
+
+    def reset(self) -> None:
+        super().reset()
+        self.seen = 0.0
+
+
+class ResetForgets(Sound):
+    """Forgets half."""
+
+    def reset(self) -> None:
+        self.wrong.zero_()
+
+
+class NothingIsNan(Sound):
+    """Calls nothing perfect."""
+
+    def compute(self) -> float:
+        return float(self.wrong / self.pixels.clamp(min=1))
+
+
+class IgnoredPixelsHaveNoInfluence(Sound):
+    """Counts mistakes on ignored pixels."""
+
+    def missed(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        return super().missed(logits, target.where(valid, 0), torch.ones_like(valid))
+
+
+class RightBeatsWrong(Sound):
+    """Is declared as one of which more is better."""
+
+
+class AgreesWithItsDefinition(Sound):
+    """Is declared to be the accuracy, which is the opposite."""
+
+
+class UpdateDoesNotWait(Sound):
+    """Waits for the device at every update."""
+
+    def update(self, logits: Tensor, target: Tensor) -> None:
+        if (target != 255).any():
+            super().update(logits, target)

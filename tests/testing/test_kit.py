@@ -1,0 +1,211 @@
+"""Every check of the conformance kit can fail, and does for the fault that it is there for."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from segreg import UnknownNameError
+from segreg.registry import registry
+from segreg.testing import Case, CheckFailed, ConformanceWarning, conformance_cases
+from segreg.testing.cases import CHECKS
+from tests.conftest import Site
+from tests.trial import call
+
+FAULTY = Path(__file__).parent / "site"
+
+# What each check says of the component that bears its name.
+OBJECTIONS = {
+    "architecture": {
+        "target-is-found": "has no attribute 'Nowhere'",
+        "options-are-documented": "does not say what 'in_channels' is",
+        "defaults-are-of-their-types": "width is 1.5: it takes int",
+        "unknown-options-are-refused": r"drop \*\*kwargs",
+        "has-a-reference": "the record has no reference",
+        "any-channels-and-classes": "expected input.* to have 1 channels, but got 3",
+        "any-size": r"images \[1, 3, 5, 19\] give \[1, 1, 4, 18\], not \[1, 1, 5, 19\]",
+        "batch-of-one": "ValueError: Expected more than 1 value per channel",
+        "evaluation-is-deterministic": "two calls with the same images give different logits",
+        "images-of-a-batch-are-independent": "the first image beside others: off by",
+        "images-stay-as-they-are": "changes the images in place",
+        "every-parameter-learns": "dead.weight has no influence on the logits",
+        "logits-are-not-activated": "leave the sigmoid or softmax to the loss",
+        "weights-survive-a-file": "logits after a round trip of the weights: off by",
+        "copies-are-separate": "logits after a change to a deep copy: off by",
+        "channels-last-agrees": "logits with channels last: off by",
+        "bfloat16-agrees": "logits in bfloat16: off by .* is allowed",
+        "runs-without-values": "meta",
+        "can-be-exported": "data-dependent|Data dependent|data dependent",
+        "can-be-compiled": "logits of the compiled model: off by",
+    },
+    "loss": {
+        "is-a-scalar-with-a-gradient": "not a tensor without dimensions",
+        "extremes-stay-finite": "not finite for logits of ±10,000",
+        "ignored-pixels-have-no-influence": "with 1 logit.* the logits of ignored pixels change the value",
+        "nothing-but-ignored-is-finite": "all pixels ignored gives nan",
+        "right-beats-wrong": "right gives -0.0.*, undecided -0.69.*, wrong -8",
+        "order-of-the-batch-does-not-matter": "the batch reversed gives",
+        "gradient-is-the-slope": "the slope is .*, the gradient says",
+        "input-stays-as-it-is": "its input is changed in place",
+        "runs-without-values": "meta",
+    },
+    "metric": {
+        "batches-do-not-matter": "split in batches, it gives",
+        "states-add-up": "two states added up, it gives",
+        "reset-forgets": "reset, it gives",
+        "nothing-is-nan": "without an image it gives 0.0, not nan",
+        "ignored-pixels-have-no-influence": "other logits on ignored pixels, it gives",
+        "right-beats-wrong": "right gives 0, wrong 1",
+        "agrees-with-its-definition": "averaged by image, it gives",
+        "update-does-not-wait": "meta",
+    },
+    "dataset": {
+        "has-classes-and-splits": "there is no split 'valid'",
+        "samples-have-their-form": r"train\[0\]: the image is float64 \[4, 5, 3\]",
+        "masks-name-classes": r"the mask has \[254\], where there are 2 classes",
+        "access-is-repeatable": "differs when the data set is opened a second time",
+        "splits-end": r"train\[3\] gives a sample",
+        "splits-are-disjoint": r"valid\[0\] is also in the split 'train'",
+        "splits-go-to-workers": "pickle",
+    },
+}
+COMMON = {"target-is-found", "options-are-documented", "defaults-are-of-their-types", "unknown-options-are-refused"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def faulty() -> Iterator[None]:
+    """Put the plugin of faults on the path."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FAULTY)
+        registry.cache_clear()
+        yield
+    registry.cache_clear()
+
+
+def cases_of(kind: str, name: str) -> dict[str, Case]:
+    return {
+        case.check.name: case
+        for case in conformance_cases(f"faulty/{name}", slow=True)
+        if case.subject.label.startswith(kind)
+    }
+
+
+def test_every_check_has_its_fault() -> None:
+    for kind, objections in OBJECTIONS.items():
+        shared = set() if kind == "architecture" else COMMON | {"has-a-reference"}
+        assert {check.name for check in CHECKS[kind]} - shared == set(objections)
+
+
+@pytest.mark.parametrize(
+    ("kind", "check", "objection"),
+    [(kind, check, words) for kind, checks in OBJECTIONS.items() for check, words in checks.items()],
+)
+def test_a_check_sees_its_fault(kind: str, check: str, objection: str) -> None:
+    case = cases_of(kind, check)[check]
+    if case.check.advisory:
+        with pytest.warns(ConformanceWarning, match=objection):
+            case.run()
+    else:
+        with pytest.raises(CheckFailed, match=objection) as caught:
+            case.run()
+        assert "\n" not in str(caught.value)
+        assert str(caught.value).startswith(f"{kind} faulty/{check}: {check}: ")
+
+
+@pytest.mark.parametrize("check", [check.name for check in CHECKS["architecture"]])
+def test_a_sound_model_passes(check: str) -> None:
+    cases_of("architecture", "sound")[check].run()
+
+
+def test_a_known_failure_is_expected_and_has_to_fail() -> None:
+    cases = cases_of("architecture", "excused")
+    outcome = cases["every-parameter-learns"].outcome()
+    assert (outcome.status, outcome.reason) == ("failed as expected", "one layer is dead")
+    cases["every-parameter-learns"].run()
+    with pytest.raises(CheckFailed, match="passes now: take it out of the record's known_failures"):
+        cases["batch-of-one"].run()
+
+
+def test_random_numbers_outside_are_left_alone() -> None:
+    import torch
+
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    cases_of("architecture", "sound")["any-size"].run()
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_the_checks_are_frozen() -> None:
+    # A plugin that passed has to go on passing: a new check begins as an advisory one.
+    frozen = {kind: [check.name for check in checks if not check.advisory] for kind, checks in CHECKS.items()}
+    assert frozen["plugin"] == [
+        "works",
+        "declares-the-same-twice",
+        "hook-module-is-light",
+        "known-failures-name-checks",
+    ]
+    for kind, objections in OBJECTIONS.items():
+        assert set(frozen[kind]) == (set(objections) | COMMON) - {"has-a-reference"}
+
+
+@pytest.mark.parametrize(
+    ("check", "source", "objection"),
+    [
+        ("works", "import nowhere", "ModuleNotFoundError: No module named 'nowhere'"),
+        ("works", "{head}\n@hookimpl\ndef segreg_losses():\n    return []", "it declares no components|gives nothing"),
+        (
+            "declares-the-same-twice",
+            "{head}\nimport itertools\ncount = itertools.count()\n@hookimpl\ndef segreg_losses():\n"
+            "    return [Loss(name=f'l{{next(count)}}', target='a:B', summary='')]",
+            "two calls of the hooks give Loss",
+        ),
+        (
+            "hook-module-is-light",
+            "{head}\nimport numpy\n@hookimpl\ndef segreg_losses():\n"
+            "    return [Loss(name='l', target='a:B', summary='')]",
+            "imports numpy: name classes by import strings",
+        ),
+        (
+            "known-failures-name-checks",
+            "{head}\n@hookimpl\ndef segreg_losses():\n"
+            "    return [Loss(name='l', target='a:B', summary='', known_failures={{'right-beats-wron': 'so'}})]",
+            r"excuses 'right-beats-wron', which is no check of the kind loss \(did you mean 'right-beats-wrong'\?\)",
+        ),
+    ],
+)
+def test_a_check_of_the_plugin_sees_its_fault(site: Site, check: str, source: str, objection: str) -> None:
+    site.install("ill", source.format(head="from segreg import Loss, hookimpl"))
+    registry.cache_clear()
+    cases = {case.check.name: case for case in conformance_cases("ill") if case.subject.label == "plugin ill"}
+    with pytest.raises(CheckFailed, match=f"^plugin ill: {check}: .*(?:{objection})"):
+        cases[check].run()
+    registry.cache_clear()
+
+
+def test_names_that_are_not_there() -> None:
+    with pytest.raises(UnknownNameError, match=re.escape("no plugin or component is called 'fault' (did you mean")):
+        conformance_cases("fault")
+
+
+def test_the_command_prints_a_table_and_fails() -> None:
+    status, out, err = call("check", "faulty/sound", "faulty/excused", "faulty/has-a-reference")
+    assert status == 1
+    assert "checking architecture faulty/sound" in err
+    lines = out.splitlines()
+    rows = {tuple(line.split()[:7]) for line in lines}
+    assert ("architecture", "faulty/sound", "18", "18", "0", "0", "0") in rows
+    assert ("architecture", "faulty/excused", "18", "15", "2", "1", "0") in rows
+    assert "failed as expected: architecture faulty/excused: every-parameter-learns: one layer is dead" in lines
+    assert any(line.startswith("failed: architecture faulty/excused: batch-of-one: it passes now") for line in lines)
+    assert lines[-1] == "54 checks: 50 passed, 2 failed, 1 failed as expected, 1 advice"
+    status, out, _ = call("check", "faulty/sound", "-q")
+    assert status == 0
+    assert out.splitlines()[-1] == "18 checks: 18 passed"
+
+
+@pytest.mark.parametrize("case", conformance_cases("segreg"))
+def test_what_segreg_brings_conforms(case: Case) -> None:
+    assert not case.subject.known_failures
+    case.run()
