@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from segreg.architectures.blocks import ConvNormAct, check_positive, crop, he_init, pad_to_stride
+from segreg.architectures.blocks import ConvNormAct, check_positive, crop, he_init, max_unpool, pad_to_stride
 
 _VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
@@ -34,7 +34,6 @@ class SegNet(nn.Module):
         super().__init__()
         check_positive(in_channels=in_channels, num_classes=num_classes)
         self.pool = nn.MaxPool2d(2, return_indices=True)
-        self.unpool = nn.MaxUnpool2d(2)
         self.encoder = nn.ModuleList()
         self.decoder = nn.ModuleList()
         previous = in_channels
@@ -54,7 +53,7 @@ class SegNet(nn.Module):
             features, indices = self.pool(stage(features))
             positions.append(indices)
         for stage in self.decoder:
-            features = stage(self.unpool(features, positions.pop()))
+            features = stage(max_unpool(features, positions.pop()))
         return crop(features, images)
 
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from segreg.architectures.blocks import ConvNormAct, check_positive, crop, he_init, pad_to_stride
+from segreg.architectures.blocks import ConvNormAct, check_positive, crop, he_init, max_unpool, pad_to_stride
 
 _WIDTH = 64
 _KERNEL = 7
@@ -35,7 +35,6 @@ class SegNetBasic(nn.Module):
         super().__init__()
         check_positive(in_channels=in_channels, num_classes=num_classes)
         self.pool = nn.MaxPool2d(2, return_indices=True)
-        self.unpool = nn.MaxUnpool2d(2)
         self.encoder = nn.ModuleList(
             ConvNormAct(_WIDTH if level else in_channels, _WIDTH, kernel=_KERNEL) for level in range(_DEPTH)
         )
@@ -51,5 +50,5 @@ class SegNetBasic(nn.Module):
             features, indices = self.pool(stage(features))
             positions.append(indices)
         for stage in self.decoder:
-            features = stage(self.unpool(features, positions.pop()))
+            features = stage(max_unpool(features, positions.pop()))
         return crop(self.head(features), images)

@@ -13,7 +13,7 @@ from segreg.contracts import SegmentationMetric
 from segreg.errors import TrainingError
 from segreg.training.average import Average
 from segreg.training.checkpoint import Checkpoints, State
-from segreg.training.device import autocast
+from segreg.training.device import Precision, autocast
 from segreg.training.evaluation import evaluate, evaluation_batch, is_better
 from segreg.training.normalized import Normalized
 from segreg.training.pictures import Augmentation, Pictures
@@ -60,7 +60,7 @@ def train(
         torch.manual_seed(recipe.seed + 1_000_003 * epoch)
         started = time.monotonic()
         lr = float(state.schedule.get_last_lr()[0])
-        trained = _train_epoch(recipe, parts, splits["train"], state, display)
+        trained = train_epoch(recipe, parts, splits["train"], state, display)
         seconds = time.monotonic() - started
         if not math.isfinite(trained["loss"]):
             kept = f"the weights of epoch {state.best_epoch} are kept" if state.best_epoch else "there are no weights"
@@ -96,9 +96,9 @@ def train(
         display.epoch(state.rows[-1], recipe.epochs, best)
 
 
-def _train_epoch(recipe: Recipe, parts: Parts, pictures: Pictures, state: State, display: Display) -> dict[str, float]:
+def train_epoch(recipe: Recipe, parts: Parts, pictures: Pictures, state: State, display: Display) -> dict[str, float]:
     """Take one step a batch, and return the mean loss and the metrics of the predictions made on the way."""
-    model = state.model.train()
+    state.model.train()
     change = Augmentation(recipe.augment)
     total = torch.zeros((), device=parts.device)
     steps = math.ceil(len(pictures) / recipe.batch)
@@ -107,23 +107,35 @@ def _train_epoch(recipe: Recipe, parts: Parts, pictures: Pictures, state: State,
     batches = pictures.batches(recipe.batch, parts.device, torch.randperm(len(pictures)))
     for step, (images, target) in enumerate(batches, 1):
         images, target = change(images, target)
-        with autocast(parts.device, recipe.precision):
-            logits: Tensor = model(images)
-        loss: Tensor = parts.loss(logits, target)
-        loss.backward()  # type: ignore[no-untyped-call]
-        state.optimizer.step()
-        state.optimizer.zero_grad()
-        state.schedule.step()
-        if state.average:
-            state.average.update(model)
-        total += loss.detach() * len(images)
+        loss, logits = take_step(parts, state, recipe.precision, images, target)
+        total += loss * len(images)
         for metric in parts.metrics.values():
-            metric.update(logits.detach(), target)
+            metric.update(logits, target)
         display.training(recipe.label, len(state.rows) + 1, recipe.epochs, step, steps)
     return {
         "loss": float(total) / len(pictures),
         **{name: metric.compute() for name, metric in parts.metrics.items()},
     }
+
+
+def take_step(
+    parts: Parts, state: State, precision: Precision, images: Tensor, target: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Change the weights once; return the loss and the logits that they gave before. Nothing waits for the device.
+
+    Shapes:
+        images: float [B, C, H, W] in [0, 1];  target: int64 [B, H, W];  returns: float [], float [B, K, H, W].
+    """
+    with autocast(parts.device, precision):
+        logits: Tensor = state.model(images)
+    loss: Tensor = parts.loss(logits, target)
+    loss.backward()  # type: ignore[no-untyped-call]
+    state.optimizer.step()
+    state.optimizer.zero_grad()
+    state.schedule.step()
+    if state.average:
+        state.average.update(state.model)
+    return loss.detach(), logits.detach()
 
 
 def start(recipe: Recipe, parts: Parts, pictures: int) -> State:

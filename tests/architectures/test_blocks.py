@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from segreg.architectures.blocks import crop, pad_to_stride
+from segreg.architectures.blocks import crop, max_unpool, pad_to_stride
 
 sides = st.integers(1, 150)
 strides = st.sampled_from([2, 4, 8, 16, 32])
@@ -30,3 +32,21 @@ def test_padding_repeats_the_edge_as_little_as_it_can(height: int, width: int, s
 def test_nothing_is_padded_where_nothing_is_missing(rows: int, columns: int, stride: int) -> None:
     images = torch.rand(1, 1, rows * stride, columns * stride)
     assert torch.equal(pad_to_stride(images, stride), images)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_unpooling_is_that_of_torch_with_its_gradient(layout: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    images = torch.randn(2, 3, 6, 10).contiguous(memory_format=layout)
+    values, positions = F.max_pool2d(images, 2, return_indices=True)
+    weights = torch.randn(images.shape)
+    results = []
+    for unpool in (max_unpool, lambda values, positions: F.max_unpool2d(values, positions, 2)):
+        leaf = values.detach().clone().requires_grad_()
+        unpooled = unpool(leaf, positions)
+        (unpooled * weights).sum().backward()
+        results.append((unpooled.detach(), leaf.grad))
+    torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
+    assert results[0][0].is_contiguous(memory_format=layout)
+    doubles = values.double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda each: max_unpool(each, positions), doubles)

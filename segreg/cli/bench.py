@@ -1,0 +1,101 @@
+"""`segreg bench`: how fast models are on this machine."""
+
+import argparse
+import json
+from pathlib import Path
+
+import attrs
+
+from segreg.cli.output import print_table
+from segreg.errors import OptionError
+from segreg.inference.bench import Figures, How, Task, bench
+from segreg.inference.plot import plot_speed
+from segreg.training.device import describe, detect
+from segreg.training.progress import Display
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the verb takes."""
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", help="architectures, such as unet:width=32. Default: unet"
+    )
+    parser.add_argument(
+        "--against",
+        nargs="+",
+        default=[],
+        metavar="MODEL",
+        help="architectures to time twice: in a plain float32 loop, as most people write it, and as segreg runs them",
+    )
+    parser.add_argument("--train", action="store_true", help="time training steps; without it, predictions")
+    parser.add_argument("--size", type=int, default=256, help="height and width, in pixels. Default: 256")
+    parser.add_argument("--batch", type=int, default=4, help="images at a time. Default: 4")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is timed, in turn. Default: 5")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps, ... Default: auto")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw the figures, as PNG or SVG")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Time the models and print a table."""
+    for name in ("size", "batch", "rounds"):
+        if getattr(arguments, name) < 1:
+            raise OptionError(f"--{name} is {getattr(arguments, name)}: it must be 1 or more")
+    device = detect(arguments.device)
+    plain: list[tuple[str, How]] = [(model, "plain fp32") for model in arguments.against]
+    ours: list[tuple[str, How]] = [
+        (model, "segreg")
+        for model in dict.fromkeys([*(arguments.models or ([] if arguments.against else ["unet"])), *arguments.against])
+    ]
+    tasks = [
+        Task(model=model, how=how, training=arguments.train, batch=arguments.batch, size=arguments.size, device=device)
+        for model, how in plain + ours
+    ]
+    with Display(arguments.quiet) as display:
+        found = bench(tasks, arguments.rounds, display.progress)
+    if arguments.plot:
+        plot_speed(arguments.plot, found)
+    if arguments.json:
+        print(json.dumps([_fields(each) for each in found], indent=2))
+        return 0
+    print_table(
+        (
+            "model",
+            "how",
+            "ms a batch",
+            "images/s",
+            "times the first",
+            "GFLOP/s",
+            "of its convolutions",
+            "peak MB",
+            "parameters",
+        ),
+        [
+            (
+                each.task.model,
+                each.task.how,
+                _with_spread(each.milliseconds, ".1f"),
+                f"{each.images_per_second:.4g}",
+                _with_spread(each.speed, ".2f"),
+                f"{each.gflops:.0f}",
+                _with_spread(each.of_convolutions, ".0%"),
+                "" if each.megabytes is None else f"{each.megabytes:.0f}",
+                f"{each.parameters:,}",
+            )
+            for each in found
+        ],
+    )
+    what = "training steps with BCE and AdamW" if arguments.train else "predictions"
+    size = f"{arguments.batch} images of {arguments.size}x{arguments.size}"
+    print(f"{what} of {size} on {describe(device)}; median of {arguments.rounds} rounds, ± half their spread")
+    return 0
+
+
+def _with_spread(figure: tuple[float, float], form: str) -> str:
+    median, spread = figure
+    return f"{median:{form}} ±{spread / 2:{form}}"
+
+
+def _fields(figures: Figures) -> dict[str, object]:
+    fields = attrs.asdict(figures)
+    return {**fields.pop("task"), **fields, "device": str(figures.task.device)}

@@ -1,0 +1,49 @@
+"""An epoch of the trainer, with pictures, augmentation and metrics, against its bare steps on tensors in memory."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+import segreg
+from segreg.inference.bench import Task, trainer
+from segreg.training.device import detect, keep_freed_memory
+from segreg.training.loop import take_step, train_epoch
+from segreg.training.pictures import load
+from segreg.training.progress import Display
+
+
+def seconds(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+@pytest.mark.parametrize("size", [128, 256])
+def test_epoch_against_bare_steps(size: int, benchmark: Any) -> None:
+    keep_freed_memory()
+    device = detect()
+    recipe, parts, state = trainer(Task(model="unet", how="segreg", training=True, batch=8, size=size, device=device))
+    parts = attrs.evolve(parts, metrics={"iou": segreg.metric("iou", num_classes=1).to(device)})
+    data = load(segreg.dataset("lesions", train=24, valid=1, test=1), (size, size), lambda *_: None)
+    pictures = data.splits["train"]
+    batches = list(pictures.batches(recipe.batch, device))
+
+    def bare() -> None:
+        for images, target in batches:
+            take_step(parts, state, recipe.precision, images, target)
+
+    ratios = []
+
+    def both() -> None:
+        with Display(quiet=True) as display:
+            whole = seconds(lambda: train_epoch(recipe, parts, pictures, state, display))
+        ratios.append(whole / seconds(bare))
+
+    benchmark.pedantic(both, rounds=5, warmup_rounds=1)
+    shown = f"{statistics.median(ratios[1:]):.3f}, from {min(ratios[1:]):.3f} to {max(ratios[1:]):.3f}"
+    benchmark.extra_info["an epoch as a multiple of its bare steps"] = shown
+    print(f"\nan epoch as a multiple of its bare steps, {size}x{size}: {shown}")
