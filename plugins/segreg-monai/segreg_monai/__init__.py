@@ -1,0 +1,1 @@
+"""Networks and losses of MONAI, under the names monai/... in segreg."""

@@ -1,0 +1,1 @@
+"""Architectures and losses of segmentation_models_pytorch, under the names smp/... in segreg."""

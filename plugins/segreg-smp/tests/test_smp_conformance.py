@@ -1,0 +1,18 @@
+"""The plugin and its losses as they come, and with small encoders the architectures that the adapter changes most."""
+
+import pytest
+
+from segreg.testing import Case, conformance_cases
+
+CASES = [case for case in conformance_cases("smp") if not case.subject.label.startswith("architecture ")]
+SMALL = conformance_cases(
+    "smp/unet:encoder=tu-test_resnet",
+    "smp/pspnet:encoder=tu-test_resnet",
+    "smp/pan:encoder=tu-test_resnet",
+    "smp/segformer",
+)
+
+
+@pytest.mark.parametrize("case", CASES + SMALL)
+def test_conformance(case: Case) -> None:
+    case.run()

@@ -1,0 +1,1 @@
+"""timm's backbones for segreg. Nothing is imported here: see plugin.py for what there is."""

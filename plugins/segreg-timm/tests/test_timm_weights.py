@@ -1,0 +1,127 @@
+"""Weights of the backbone: from a file, for any number of channels and classes, or an error of one line."""
+
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import segreg
+from segreg.errors import OptionError
+from segreg.registry import registry
+from segreg_timm.backbone import Backbone
+from segreg_timm.create import timm
+
+
+def pictures(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+def saved(path: Path, name: str, **options: Any) -> Any:
+    """Write a file with the weights of timm's own model, none of them as they are in a new one, and return it."""
+    torch.manual_seed(1)
+    model = timm.create_model(name, **options).eval()
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.add_(0.02 * torch.rand_like(tensor))
+    save_file(model.state_dict(), path)
+    return model
+
+
+def by_hand(resnet: Any, images: Tensor) -> list[Tensor]:
+    features = [resnet.act1(resnet.bn1(resnet.conv1(images)))]
+    below = resnet.maxpool(features[0])
+    for stage in (resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4):
+        below = stage(below)
+        features.append(below)
+    return features
+
+
+def test_the_features_are_those_of_timms_own_model(tmp_path: Path) -> None:
+    own = saved(tmp_path / "weights.safetensors", "test_resnet")
+    model = segreg.build("timm/unet:backbone=test_resnet", pretrained=tmp_path / "weights.safetensors").eval()
+    images = pictures(2, 3, 64, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(model.encoder(images), by_hand(own, images))
+
+
+@pytest.mark.parametrize("architecture", ["unet", "fpn", "deeplabv3plus"])
+@pytest.mark.parametrize("name", ["test_convnext", "test_vit", "mobilenetv3_small_050", "hrnet_w18_small"])
+def test_every_weight_that_is_kept_comes_from_the_file(tmp_path: Path, name: str, architecture: str) -> None:
+    path = tmp_path / "weights.safetensors"
+    saved(path, name)
+    written = load_file(path)
+    model = segreg.build(f"timm/{architecture}", backbone=name, pretrained=path)
+    kept = model.encoder.model.state_dict()
+    assert len(kept) > len(written) / 2
+    for key, tensor in kept.items():
+        torch.testing.assert_close(tensor, written[key], msg=key)
+
+
+@pytest.mark.parametrize(("channels", "share"), [(1, 3), (6, 0.5)])
+def test_weights_for_three_channels_serve_any_number(tmp_path: Path, channels: int, share: float) -> None:
+    """timm adds the weights up for one channel, and repeats them in proportion for more: grey stays grey."""
+    path = tmp_path / "weights.safetensors"
+    saved(path, "test_resnet")
+    grey = pictures(1, 1, 64, 64)
+    outputs = []
+    for count in (3, channels):
+        backbone = Backbone("test_resnet", pretrained=str(path), in_channels=count).eval()
+        with torch.no_grad():
+            outputs.append(backbone(grey.expand(-1, count, -1, -1)))
+    torch.testing.assert_close(outputs[0], outputs[1])
+
+
+def test_a_file_may_tell_other_classes_apart(tmp_path: Path) -> None:
+    own = saved(tmp_path / "weights.safetensors", "test_resnet", num_classes=7)
+    backbone = Backbone("test_resnet", pretrained=str(tmp_path / "weights.safetensors"), in_channels=3)
+    torch.testing.assert_close(backbone.model.conv1.state_dict(), own.conv1.state_dict())
+
+
+@pytest.mark.parametrize("other", ["test_resnet", "resnet10t", "resnet34"])
+def test_a_file_of_another_model_is_refused(tmp_path: Path, other: str) -> None:
+    """Among them one that has all the weights and more, and one that lacks some."""
+    path = tmp_path / "weights.safetensors"
+    saved(path, other)
+    with pytest.raises(OptionError) as caught:
+        segreg.build("timm/unet:backbone=resnet18", pretrained=path)
+    assert str(caught.value).startswith(f"timm/unet: pretrained is '{path}', which does not fit 'resnet18' (")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.safetensors"
+    saved(whole, "test_resnet")
+    cut, pickled = tmp_path / "cut.safetensors", tmp_path / "pickled.safetensors"
+    cut.write_bytes(whole.read_bytes()[:-100])
+    torch.save(load_file(whole), pickled)
+    for path, why in [
+        (cut, "not a whole safetensors file"),
+        (pickled, "not a whole safetensors file"),
+        (tmp_path / "missing.safetensors", "there is no such file"),
+        (tmp_path / "weights.pth", "it must be True, False or the path of a .safetensors file"),
+    ]:
+        with pytest.raises(OptionError, match=why) as caught:
+            segreg.build("timm/fpn:backbone=test_resnet", pretrained=path)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_without_a_hub_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(OptionError, match=r"cannot fetch the weights of 'resnet18': give the path of a \.safetensors"):
+        segreg.build("timm/unet:pretrained=true")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("true", True), ("false", False), ("a/b.safetensors", "a/b.safetensors")]
+)
+def test_on_the_command_line_pretrained_is_a_word_or_a_path(written: str, read: bool | str) -> None:
+    for name in ("unet", "fpn", "deeplabv3plus"):
+        _, options = registry().resolve("architecture", f"timm/{name}:pretrained={written}")
+        assert options == {"pretrained": read}
