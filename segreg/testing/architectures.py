@@ -142,8 +142,8 @@ def channels_last_agrees(subject: ComponentSubject) -> None:
 def bfloat16_agrees(subject: ComponentSubject) -> None:
     """Inside autocast to bfloat16 the logits are off by no more than 5 % of their spread.
 
-    On top of that they may be off by twice as much as in float32 with weights and images rounded to bfloat16: in a deep
-    model with random weights a little noise goes a long way, and that is not its author's mistake.
+    On top of that they may be off by three times as much as float32 is with weights and images rounded to bfloat16: in
+    a deep model with random weights a little noise goes a long way, and that is not its author's mistake.
     """
     model, images = _settled(subject), _images(subject)
     rounded = copy.deepcopy(model)
@@ -154,7 +154,7 @@ def bfloat16_agrees(subject: ComponentSubject) -> None:
         noise = difference(rounded(images.bfloat16().float()), expected)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             got = model(images)
-    agree(got, expected, 0.05 + 2 * noise, "logits in bfloat16")
+    agree(got, expected, 0.05 + 3 * noise, "logits in bfloat16")
 
 
 def runs_without_values(subject: ComponentSubject) -> None:
@@ -176,6 +176,8 @@ def can_be_exported(subject: ComponentSubject) -> None:
 def can_be_compiled(subject: ComponentSubject) -> None:
     """`torch.compile` takes it, and the logits are the same. Code is not generated: that needs a C++ compiler."""
     model, images = _settled(subject), _images(subject)
+    # After a number of models of one class the compiler would give up, and run this one as it is.
+    torch.compiler.reset()
     compiled = torch.compile(model, backend="aot_eager")
     with torch.no_grad():
         agree(compiled(images), model(images), _FLOAT32, "logits of the compiled model")
