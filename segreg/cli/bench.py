@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -41,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     for name in ("size", "batch", "rounds"):
         if getattr(arguments, name) < 1:
             raise OptionError(f"--{name} is {getattr(arguments, name)}: it must be 1 or more")
+    if arguments.plot and (arguments.plot.suffix not in (".png", ".svg") or not arguments.plot.parent.is_dir()):
+        raise OptionError(f"--plot is {arguments.plot}: it must end in .png or .svg, in a folder that exists")
     device = detect(arguments.device)
     plain: list[tuple[str, How]] = [(model, "plain fp32") for model in arguments.against]
     ours: list[tuple[str, How]] = [
@@ -53,11 +56,16 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     with Display(arguments.quiet) as display:
         found = bench(tasks, arguments.rounds, display.progress)
-    if arguments.plot:
-        plot_speed(arguments.plot, found)
     if arguments.json:
         print(json.dumps([_fields(each) for each in found], indent=2))
-        return 0
+    else:
+        _print(found, arguments)
+    if arguments.plot:
+        plot_speed(arguments.plot, found)
+    return 0
+
+
+def _print(found: Sequence[Figures], arguments: argparse.Namespace) -> None:
     print_table(
         (
             "model",
@@ -87,8 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     what = "training steps with BCE and AdamW" if arguments.train else "predictions"
     size = f"{arguments.batch} images of {arguments.size}x{arguments.size}"
-    print(f"{what} of {size} on {describe(device)}; median of {arguments.rounds} rounds, ± half their spread")
-    return 0
+    device = describe(found[0].task.device)
+    print(f"{what} of {size} on {device}; median of {arguments.rounds} rounds, ± half their spread")
 
 
 def _with_spread(figure: tuple[float, float], form: str) -> str:

@@ -35,17 +35,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _checked(name: str) -> str:
     """Return the name in its one spelling, or object to it and suggest a better one."""
-    good = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-").removeprefix("segreg-") or "my-plugin"
     taken = {plugin.namespace: plugin.origin for plugin in registry().plugins}
+    good = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-").removeprefix("segreg-") or "plugin"
+    free = good
+    while free in taken or free == "plugin":
+        free = f"my-{free}"
     if not NAME.fullmatch(normalize(name)) or normalize(name) != good:
         raise OptionError(
-            f"{name!r} is no name for a plugin: use small letters and digits, in words joined by -, such as {good!r}"
+            f"{name!r} is no name for a plugin: use small letters and digits, in words joined by -, such as {free!r}"
         )
     if good in taken:
-        raise OptionError(f"the name {good!r} is that of {taken[good]}, which is installed: try {f'my-{good}'!r}")
+        raise OptionError(f"the name {good!r} is that of {taken[good]}, which is installed: try {free!r}")
     return good
 
 
 def _renamed(text: str, name: str) -> str:
     # The scaffold is a plugin that works, called example; the word stands there for nothing else.
-    return text.replace("segreg_example", f"segreg_{name.replace('-', '_')}").replace("example", name)
+    package = f"segreg_{name.replace('-', '_')}"
+    return re.sub("segreg_example|example", lambda found: name if found[0] == "example" else package, text)

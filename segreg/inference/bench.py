@@ -1,11 +1,12 @@
 """How fast models are on this machine, and how near to what their convolutions alone would take."""
 
 import multiprocessing
-import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Literal, TypeAlias
 
 import attrs
@@ -152,7 +153,7 @@ def runner(task: Task) -> Callable[[], object]:
         return lambda: take_step(parts, state, recipe.precision, images, target)
     model = build(task.model, in_channels=_CHANNELS).to(task.device)
     if task.how == "segreg":
-        ready = ready_to_predict(Normalized(model, "image"), "auto")
+        ready = ready_to_predict(Normalized(model, "image"))
         return lambda: _predicted(ready, images)
     if not task.training:
         return torch.no_grad()(lambda: model.eval()(images))
@@ -239,13 +240,21 @@ def _peak_megabytes(task: Task) -> float | None:
         torch.cuda.reset_peak_memory_stats(task.device)
         _repeat(task)
         return (torch.cuda.max_memory_allocated(task.device) - before) / 1e6
-    if task.device.type != "cpu":
+    if task.device.type != "cpu" or sys.platform == "win32":
         return None
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_resident_megabytes, (task,))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(_resident_megabytes, task).result()
+        except BrokenProcessPool as error:
+            raise OptionError(
+                f"{task.model} was killed with batch {task.batch} at {task.size}x{task.size}, "
+                "as happens when memory runs out: try a smaller batch or size"
+            ) from error
 
 
 def _resident_megabytes(task: Task) -> float:
+    import resource  # not on Windows
+
     unit = 1e6 if sys.platform == "darwin" else 1e3
     _on_meta(task)  # imports what the model needs
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,5 +1,7 @@
 """The cases of the conformance kit: every check of every component, to be run by pytest or by `segreg check`."""
 
+import contextlib
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Literal, TypeAlias, get_args
@@ -7,11 +9,12 @@ from typing import Literal, TypeAlias, get_args
 import attrs
 import torch
 
-from segreg.errors import UnknownNameError, did_you_mean
+from segreg.errors import OptionError, UnknownNameError, did_you_mean
 from segreg.expression import parse
+from segreg.options import structured
 from segreg.plugins import KINDS, one_line
 from segreg.registry import Registry, registry
-from segreg.specs import normalize
+from segreg.specs import Metric, normalize
 from segreg.testing import architectures, components, datasets, losses, metrics, plugins
 from segreg.testing.subject import Check, CheckFailed, ComponentSubject, PluginSubject
 
@@ -64,13 +67,17 @@ class Case:
         return f"{self.subject.label}: {self.check.name}"
 
     def outcome(self) -> Outcome:
-        """Run the check, with random numbers that are always the same and nobody else's."""
+        """Run the check, with random numbers of torch that are always the same and nobody else's."""
         excuse = self.subject.known_failures.get(self.check.name)
         try:
-            with torch.random.fork_rng(devices=[]):
+            # What a component prints does not belong in the table of `segreg check`.
+            with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
                 torch.manual_seed(0)
                 self.check.function(self.subject)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        # Not Exception alone: a component that calls sys.exit() fails, and ends nothing.
+        except BaseException as error:
             reason = str(error) if isinstance(error, CheckFailed) else one_line(error)
             if excuse:
                 return Outcome("failed as expected", excuse, error)
@@ -92,36 +99,45 @@ class Case:
             warnings.warn(f"{self.__name__}: {outcome.reason}", ConformanceWarning, stacklevel=2)
 
 
-def conformance_cases(*names: str, slow: bool = False) -> list[Case]:
+def conformance_cases(name: str, /, *names: str, slow: bool = False) -> list[Case]:
     """Return the checks of plugins and components, for `pytest.mark.parametrize("case", ...)`.
 
     Args:
-        names: Each is the namespace of a plugin, such as `"timm"`, for the plugin and all of its components with their
-            default options; or a component, such as `"timm/unet:backbone=resnet50"`, checked with these options.
+        name: The namespace of a plugin, such as `"timm"`, for the plugin and all of its components with their default
+            options; or a component, such as `"timm/unet:backbone=resnet50"`, checked with these options.
+        names: More of them.
         slow: Whether to include the checks that cost much: export and compilation.
 
     Raises:
         ExpressionError: a name cannot be read.
         UnknownNameError: there is no such plugin or component.
+        OptionError: a component does not take the options, or the checks choose them.
         PluginError: a component's plugin is broken. (A plugin asked for by its namespace fails a check instead.)
     """
     return [
         Case(subject, check)
-        for name in names
-        for subject in _subjects(registry(), name)
+        for each in (name, *names)
+        for subject in _subjects(registry(), each)
         for check in CHECKS["plugin" if isinstance(subject, PluginSubject) else subject.entry.kind]
-        if slow or not check.slow
+        if (slow or not check.slow) and _applies(check, subject)
     ]
 
 
+def _applies(check: Check, subject: ComponentSubject | PluginSubject) -> bool:
+    """Whether a check has something to ask: only a metric that names a definition is compared with one."""
+    if check.function is not metrics.agrees_with_its_definition:
+        return True
+    record = subject.entry.record if isinstance(subject, ComponentSubject) else None
+    return isinstance(record, Metric) and bool(record.definition)
+
+
 def _subjects(known: Registry, name: str) -> Iterator[ComponentSubject | PluginSubject]:
-    found = [plugin for plugin in known.plugins if plugin.namespace == normalize(name)]
-    for plugin in found:
+    # A plugin's namespace may be a component's name too: then both are meant.
+    plugins_found = [plugin for plugin in known.plugins if plugin.namespace == normalize(name)]
+    for plugin in plugins_found:
         yield PluginSubject(plugin)
         for entry in plugin.entries:
             yield ComponentSubject(known, entry, entry.key, {})
-    if found:
-        return
     expression = parse(name)
     entries = []
     for kind in KINDS:
@@ -130,11 +146,23 @@ def _subjects(known: Registry, name: str) -> Iterator[ComponentSubject | PluginS
             entries.append(known.find(kind, expression.name))
         except UnknownNameError:
             continue
-    if not entries:
+    if not entries and not plugins_found:
         names = [plugin.namespace for plugin in known.plugins] + [entry.key for entry in known.components()]
         raise UnknownNameError(
             f"no plugin or component is called {expression.name!r}{did_you_mean(expression.name, names)}: "
             "see `segreg plugins` and `segreg list`"
         )
+    if chosen := sorted({"in_channels", "num_classes"} & expression.options.keys()):
+        raise OptionError(f"{name!r} sets {chosen[0]}, which the checks choose themselves: leave it out")
+    objections = []
     for entry in entries:
-        yield ComponentSubject(known, entry, str(expression), expression.options)
+        try:
+            # A target that cannot be imported is for the checks to report.
+            if expression.options:
+                structured(entry.key, entry.options(), expression.options)
+        except OptionError as error:
+            objections.append(error)
+        else:
+            yield ComponentSubject(known, entry, str(expression), expression.options)
+    if entries and len(objections) == len(entries):
+        raise objections[0]

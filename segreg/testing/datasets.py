@@ -24,6 +24,8 @@ def _samples(data: SegmentationDataset) -> Iterator[tuple[str, str, Sample]]:
 def has_classes_and_splits(subject: ComponentSubject) -> None:
     """`classes` are names, one of a kind; `splits` has "train" and "valid" with pictures in each."""
     with subject.opened() as data:
+        lonely = isinstance(data.classes, str)
+        expect(not lonely, f"classes is the text {data.classes!r}: write a tuple, ({data.classes!r},)")
         named = all(isinstance(name, str) and name for name in data.classes)
         expect(named and len(data.classes) > 0, f"classes are {data.classes!r}, not names")
         expect(len(set(data.classes)) == len(data.classes), f"classes has a name twice: {list(data.classes)}")

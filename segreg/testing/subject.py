@@ -115,10 +115,11 @@ def agree(got: Tensor, expected: Tensor, tolerance: float, what: str) -> None:
 
 
 def settled(model: nn.Module, images: Tensor) -> nn.Module:
-    """Return the model in evaluation mode, its batch norms filled from the images.
+    """Return the model in evaluation mode, shaken, and with its batch norms filled from the images.
 
     Their running statistics are far off in a new model, and what it gives in evaluation mode then vanishes or explodes.
     """
+    shaken(model)
     norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -128,3 +129,12 @@ def settled(model: nn.Module, images: Tensor) -> nn.Module:
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return model.eval()
+
+
+@torch.no_grad()
+def shaken(model: nn.Module) -> nn.Module:
+    """Return the model with noise added to its weights: of one that begins with zeros nothing can be seen."""
+    for parameter in model.parameters():
+        spread = parameter.std() if parameter.numel() > 1 else parameter.new_zeros(())
+        parameter.add_(torch.randn_like(parameter) * torch.where(spread > 0, 0.3 * spread, 0.03))
+    return model

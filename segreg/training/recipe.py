@@ -186,8 +186,10 @@ def read_recipe(path: Path) -> Recipe:
     try:
         return make_recipe(**table)
     except UnknownNameError:
-        for component in tables.get("component", []):
-            kind, name, distribution, version = (str(component[key]) for key in ("kind", "name", "plugin", "version"))
+        for component in filter(lambda each: isinstance(each, dict), tables.get("component", [])):
+            kind, name, distribution, version = (
+                str(component.get(key)) for key in ("kind", "name", "plugin", "version")
+            )
             if name not in [entry.key for entry in registry().components() if entry.kind == kind]:
                 raise missing_plugin(path, name, distribution, version) from None
         raise

@@ -99,8 +99,9 @@ class Run:
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {})["segreg"])
             name, options, normalization = (about[key] for key in ("architecture", "options", "normalize"))
+            options = dict(options)
             weights = load_file(path)
-        except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{path} is not a model saved by segreg: {' '.join(str(error).split())}") from error
         try:
             model: nn.Module = registry().build("architecture", name, **options)

@@ -14,6 +14,8 @@ from tests.trial import call
         ("a--b", "a-b"),
         ("../up", "up"),
         ("!", "my-plugin"),
+        ("segreg-", "my-segreg"),
+        ("trial!", "my-trial"),
     ],
 )
 def test_a_bad_name_is_a_good_suggestion(
@@ -46,3 +48,14 @@ def test_nothing_is_written_over(place: str, tmp_path: Path, monkeypatch: pytest
     status, _, err = call("new-plugin", "taken", *options)
     assert (status, list((tmp_path / place).iterdir())) == (2, [])
     assert err == f"segreg: {place} exists already, and nothing is written over: choose another with --out\n"
+
+
+@pytest.mark.parametrize("name", ["my-example", "example2", "examples-of-example"])
+def test_a_name_with_the_word_of_the_scaffold_in_it_works_too(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("new-plugin", name)[0] == 0
+    package = f"segreg_{name.replace('-', '_')}"
+    assert (tmp_path / f"segreg-{name}" / package / "plugin.py").exists()
+    assert f'{name} = "{package}.plugin"' in (tmp_path / f"segreg-{name}" / "pyproject.toml").read_text()

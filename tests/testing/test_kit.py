@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segreg import UnknownNameError
+from segreg import OptionError, UnknownNameError
 from segreg.registry import registry
 from segreg.testing import Case, CheckFailed, ConformanceWarning, conformance_cases
 from segreg.testing.cases import CHECKS
@@ -29,12 +29,13 @@ OBJECTIONS = {
         "evaluation-is-deterministic": "two calls with the same images give different logits",
         "images-of-a-batch-are-independent": "the first image beside others: off by",
         "images-stay-as-they-are": "changes the images in place",
-        "every-parameter-learns": "dead.weight has no influence on the logits",
-        "logits-are-not-activated": "leave the sigmoid or softmax to the loss",
+        "every-parameter-learns": "no gradient reaches the parameter dead.weight",
+        "logits-are-not-activated": "between 0 and 1: leave the activation to the loss",
         "weights-survive-a-file": "logits after a round trip of the weights: off by",
         "copies-are-separate": "logits after a change to a deep copy: off by",
         "channels-last-agrees": "logits with channels last: off by",
         "bfloat16-agrees": "logits in bfloat16: off by .* is allowed",
+        "predicts-as-it-was-trained": "logits with batch normalisation folded: off by",
         "runs-without-values": "meta",
         "can-be-exported": "data-dependent|Data dependent|data dependent",
         "can-be-compiled": "logits of the compiled model: off by",
@@ -45,7 +46,7 @@ OBJECTIONS = {
         "ignored-pixels-have-no-influence": "with 1 logit.* the logits of ignored pixels change the value",
         "nothing-but-ignored-is-finite": "all pixels ignored gives nan",
         "right-beats-wrong": "right gives -0.0.*, undecided -0.69.*, wrong -8",
-        "order-of-the-batch-does-not-matter": "the batch reversed gives",
+        "order-of-the-batch-does-not-matter": "the images in another order give",
         "gradient-is-the-slope": "the slope is .*, the gradient says",
         "input-stays-as-it-is": "its input is changed in place",
         "runs-without-values": "meta",
@@ -195,17 +196,51 @@ def test_the_command_prints_a_table_and_fails() -> None:
     assert "checking architecture faulty/sound" in err
     lines = out.splitlines()
     rows = {tuple(line.split()[:7]) for line in lines}
-    assert ("architecture", "faulty/sound", "18", "18", "0", "0", "0") in rows
-    assert ("architecture", "faulty/excused", "18", "15", "2", "1", "0") in rows
+    assert ("architecture", "faulty/sound", "19", "19", "0", "0", "0") in rows
+    assert ("architecture", "faulty/excused", "19", "16", "2", "1", "0") in rows
     assert "failed as expected: architecture faulty/excused: every-parameter-learns: one layer is dead" in lines
     assert any(line.startswith("failed: architecture faulty/excused: batch-of-one: it passes now") for line in lines)
-    assert lines[-1] == "54 checks: 50 passed, 2 failed, 1 failed as expected, 1 advice"
+    assert lines[-1] == "57 checks: 53 passed, 2 failed, 1 failed as expected, 1 advice"
     status, out, _ = call("check", "faulty/sound", "-q")
     assert status == 0
-    assert out.splitlines()[-1] == "18 checks: 18 passed"
+    assert out.splitlines()[-1] == "19 checks: 19 passed"
 
 
 @pytest.mark.parametrize("case", conformance_cases("segreg"))
 def test_what_segreg_brings_conforms(case: Case) -> None:
     assert not case.subject.known_failures
     case.run()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("unet:widht=4", r"unet has no option 'widht' \(did you mean 'width'\?\)"),
+        (
+            "unet:in_channels=1",
+            "'unet:in_channels=1' sets in_channels, which the checks choose themselves: leave it out",
+        ),
+    ],
+)
+def test_options_that_cannot_be_checked_are_one_line(name: str, says: str) -> None:
+    with pytest.raises(OptionError, match=says):
+        conformance_cases(name)
+
+
+def test_an_option_tells_which_component_of_that_name_is_meant() -> None:
+    assert {case.subject.label for case in conformance_cases("dice")} == {"loss dice", "metric dice"}
+    assert {case.subject.label for case in conformance_cases("dice:average=dataset")} == {"metric dice:average=dataset"}
+
+
+def test_a_metric_without_a_definition_is_not_said_to_agree_with_it() -> None:
+    names = [case.check.name for case in conformance_cases("faulty/nothing-is-nan")]
+    assert "agrees-with-its-definition" not in names
+    assert len(names) > 10
+
+
+def test_a_component_that_exits_fails_and_ends_nothing() -> None:
+    status, out, err = call("check", "faulty/exits", "-q")
+    assert status == 1
+    assert "failed: architecture faulty/exits: any-size: SystemExit: 0" in out.splitlines()
+    assert "printed" not in out
+    assert "printed" in err

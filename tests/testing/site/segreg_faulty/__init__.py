@@ -30,6 +30,7 @@ def segreg_architectures() -> Iterable[Architecture]:
         "copies-are-separate",
         "channels-last-agrees",
         "bfloat16-agrees",
+        "predicts-as-it-was-trained",
         "runs-without-values",
         "can-be-exported",
         "can-be-compiled",
@@ -41,6 +42,7 @@ def segreg_architectures() -> Iterable[Architecture]:
             for name in names
         ),
         Architecture(name="target-is-found", target=target + "Nowhere", summary="", min_size=4, reference="ours"),
+        Architecture(name="exits", target=target + "Exits", summary="", min_size=4, reference="ours"),
         Architecture(name="has-a-reference", target=target + "Sound", summary="", min_size=4),
         Architecture(
             name="excused",
