@@ -25,6 +25,14 @@ def _normalized_all(names: tuple[str, ...] | list[str]) -> tuple[str, ...]:
     return tuple(_normalized(name) for name in names) if isinstance(names, tuple | list) else names
 
 
+def _as_tuple(values: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    return tuple(values) if isinstance(values, list) else values
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+
+
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and NAME.fullmatch(value) is not None
 
@@ -108,9 +116,14 @@ class Architecture(Component):
 
     Args:
         min_size: The smallest height and width it accepts, in pixels.
+        initial: Options that only choose the weights to begin with, such as `("pretrained",)`. Where weights are read
+            from a run's file the model is built without them, so that nothing is fetched to be overwritten.
     """
 
     min_size: int = attrs.field(default=32, validator=_must_be("a whole number from 1 up", _is_size))
+    initial: tuple[str, ...] = attrs.field(
+        default=(), converter=_as_tuple, validator=_must_be("a tuple of option names", _are_texts)
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -1,6 +1,7 @@
 """`segreg check`: whether plugins and components keep their contracts."""
 
 import argparse
+import traceback
 from collections import Counter
 
 from segreg.cli.output import print_table
@@ -15,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "names", nargs="+", metavar="NAME", help="a plugin's namespace, or a component such as unet:width=8"
     )
     parser.add_argument("--slow", action="store_true", help="also check torch.export and torch.compile")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print the traceback of each failure")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
 
 
@@ -32,13 +34,15 @@ def run(arguments: argparse.Namespace) -> int:
             outcome = case.outcome()
             counts.setdefault(label, Counter())[outcome.status] += 1
             if outcome.status != "passed":
-                objections.append((outcome.status, label, case.check.name, outcome.reason))
+                objections.append((f"{outcome.status}: {label}: {case.check.name}: {outcome.reason}", outcome.error))
     total = sum(counts.values(), Counter())
     print_table(
         ("", "checks", *STATUSES),
         [(label, str(each.total()), *(str(each[status]) for status in STATUSES)) for label, each in counts.items()],
     )
-    for status, label, check, reason in objections:
-        print(f"{status}: {label}: {check}: {reason}")
+    for objection, error in objections:
+        print(objection)
+        if arguments.verbose and error:
+            print("".join(traceback.format_exception(error)))
     print(f"{total.total()} checks: {', '.join(f'{number} {status}' for status, number in total.items())}")
     return 1 if total["failed"] else 0

@@ -1,13 +1,18 @@
 """What is demanded of every component, whatever its kind."""
 
+from segreg.errors import did_you_mean
 from segreg.options import REQUIRED, structure
+from segreg.specs import Architecture
 from segreg.testing.subject import Check, ComponentSubject, expect
 
 
 def target_is_found(subject: ComponentSubject) -> None:
-    """The target can be imported and called, and its options are keyword-only, with types."""
-    expect(callable(subject.entry.target()), f"{subject.entry.record.target} cannot be called")
-    subject.entry.options()
+    """The target can be imported and called. Its options are keyword-only, with types; the record names no others."""
+    record = subject.entry.record
+    expect(callable(subject.entry.target()), f"{record.target} cannot be called")
+    options = subject.entry.options()
+    for name in record.initial if isinstance(record, Architecture) else ():
+        expect(name in options, f"the record calls {name!r} initial, which is no option{did_you_mean(name, options)}")
 
 
 def options_are_documented(subject: ComponentSubject) -> None:

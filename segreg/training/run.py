@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from segreg.errors import RunError, UnknownNameError
 from segreg.registry import registry
+from segreg.specs import Architecture
 from segreg.training.files import replacing, write_text
 from segreg.training.missing import missing_plugin
 from segreg.training.normalized import Normalized
@@ -104,7 +105,7 @@ class Run:
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{path} is not a model saved by segreg: {' '.join(str(error).split())}") from error
         try:
-            model: nn.Module = registry().build("architecture", name, **options)
+            model: nn.Module = registry().build("architecture", name, **_without_initial(name, options))
         except UnknownNameError as error:
             distribution, _, version = str(about.get("plugin")).rpartition(" ")
             raise missing_plugin(path, name, distribution, version) from error
@@ -149,3 +150,10 @@ class Run:
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write the results, which makes the run a finished one."""
         write_text(self.path / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
+
+
+def _without_initial(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the options of an architecture that only choose the weights to begin with."""
+    record = registry().find("architecture", name).record
+    initial = record.initial if isinstance(record, Architecture) else ()
+    return {option: value for option, value in options.items() if option not in initial}

@@ -244,3 +244,10 @@ def test_a_component_that_exits_fails_and_ends_nothing() -> None:
     assert "failed: architecture faulty/exits: any-size: SystemExit: 0" in out.splitlines()
     assert "printed" not in out
     assert "printed" in err
+    status, out, err = call("check", "faulty/exits", "-q", "-v")
+    assert "raise SystemExit(0)" in out
+
+
+def test_an_initial_option_has_to_be_one() -> None:
+    with pytest.raises(CheckFailed, match="the record calls 'in_chanels' initial, which is no option"):
+        cases_of("architecture", "initially")["target-is-found"].run()

@@ -15,18 +15,21 @@ def segreg_architectures() -> Iterable[Architecture]:
         Architecture(
             name="unet",
             target="segreg_timm.unet:UNet",
+            initial=("pretrained",),
             summary="U-Net whose contracting path is any timm backbone",
             reference=f"Ronneberger et al., U-Net, 2015, arXiv:1505.04597; {_TIMM}",
         ),
         Architecture(
             name="fpn",
             target="segreg_timm.fpn:FPN",
+            initial=("pretrained",),
             summary="Feature pyramid over any timm backbone, its levels added up",
             reference=f"Kirillov et al., Panoptic Feature Pyramid Networks, 2019, arXiv:1901.02446; {_TIMM}",
         ),
         Architecture(
             name="deeplabv3plus",
             target="segreg_timm.deeplabv3plus:DeepLabV3Plus",
+            initial=("pretrained",),
             summary="Dilated convolutions over the last features of any timm backbone, refined by early ones",
             reference=f"Chen et al., DeepLabv3+, 2018, arXiv:1802.02611; {_TIMM}",
         ),

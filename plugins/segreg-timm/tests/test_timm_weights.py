@@ -125,3 +125,21 @@ def test_on_the_command_line_pretrained_is_a_word_or_a_path(written: str, read: 
     for name in ("unet", "fpn", "deeplabv3plus"):
         _, options = registry().resolve("architecture", f"timm/{name}:pretrained={written}")
         assert options == {"pretrained": read}
+
+
+def test_a_run_is_loaded_without_the_weights_that_it_began_with(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    saved(weights, "test_resnet")
+    run = segreg.fit(
+        f"timm/unet:backbone=test_resnet,pretrained={weights},width=4",
+        loss="bce",
+        data="lesions:train=4,valid=2,test=2",
+        size=32,
+        epochs=1,
+        out=tmp_path / "run",
+        quiet=True,
+    )
+    weights.unlink()
+    images = pictures(1, 3, 32, 32)
+    with torch.no_grad():
+        assert run.model()(images).isfinite().all()
