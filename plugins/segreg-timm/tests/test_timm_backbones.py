@@ -1,7 +1,5 @@
 """Any backbone under any size of picture: feature maps, padding, gradients."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -63,16 +61,16 @@ FAMILIES = [
     "vgg11_bn",
     "vit_tiny_patch16_224",
 ]
-# Of one family each, in which timm's record of the feature maps was met in every form.
+# The strides of the feature maps, and what a picture of 221x150 pixels is brought to.
 PYRAMIDS = {
-    "resnet18": (2, 4, 8, 16, 32),
-    "vgg11": (1, 2, 4, 8, 16, 32),
-    "convnext_atto": (4, 8, 16, 32),
-    "mobilenetv3_small_050": (2, 4, 8, 16, 32),
-    "swin_tiny_patch4_window7_224": (4, 8, 16, 32),
-    "levit_128s": (16, 32),
-    "vit_tiny_patch16_224": (4, 8, 16),
-    "eva02_tiny_patch14_224": (3.5, 7, 14),
+    "resnet18": ((2, 4, 8, 16, 32), (224, 160)),
+    "vgg11": ((1, 2, 4, 8, 16, 32), (224, 160)),
+    "convnext_atto": ((4, 8, 16, 32), (224, 160)),
+    "mobilenetv3_small_050": ((2, 4, 8, 16, 32), (224, 160)),
+    "swin_tiny_patch4_window7_224": ((4, 8, 16, 32), (224, 160)),
+    "levit_128s": ((16, 32), (224, 224)),
+    "vit_tiny_patch16_224": ((4, 8, 16), (224, 160)),
+    "eva02_tiny_patch14_224": ((3.5, 7, 14), (224, 154)),
 }
 
 
@@ -94,18 +92,32 @@ def test_a_family_learns_from_pictures_of_an_odd_size(name: str) -> None:
     assert len(set(tensors)) == len(tensors), "a tensor has two names"
 
 
-@pytest.mark.parametrize(("name", "strides"), PYRAMIDS.items())
-def test_feature_maps_have_the_size_and_channels_that_are_declared(name: str, strides: tuple[float, ...]) -> None:
+@pytest.mark.parametrize("name", PYRAMIDS)
+def test_feature_maps_have_the_size_and_channels_that_are_declared(name: str) -> None:
+    strides, (height, width) = PYRAMIDS[name]
     backbone = Backbone(name, pretrained=False, in_channels=3).eval()
     assert backbone.strides == strides
     with torch.no_grad():
         fitted = backbone.fit(pictures(1, 3, 221, 150))
         features = backbone(fitted)
-    height, width = fitted.shape[2:]
+    assert fitted.shape == (1, 3, height, width)
     assert [tuple(feature.shape) for feature in features] == [
-        (1, channels, math.ceil(height / stride), math.ceil(width / stride))
+        (1, channels, height / stride, width / stride)
         for channels, stride in zip(backbone.channels, strides, strict=True)
     ]
+
+
+def test_a_plain_transformer_gives_thirds_of_its_blocks() -> None:
+    backbone = Backbone("test_vit", pretrained=False, in_channels=3).eval()
+    seen: list[Tensor] = []
+    for block in backbone.model.blocks:
+        block.register_forward_hook(lambda _, __, output: seen.append(output))
+    with torch.no_grad():
+        features = backbone(pictures(1, 3, 64, 96))
+    assert len(seen) == 6
+    for feature, block, scale in zip(features, (1, 3, 5), (4, 2, 1), strict=True):
+        tokens = seen[block][:, -24:].transpose(1, 2).unflatten(2, (4, 6))
+        torch.testing.assert_close(feature, F.interpolate(tokens, scale_factor=scale, mode="bilinear"))
 
 
 @pytest.mark.parametrize(
@@ -141,6 +153,8 @@ def test_a_backbone_that_can_is_dilated_for_deeplab_and_the_rates_follow_its_str
         model = segreg.build("timm/deeplabv3plus:width=8", backbone=name)
         layers = [layer for layer in model.parallel.modules() if isinstance(layer, nn.Conv2d)]
         rates[model.encoder.strides[-1]] = [layer.dilation[0] for layer in layers]
+        # Those of the last stage.
+        assert model.encoder.channels[-1] == {"test_resnet": 96}.get(name, 768)
     assert rates == {16: [1, 6, 12, 18], 32: [1, 3, 6, 9]}
 
 
