@@ -111,7 +111,9 @@ class _MaxUnpool(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, features: Tensor, positions: Tensor) -> Tensor:
         context.save_for_backward(positions)
-        return F.max_unpool2d(features, positions, (2, 2))
+        # On a CPU autocast would turn bfloat16 into float32, and move the same values in twice the bytes.
+        with torch.autocast("cpu", enabled=False):
+            return F.max_unpool2d(features, positions, (2, 2))
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:

@@ -153,7 +153,7 @@ def runner(task: Task) -> Callable[[], object]:
         return lambda: take_step(parts, state, recipe.precision, images, target)
     model = build(task.model, in_channels=_CHANNELS).to(task.device)
     if task.how == "segreg":
-        ready = ready_to_predict(Normalized(model, "image"))
+        ready = ready_to_predict(Normalized(model, "image"), task.device, "auto")
         return lambda: _predicted(ready, images)
     if not task.training:
         return torch.no_grad()(lambda: model.eval()(images))

@@ -28,7 +28,7 @@ def evaluate(
     precision: Precision,
 ) -> dict[str, float]:
     """Return the mean loss over pictures, as `loss`, and each metric by its name."""
-    model = ready_to_predict(model)
+    model = ready_to_predict(model, device, precision)
     for metric in metrics.values():
         metric.reset()
     total = torch.zeros((), device=device)
@@ -52,7 +52,7 @@ def states_of_images(
     precision: Precision,
 ) -> dict[str, States]:
     """Return each metric's state for every single picture, from which values and their intervals are worked out."""
-    model = ready_to_predict(model)
+    model = ready_to_predict(model, device, precision)
     parts: dict[str, list[States]] = {name: [] for name in metrics}
     for images, target in pictures.batches(batch, device):
         with autocast(device, precision):
@@ -69,7 +69,7 @@ def predict(model: nn.Module, images: Tensor, *, device: torch.device, precision
     Shapes:
         images: uint8 [N, C, H, W];  returns: uint8 [N, H, W].
     """
-    model = ready_to_predict(model)
+    model = ready_to_predict(model, device, precision)
     with autocast(device, precision):
         logits = model(images.to(device).float() / 255)
     classes: Tensor = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)

@@ -1,11 +1,17 @@
 """A model made ready to predict gives the same logits."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import segreg
+from segreg.training.device import autocast
 from segreg.training.prediction import ready_to_predict
+
+CPU = torch.device("cpu")
 
 NAMES = [entry.key for entry in segreg.components("architecture") if entry.plugin.distribution == "segreg"]
 
@@ -24,6 +30,18 @@ def trained_a_little(name: str) -> nn.Module:
     return model
 
 
+class Called(TorchDispatchMode):
+    """Keeps the names of torch's operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        self.names.add(function.overloadpacket.__name__)
+        return function(*arguments, **(options or {}))
+
+
 def off(got: Tensor, expected: Tensor) -> float:
     """The difference in the mean square, as a share of the spread."""
     return float((got - expected).square().mean().sqrt() / expected.std())
@@ -33,14 +51,60 @@ def off(got: Tensor, expected: Tensor) -> float:
 def test_folding_changes_logits_by_rounding_alone(name: str) -> None:
     model = trained_a_little(name)
     kept = {key: value.clone() for key, value in model.state_dict().items()}
-    ready = ready_to_predict(model)
+    ready = ready_to_predict(model, CPU, "fp32")
     images = torch.rand(2, 3, 33, 47)
+    with torch.no_grad(), Called() as called:
+        got = ready(images)
+    assert "native_batch_norm" not in called.names
     with torch.no_grad():
-        got, expected = ready(images), model.eval()(images)
+        expected = model.eval()(images)
     # The tolerance that docs/performance.md states.
     assert off(got, expected) <= 1e-3
-    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in ready.modules())
     assert all(torch.equal(value, kept[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_bf16_folding_adds_no_more_than_bf16_itself(name: str) -> None:
+    model = trained_a_little(name).eval()
+    images = torch.rand(2, 3, 33, 47)
+    with torch.no_grad():
+        exact = model(images)
+        with autocast(CPU, "bf16"):
+            plain, folded = model(images), ready_to_predict(model, CPU, "bf16")(images)
+    assert off(folded, exact) <= 1.5 * off(plain, exact)
+
+
+def test_a_part_without_autocast_stays_in_float32() -> None:
+    class Island(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+
+        def forward(self, images: Tensor) -> Tensor:
+            with torch.autocast("cpu", enabled=False):
+                return self.block(images)
+
+    model, images = Island().eval(), torch.rand(2, 3, 9, 9)
+    with torch.no_grad(), autocast(CPU, "bf16"):
+        torch.testing.assert_close(ready_to_predict(model, CPU, "bf16")(images), model(images))
+
+
+def test_whoever_calls_the_layers_one_by_one_finds_them_as_they_were() -> None:
+    class Collecting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+
+        def forward(self, images: Tensor) -> Tensor:
+            seen = []
+            for layer in self.block:
+                images = layer(images)
+                seen.append(images.clone())
+            return torch.cat(seen, 1)
+
+    model, images = Collecting().eval(), torch.rand(2, 3, 9, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(ready_to_predict(model, CPU, "fp32")(images), model(images))
 
 
 def test_a_sequence_with_a_forward_of_its_own_is_left_alone() -> None:
@@ -54,7 +118,7 @@ def test_a_sequence_with_a_forward_of_its_own_is_left_alone() -> None:
     nn.init.uniform_(model[1].running_mean)
     images = torch.rand(1, 3, 5, 5)
     with torch.no_grad():
-        torch.testing.assert_close(ready_to_predict(model)(images), model(images))
+        torch.testing.assert_close(ready_to_predict(model, CPU, "fp32")(images), model(images))
 
 
 class Halving(nn.BatchNorm2d):
@@ -90,6 +154,9 @@ SHARED = nn.SiLU()
         nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3, track_running_stats=False)),
         nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3, affine=False)),
         nn.Sequential(nn.Conv2d(3, 3, 3), SHARED, nn.Conv2d(3, 3, 3), SHARED, nn.BatchNorm2d(3)),
+        nn.Sequential(nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), nn.ReLU()),
+        nn.Sequential(nn.Conv2d(3, 6, 3, padding="same", groups=3, dilation=2), nn.BatchNorm2d(6), nn.ReLU()),
+        nn.Sequential(nn.Conv2d(3, 6, 3, (2, 1), (1, 0), (1, 2), groups=3, bias=False), nn.ReLU()),
     ],
     ids=[
         "norm of a subclass",
@@ -99,6 +166,9 @@ SHARED = nn.SiLU()
         "no statistics",
         "no weights",
         "shared",
+        "reflection",
+        "padding by name",
+        "strides",
     ],
 )
 def test_what_only_looks_like_a_convolution_and_a_norm_stays_right(model: nn.Module) -> None:
@@ -109,4 +179,4 @@ def test_what_only_looks_like_a_convolution_and_a_norm_stays_right(model: nn.Mod
             layer.running_var.uniform_(0.5, 2)
     images = torch.rand(2, 3, 9, 9)
     with torch.no_grad():
-        torch.testing.assert_close(ready_to_predict(model)(images), model.eval()(images))
+        torch.testing.assert_close(ready_to_predict(model, CPU, "fp32")(images), model.eval()(images))
