@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Literal, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segreg.architectures.blocks import ConvNormAct, Norm, check_positive, crop, he_init, pad_to_stride
@@ -28,10 +29,21 @@ def _pool_layer(pool: Pool, channels: int, norm: Norm) -> nn.Module:
             raise ValueError(f"pool is {pool!r}: it must be 'max', 'avg' or 'conv'")
 
 
+class _Transposed(nn.ConvTranspose2d):
+    """Adds the bias by itself in training: torch takes twice as long over its gradient as over all the others."""
+
+    def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if not torch.is_grad_enabled():
+            return super().forward(features, output_size)
+        assert self.bias is not None
+        upsampled = F.conv_transpose2d(features, self.weight, None, self.stride)
+        return upsampled.add_(self.bias.to(upsampled.dtype).view(1, -1, 1, 1))
+
+
 def _upsample_layer(upsample: Upsample, inputs: int, outputs: int) -> nn.Module:
     match upsample:
         case "transpose":
-            return nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
+            return _Transposed(inputs, outputs, 2, stride=2)
         case "nearest":
             return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(inputs, outputs, 3, padding=1))
         case "bilinear":

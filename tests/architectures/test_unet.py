@@ -167,3 +167,22 @@ def test_can_be_exported_with_any_batch_and_size() -> None:
         batch = images(*shape)
         with torch.no_grad():
             torch.testing.assert_close(exported(batch), model(batch))
+
+
+def test_transposed_convolution_has_the_gradients_of_torchs_own() -> None:
+    torch.manual_seed(0)
+    ours = segreg.build("unet", width=4, depth=1).upsamples[0]
+    nn.init.normal_(ours.bias)
+    theirs = nn.ConvTranspose2d(8, 4, 2, stride=2)
+    theirs.load_state_dict(ours.state_dict())
+    features = torch.rand(2, 8, 5, 6)
+    weighting = torch.rand(2, 4, 10, 12)
+    found = []
+    for layer in (ours, theirs):
+        images = features.clone().requires_grad_()
+        upsampled = layer(images)
+        (upsampled * weighting).sum().backward()
+        found.append((upsampled, images.grad, layer.weight.grad, layer.bias.grad))
+    torch.testing.assert_close(*found)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(features), theirs(features))
