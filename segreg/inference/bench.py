@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import attrs
@@ -173,7 +174,6 @@ def trainer(task: Task) -> tuple[Recipe, Parts, State]:
     """Return what segreg trains the model of a task with: the default recipe, BCE, and no metric."""
     recipe = _recipe(task)
     model = build(task.model, in_channels=_CHANNELS)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     parts = Parts(
         model=Normalized(model, recipe.normalize).to(task.device).train(),
         loss=build_loss(recipe.loss).to(task.device),
@@ -240,7 +240,7 @@ def _peak_megabytes(task: Task) -> float | None:
         torch.cuda.reset_peak_memory_stats(task.device)
         _repeat(task)
         return (torch.cuda.max_memory_allocated(task.device) - before) / 1e6
-    if task.device.type != "cpu" or sys.platform == "win32":
+    if task.device.type != "cpu" or sys.platform != "linux":
         return None
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
@@ -253,15 +253,19 @@ def _peak_megabytes(task: Task) -> float | None:
 
 
 def _resident_megabytes(task: Task) -> float:
-    import resource  # not on Windows
-
-    unit = 1e6 if sys.platform == "darwin" else 1e3
     _on_meta(task)  # imports what the model needs
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if task.how == "segreg":
         devices.keep_freed_memory()
+    # Begins the mark of the highest water anew; `getrusage` would remember that of the process which started this one.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _high_water_kilobytes()
     _repeat(task)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / unit
+    return (_high_water_kilobytes() - before) * 1024 / 1e6
+
+
+def _high_water_kilobytes() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 def _repeat(task: Task) -> None:

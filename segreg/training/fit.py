@@ -119,7 +119,7 @@ def execute(recipe: Recipe, run: Run, data: Data, device: torch.device, display:
     shape = {"in_channels": data.in_channels, "num_classes": data.num_classes}
     entry, options = registry().resolve("architecture", recipe.model, **shape)
     network = registry().build("architecture", recipe.model, **shape)
-    model = Normalized(network.to(memory_format=torch.channels_last), recipe.normalize).to(device)
+    model = Normalized(network, recipe.normalize).to(device)
     parts = Parts(
         model=model,
         loss=build_loss(recipe.loss).to(device),

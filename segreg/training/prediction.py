@@ -31,7 +31,6 @@ def ready_to_predict(model: Model, device: torch.device, precision: Precision) -
     Reference: Jacob et al., Quantization and Training of Neural Networks, 2018, arXiv:1712.05877, section 3.2.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     dtype = torch.bfloat16 if uses_bf16(device, precision) else torch.float32
     for block in model.modules():
         # Of another forward, nobody knows which layer follows which.
@@ -72,7 +71,7 @@ class _ConvReLU(nn.Module):
     def __init__(self, conv: nn.Conv2d, dtype: torch.dtype) -> None:
         super().__init__()
         self.conv = conv
-        self.weight = conv.weight.to(dtype, memory_format=torch.channels_last)
+        self.weight = conv.weight.to(dtype)
         self.bias = None if conv.bias is None else conv.bias.to(dtype)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """What a model sees of a picture."""
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -25,3 +26,27 @@ def test_a_channel_of_one_value_is_not_divided_by_zero() -> None:
 
 def test_none_leaves_pictures_as_they_are() -> None:
     assert torch.equal(Normalized(nn.Identity(), "none")(images()), images())
+
+
+class Seen(nn.Module):
+    """Keeps the memory format that it is called with."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(2, 4, 3), norm
+        self.channels_last: list[bool] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        for each in (images, self.conv.weight):
+            self.channels_last.append(each.is_contiguous(memory_format=torch.channels_last))
+        return self.norm(self.conv(images))
+
+
+@pytest.mark.parametrize(
+    ("norm", "channels_last"),
+    [(nn.BatchNorm2d(4), True), (nn.InstanceNorm2d(4), False), (nn.GroupNorm(2, 4), False)],
+)
+def test_memory_is_laid_out_as_suits_the_normalisation(norm: nn.Module, channels_last: bool) -> None:
+    model = Seen(norm)
+    Normalized(model, "none")(images())
+    assert model.channels_last == [channels_last, channels_last]
