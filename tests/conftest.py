@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+THREADS = torch.get_num_threads()
 # The tests' models are so small that threads would wait for each other longer than they compute.
 torch.set_num_threads(1)
 

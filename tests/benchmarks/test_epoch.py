@@ -6,14 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-import pytest
 
 import segreg
+from segreg.contracts import SegmentationDataset
 from segreg.inference.bench import Task, trainer
 from segreg.training.device import detect, keep_freed_memory
 from segreg.training.loop import take_step, train_epoch
 from segreg.training.pictures import load
 from segreg.training.progress import Display
+from tests.datasets.files import DATA, realdata
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -22,14 +23,21 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-@pytest.mark.parametrize("size", [128, 256])
-def test_epoch_against_bare_steps(size: int, benchmark: Any) -> None:
+def test_epoch_on_lesions_against_bare_steps(benchmark: Any) -> None:
+    against_bare_steps(segreg.dataset("lesions", train=48, valid=1, test=1), benchmark)
+
+
+@realdata("PH2Dataset")
+def test_epoch_on_ph2_against_bare_steps(benchmark: Any) -> None:
+    against_bare_steps(segreg.dataset("ph2", root=DATA / "PH2Dataset"), benchmark)
+
+
+def against_bare_steps(dataset: SegmentationDataset, benchmark: Any) -> None:
     keep_freed_memory()
     device = detect()
-    recipe, parts, state = trainer(Task(model="unet", how="segreg", training=True, batch=8, size=size, device=device))
+    recipe, parts, state = trainer(Task(model="unet", how="segreg", training=True, batch=8, size=128, device=device))
     parts = attrs.evolve(parts, metrics={"iou": segreg.metric("iou", num_classes=1).to(device)})
-    data = load(segreg.dataset("lesions", train=24, valid=1, test=1), (size, size), lambda *_: None)
-    pictures = data.splits["train"]
+    pictures = load(dataset, (128, 128), lambda *_: None).splits["train"]
     batches = list(pictures.batches(recipe.batch, device))
 
     def bare() -> None:
@@ -43,7 +51,7 @@ def test_epoch_against_bare_steps(size: int, benchmark: Any) -> None:
             whole = seconds(lambda: train_epoch(recipe, parts, pictures, state, display))
         ratios.append(whole / seconds(bare))
 
-    benchmark.pedantic(both, rounds=5, warmup_rounds=1)
+    benchmark.pedantic(both, rounds=3, warmup_rounds=1)
     shown = f"{statistics.median(ratios[1:]):.3f}, from {min(ratios[1:]):.3f} to {max(ratios[1:]):.3f}"
     benchmark.extra_info["an epoch as a multiple of its bare steps"] = shown
-    print(f"\nan epoch as a multiple of its bare steps, {size}x{size}: {shown}")
+    print(f"\nan epoch as a multiple of its bare steps: {shown}")
