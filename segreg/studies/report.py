@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from jinja2 import Environment
 
 from segreg.contracts import SegmentationMetric
+from segreg.errors import printable
 from segreg.metrics.states import States, value
 from segreg.registry import higher_is_better, registry
 from segreg.studies.statistics import Interval, Spread, bootstrap_interval, mean_and_spread, paired_difference
@@ -146,8 +148,9 @@ def markdown(name: str, rows: Sequence[Row], recipe: Recipe) -> str:
     """Return the table with what it says about itself, as Markdown."""
     header, body = cells(rows, recipe)
     lines = [header, ["---"] * len(header), *body]
-    text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return f"# {name}\n\n{text}\n\n" + "\n".join(f"- {note}" for note in notes(rows, recipe)) + "\n"
+    text = "\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)
+    said = "\n".join(f"- {_escaped(note)}" for note in notes(rows, recipe))
+    return f"# {_escaped(name)}\n\n{text}\n\n{said}\n"
 
 
 def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
@@ -157,6 +160,8 @@ def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
     height, width = recipe.size
     pictures: Mapping[str, int] = next((row.runs[0].results["pictures"] for row in rows if row.runs), {})
     counts = ", ".join(f"{count} {split}" for split, count in pictures.items())
+    skipped = max((run.results.get("skipped", 0) for row in rows for run in row.runs), default=0)
+    counts += f"; {skipped} that cannot be used left out" if skipped else ""
     return [
         f"Data: {recipe.data} ({counts}), resized to {height}×{width}; scores are taken at that size.",
         f"Training: {recipe.epochs} epochs of AdamW, batch {recipe.batch}, learning rate {recipe.lr:g}, schedule "
@@ -170,6 +175,11 @@ def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
         "95 % interval leaves out 0, so that the choice of images does not explain it.",
         f"Seconds are those of training one seed, validation included, on {'; '.join(devices) or 'nothing yet'}.",
     ]
+
+
+def _escaped(text: str) -> str:
+    """Keep what a name holds from becoming a cell, a tag or a link of Markdown."""
+    return re.sub(r"[|<&]|\](?=[(\[:])", r"\\\g<0>", printable(text))
 
 
 def _scores(recipe: Recipe, runs: Sequence[Run]) -> dict[tuple[str, str], Score]:
