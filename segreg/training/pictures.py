@@ -152,6 +152,7 @@ def _decode(
     stop: bool,
 ) -> Pictures:
     """Read one split, and add to `bad` what cannot be used of it."""
+    masks = _empty((len(samples), *size), split)
     # Not every file system has names that are text.
     names = [
         str(name).encode(errors="backslashreplace").decode() for name in getattr(samples, "names", range(len(samples)))
@@ -171,7 +172,6 @@ def _decode(
             mask[..., None], size, Image.Resampling.NEAREST
         )
 
-    masks = _empty((len(samples), *size), split)
     good: list[str] = []
     with ThreadPoolExecutor(_THREADS) as pool, warnings.catch_warnings():
         # Pillow warns of oddities that change no pixel, in a form that reads like an error of ours.

@@ -2,7 +2,7 @@
 
 import math
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -27,7 +27,7 @@ BadFiles: TypeAlias = Literal["stop", "skip"]
 def _size(value: Any) -> tuple[int, int]:
     """Read 128, "128", "96x128" or (96, 128) as height and width."""
     parts = value.lower().replace("×", "x").split("x") if isinstance(value, str) else value
-    parts = list(parts) if isinstance(parts, Iterable) else [parts]
+    parts = list(parts) if isinstance(parts, Sequence) else [parts]
     if len(parts) > 2 or not parts:
         raise OptionError(f"size is {shown(value)}: write one number for a square, or HEIGHTxWIDTH such as 96x128")
     height, width = (structure("size", part, int) for part in (parts[0], parts[-1]))
@@ -43,7 +43,7 @@ def read_names(setting: str, value: Any) -> tuple[Any, ...]:
         OptionError: the setting's value is neither text nor several things.
     """
     words = value.split() if isinstance(value, str) else value
-    if not isinstance(words, Iterable):
+    if not isinstance(words, Sequence):
         raise OptionError(f"{setting} is {shown(value)}: write a list of names")
     return tuple(word for word in words if word != "none")
 
