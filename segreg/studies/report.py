@@ -2,9 +2,9 @@
 
 import base64
 import csv
+import html
 import io
 import math
-import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -126,7 +126,7 @@ def cells(rows: Sequence[Row], recipe: Recipe) -> tuple[list[str], list[list[str
     header += ["behind best", "parameters", "seconds", "images/s"]
     body = []
     for row in rows:
-        line = [row.model, row.loss]
+        line = [printable(row.model), printable(row.loss)]
         if row.runs:
             line += [str(row.scores[column]) for column in columns]
             line += [
@@ -136,9 +136,9 @@ def cells(rows: Sequence[Row], recipe: Recipe) -> tuple[list[str], list[list[str
                 f"{row.images_per_second:.1f}",
             ]
             if row.failure:
-                line[1] += f" (a seed failed: {row.failure})"
+                line[1] += f" (a seed failed: {printable(row.failure)})"
         else:
-            line += [f"failed: {row.failure}" if row.failure else "not finished"]
+            line += [f"failed: {printable(row.failure)}" if row.failure else "not finished"]
             line += [""] * (len(header) - len(line))
         body.append(line)
     return header, body
@@ -150,7 +150,7 @@ def markdown(name: str, rows: Sequence[Row], recipe: Recipe) -> str:
     lines = [header, ["---"] * len(header), *body]
     text = "\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)
     said = "\n".join(f"- {_escaped(note)}" for note in notes(rows, recipe))
-    return f"# {_escaped(name)}\n\n{text}\n\n{said}\n"
+    return f"# {_escaped(printable(name))}\n\n{text}\n\n{said}\n"
 
 
 def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
@@ -163,7 +163,7 @@ def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
     skipped = max((run.results.get("skipped", 0) for row in rows for run in row.runs), default=0)
     counts += f"; {skipped} that cannot be used left out" if skipped else ""
     return [
-        f"Data: {recipe.data} ({counts}), resized to {height}×{width}; scores are taken at that size.",
+        f"Data: {printable(recipe.data)} ({counts}), resized to {height}×{width}; scores are taken at that size.",
         f"Training: {recipe.epochs} epochs of AdamW, batch {recipe.batch}, learning rate {recipe.lr:g}, schedule "
         f"{recipe.schedule}, weight average {recipe.average}, augmentation {', '.join(recipe.augment) or 'none'}, "
         f"normalisation {recipe.normalize}.",
@@ -178,8 +178,8 @@ def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    """Keep what a name holds from becoming a cell, a tag or a link of Markdown."""
-    return re.sub(r"[|<&]|\](?=[(\[:])", r"\\\g<0>", printable(text))
+    """Keep what a name holds from becoming a tag, a cell or a link of Markdown."""
+    return html.escape(text, quote=False).replace("|", "&#124;").replace("](", "]&#40;")
 
 
 def _scores(recipe: Recipe, runs: Sequence[Run]) -> dict[tuple[str, str], Score]:
@@ -280,5 +280,10 @@ def _html(path: Path, name: str, rows: Sequence[Row], recipe: Recipe) -> str:
     template = (files("segreg.studies") / "report.html").read_text(encoding="utf-8")
     page = Environment(autoescape=True).from_string(template)
     return page.render(
-        name=name, header=header, body=body, pictures=pictures, notes=notes(rows, recipe), recipe=recipe.to_toml()
+        name=printable(name),
+        header=header,
+        body=body,
+        pictures=pictures,
+        notes=notes(rows, recipe),
+        recipe=recipe.to_toml(),
     )

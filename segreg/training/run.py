@@ -27,6 +27,8 @@ from segreg.training.pictures import Skipped
 from segreg.training.recipe import Recipe, read_recipe
 
 _RESULTS = ("epoch", "metrics", "classes", "pictures", "parameters", "seconds", "images_per_second", "device")
+# What reading CSV, JSON, safetensors and their contents raises.
+_BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error, SafetensorError)
 
 Row = Mapping[str, float]
 Tensors = Mapping[str, Tensor]
@@ -197,8 +199,13 @@ def _reading(path: Path, what: str) -> Iterator[None]:
         if path.exists() and not path.is_file():
             raise ValueError("it is no file")
         yield
-    except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise RunError(f"{path} is not {what}: {' '.join(str(error).split())}") from error
+    except _BROKEN as error:
+        reason = " ".join(str(error).split())
+        if isinstance(error, TypeError | AttributeError):
+            reason = "it does not have the form that segreg writes"
+        elif isinstance(error, LookupError):
+            reason = f"it lacks {reason}"
+        raise RunError(f"{path} is not {what}: {reason}") from error
 
 
 def _without_initial(expression: Expression, options: dict[str, Any]) -> dict[str, Any]:
