@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 import tomli_w
@@ -23,8 +23,10 @@ from segreg.specs import Architecture
 from segreg.training.files import replacing, write_text
 from segreg.training.missing import missing_plugin
 from segreg.training.normalized import Normalization, Normalized
-from segreg.training.pictures import Skipped
 from segreg.training.recipe import Recipe, read_recipe
+
+if TYPE_CHECKING:
+    from segreg.training.pictures import Skipped
 
 _RESULTS = ("epoch", "metrics", "classes", "pictures", "parameters", "seconds", "images_per_second", "device")
 # What reading CSV, JSON, safetensors and their contents raises.
@@ -164,7 +166,7 @@ class Run:
         writer.writerows((split, name) for split, members in names.items() for name in members)
         write_text(self.path / "splits.csv", text.getvalue())
 
-    def write_skipped(self, skipped: Sequence[Skipped]) -> None:
+    def write_skipped(self, skipped: "Sequence[Skipped]") -> None:
         """Write which pictures were left out, and why; no file where none were."""
         path = self.path / "skipped.csv"
         if not skipped:
