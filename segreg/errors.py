@@ -3,9 +3,23 @@
 import difflib
 from collections.abc import Iterable
 
+_LONGEST_LINE = 2000
+
 
 class SegregError(Exception):
-    """Base of all errors that segreg raises on purpose. The command line prints one as a line, with exit status 2."""
+    """Base of all errors that segreg raises on purpose. The command line prints one as a line, with exit status 2.
+
+    Args:
+        message: What was wrong, with the value, and the way out, in one line.
+        details: Where several things were wrong, a line for each.
+    """
+
+    def __init__(self, message: str = "", *details: str) -> None:
+        super().__init__(message, *details)
+
+    def __str__(self) -> str:
+        """Return the message, and below it the details."""
+        return "\n  ".join(printable(str(line)) for line in self.args)
 
 
 class ExpressionError(SegregError, ValueError):
@@ -34,6 +48,23 @@ class RunError(SegregError, RuntimeError):
 
 class TrainingError(SegregError, RuntimeError):
     """Training could not go on, for example because the loss was no longer a finite number."""
+
+
+def printable(text: str) -> str:
+    """Return the text as one line of moderate length that cannot steer a terminal, whatever file it came from."""
+    if len(text) > _LONGEST_LINE:
+        half = _LONGEST_LINE // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    # Besides control characters these are bytes of a file name that are no text, and marks that turn its direction.
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def shown(value: object) -> str:
+    """Return `repr(value)`, or what can be said of a value that has none."""
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a list in a list in a list ...
+        return f"a value of type {type(value).__name__} that is too large to show"
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

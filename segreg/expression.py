@@ -6,6 +6,7 @@ written in double quotes, in which `\"` and `\\` stand for `"` and `\`. A list i
 `folder:classes=[sky,road]`.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
@@ -16,13 +17,15 @@ from segreg.errors import ExpressionError
 
 Value: TypeAlias = "str | tuple[Value, ...]"
 
-_NUMBER = r"(?:\d+\.?\d*|\.\d+)"
+# Written so that no text makes the search for one go back over its digits again and again.
+_NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
 _NAME = re.compile(r"([A-Za-z0-9_-]+/)?[A-Za-z0-9_-]+")
 _OPTION = re.compile(r"[A-Za-z_]\w*")
 _WEIGHT = re.compile(rf"\s*({_NUMBER}(?:[eE][+-]?\d+)?)\s*\*")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 # The `+` after these belongs to a number such as 1e+4, at the start of a term or of an option's value.
 _OPEN_EXPONENT = re.compile(rf"(?:^|=)\s*[+-]?{_NUMBER}[eE]$")
+_DEEPEST = 20
 _NEEDS_QUOTES = re.compile(rf"""[,+\[\]"\\]|^\s|\s$|^$|{_OPEN_EXPONENT.pattern}""")
 
 
@@ -76,6 +79,8 @@ def parse_sum(text: str) -> list[tuple[float, Expression]]:
     for part in _split(text, "+", text):
         weighted = _WEIGHT.match(part)
         weight, component = (float(weighted[1]), part[weighted.end() :]) if weighted else (1.0, part)
+        if weight == math.inf:
+            raise ExpressionError(f"{text!r} has the weight {weighted and weighted[1]}, which is no finite number")
         if not component.strip():
             raise ExpressionError(f"{text!r} has an empty term: write names joined by '+', such as bce+0.5*dice")
         terms.append((weight, parse(component)))
@@ -105,9 +110,14 @@ def _split(text: str, separator: str, whole: str) -> list[str]:
             depth += 1 if character == "[" else -1
             if depth < 0:
                 raise ExpressionError(f"{whole!r} has a ']' without its '[': put a literal one in double quotes")
-        elif character == separator and not depth and not _OPEN_EXPONENT.search(text[start:position]):
-            parts.append(text[start:position])
-            start = position + 1
+            if depth > _DEEPEST:
+                raise ExpressionError(f"{whole!r} has brackets {depth} deep: no option takes so many")
+        elif character == separator and not depth:
+            # From the last `=` on, or a long text would be searched from its start at every separator.
+            last = max(start, text.rfind("=", start, position))
+            if not _OPEN_EXPONENT.search(text[last:position]):
+                parts.append(text[start:position])
+                start = position + 1
     if quoted or depth:
         raise ExpressionError(f"{whole!r} does not close a {'double quote' if quoted else 'bracket'}")
     return [*parts, text[start:]]

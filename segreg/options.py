@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from segreg.errors import OptionError, did_you_mean
+from segreg.errors import OptionError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -109,8 +109,8 @@ def structure(what: str, value: Any, annotation: Any) -> Any:
         guess = ""
         if get_origin(annotation) is Literal and isinstance(value, str):
             guess = did_you_mean(value, [choice for choice in get_args(annotation) if isinstance(choice, str)])
-        shown = " ".join(repr(value).splitlines())
-        raise OptionError(f"{what} is {shown}{guess}: it takes {type_name(annotation)}") from error
+        text = " ".join(shown(value).splitlines())
+        raise OptionError(f"{what} is {text}{guess}: it takes {type_name(annotation)}") from error
 
 
 @cache

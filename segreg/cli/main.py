@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from segreg.cli.output import warn
-from segreg.errors import SegregError, did_you_mean
+from segreg.errors import SegregError, did_you_mean, printable
 
 _VERBS = {
     "list": "list the components that are installed",
@@ -62,7 +62,7 @@ def main(words: Sequence[str] | None = None) -> None:
         sys.exit(141)
     # A directory that may not be written to, a full disk: the message names the file.
     except OSError as error:
-        warn(str(error))
+        warn(printable(str(error)))
         sys.exit(2)
 
 

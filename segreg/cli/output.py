@@ -28,5 +28,5 @@ def print_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
 
 
 def warn(text: str) -> None:
-    """Print a line that is not part of the answer."""
-    print(f"segreg: {' '.join(text.splitlines())}", file=sys.stderr)
+    """Print what is not part of the answer."""
+    print(f"segreg: {text}", file=sys.stderr)

@@ -24,12 +24,16 @@ def need_folder(root: str | os.PathLike[str] | None, *, dataset: str, expected: 
     """
     if root is None:
         raise DataError(f"{dataset} needs root=FOLDER, {expected}: docs/guides/data.md says where to get it")
-    path = Path(root).expanduser()
-    if path.is_dir():
-        return path
-    if path.exists():
-        raise DataError(f"root {path} of {dataset} is a file: give the folder, {expected}")
-    siblings = subfolders(path.parent) if path.parent.is_dir() else []
+    try:
+        path = Path(root).expanduser()
+        if path.is_dir():
+            return path
+        if path.exists():
+            raise DataError(f"root {path} of {dataset} is a file: give the folder, {expected}")
+        siblings = subfolders(path.parent) if path.parent.is_dir() else []
+    except (OSError, RuntimeError) as cause:  # a name that is too long, the home of somebody unknown
+        reason = cause.strerror if isinstance(cause, OSError) else cause
+        raise DataError(f"root {root} of {dataset} cannot be opened ({reason}): give {expected}") from cause
     near = did_you_mean(path.name, [sibling.name for sibling in siblings])
     raise DataError(f"root {path} of {dataset} does not exist{near}: give {expected}")
 
@@ -47,13 +51,27 @@ def wrong_folder(root: Path, *, dataset: str, expected: str, fits: Callable[[Pat
         with suppress(DataError, OSError):
             if fits(near):
                 return DataError(f"root {root} of {dataset} lacks {expected}: did you mean root={near}?")
-    content = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
+    content = ", ".join(path.name for path in entries(root)[:5]) or "nothing"
     return DataError(f"root {root} of {dataset} lacks {expected} (it holds {content}): see docs/guides/data.md")
+
+
+def entries(folder: Path) -> list[Path]:
+    """Return everything in a folder, sorted.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except OSError as cause:
+        raise DataError(
+            f"{folder} cannot be listed ({cause.strerror}): see whether it is there and may be read"
+        ) from cause
 
 
 def subfolders(parent: Path) -> list[Path]:
     """Return the folders in `parent`, sorted, without hidden ones."""
-    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [path for path in entries(parent) if path.is_dir() and not path.name.startswith(".")]
 
 
 def subfolder(parent: Path, *names: str) -> Path | None:

@@ -1,5 +1,6 @@
 """The embedded data set: synthetic dermoscopy pictures with exact masks."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import overload
 
@@ -18,10 +19,10 @@ class Lesions:
     lesions. It is drawn when it is first asked for, and remembered.
 
     Args:
-        size: Height and width, in pixels, 32 or more.
-        train: Number of pictures to train on, 1 or more.
-        valid: Number of pictures to validate on, 1 or more.
-        test: Number of pictures to test on, 1 or more.
+        size: Height and width, in pixels, 32 to 4096.
+        train: Number of pictures to train on, 1 to 1000000.
+        valid: Number of pictures to validate on, 1 to 1000000.
+        test: Number of pictures to test on, 1 to 1000000.
         seed: Of everything drawn, 0 or more.
 
     Raises:
@@ -32,15 +33,17 @@ class Lesions:
     splits: Mapping[str, Sequence[Sample]]
 
     def __init__(self, *, size: int = 128, train: int = 96, valid: int = 48, test: int = 48, seed: int = 0) -> None:
-        for option, value, least in (
-            ("size", size, 32),
-            ("train", train, 1),
-            ("valid", valid, 1),
-            ("test", test, 1),
-            ("seed", seed, 0),
+        for option, value, least, most in (
+            ("size", size, 32, 4096),
+            ("train", train, 1, 10**6),
+            ("valid", valid, 1, 10**6),
+            ("test", test, 1, 10**6),
+            ("seed", seed, 0, math.inf),
         ):
             if value < least:
                 raise ValueError(f"{option} {value!r} must be {least} or more")
+            if value > most:
+                raise ValueError(f"{option} {value!r} must be {most} or less")
         counts = {"train": train, "valid": valid, "test": test}
         self.splits = {split: Drawings(split, count, size=size, seed=seed) for split, count in counts.items()}
 

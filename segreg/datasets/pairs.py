@@ -1,5 +1,6 @@
 """Lists pictures and masks, pairs them by name and splits them. Nothing is decoded before it is asked for."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import overload
@@ -8,6 +9,7 @@ import attrs
 import numpy as np
 
 from segreg.contracts import Sample
+from segreg.datasets.folders import entries
 from segreg.datasets.pictures import SUFFIXES, read_image, read_mask
 from segreg.errors import DataError
 
@@ -70,9 +72,11 @@ class Pairs(Sequence[Sample]):
         mask = read_mask(pair.mask, num_classes=self.num_classes, void=self.void)
         if image.shape[:2] != mask.shape:
             (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape
+            turned = (width, height) == (mask_height, mask_width)
+            hint = "; perhaps an EXIF orientation turns one of them alone" if turned else ""
             raise DataError(
                 f"image {pair.image} is {width}×{height} and its mask {pair.mask} is {mask_width}×{mask_height}: "
-                "they must have one size"
+                f"they must have one size{hint}"
             )
         return image, mask
 
@@ -80,15 +84,19 @@ class Pairs(Sequence[Sample]):
 def pictures(folder: Path) -> dict[str, Path]:
     """Return the pictures of a folder by stem. Other files, hidden ones and folders are passed over.
 
+    A link that leads nowhere is listed, so that it is missed when it is read and not left out unsaid.
+
     Raises:
         DataError: two pictures have one stem.
     """
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
-            if path.stem in found:
-                raise DataError(f"{found[path.stem]} and {path} have one stem: remove one of them")
-            found[path.stem] = path
+    for path in entries(folder):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir():
+            # A file system may write é as one character or as two, so the names of a pair may differ in that.
+            stem = unicodedata.normalize("NFC", path.stem)
+            if stem in found:
+                raise DataError(f"{found[stem]} and {path} have one stem: remove one of them")
+            found[stem] = path
     return found
 
 

@@ -1,5 +1,6 @@
 """Reads one picture or one mask from a file. Whatever is wrong with the file becomes a `DataError` of one line."""
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ MAX_PIXELS = 89_478_485
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
+# Told by content, whatever the suffix says. Pillow knows more, some of which start other programs to draw a page.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _NOISE = 32  # how far JPEG compression may move a mask's black or white
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
@@ -33,7 +36,8 @@ def read_image(path: Path) -> Pixels:
         returns: uint8 [H, W, 3].
 
     Raises:
-        DataError: the file is missing, truncated, no picture, or larger than `MAX_PIXELS`.
+        DataError: the file is missing, truncated, no picture, larger than `MAX_PIXELS`, an animation, or has several
+            pages.
     """
     with _opened(path) as image:
         if image.mode in _SIXTEEN_BIT:
@@ -41,7 +45,7 @@ def read_image(path: Path) -> Pixels:
             return np.repeat(grey[:, :, None], 3, axis=2)
         if image.mode == "F":
             raise DataError(f"{path} holds floating-point pixels: save it with 8 or 16 bits a channel")
-        return np.array(image.convert("RGB"))
+        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def read_mask(path: Path, *, num_classes: int, void: int | None = None) -> Pixels:
@@ -125,9 +129,18 @@ def _sixteen_bit(image: Image.Image, path: Path) -> _Indices:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Give the upright picture; turn everything that Pillow raises over a damaged file into a `DataError`."""
     try:
-        with Image.open(path) as image:
+        # Opening a pipe would wait for somebody to write into it.
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise DataError(f"{path} is no file: remove it")
+        if not about.st_size:
+            raise DataError(f"{path} is empty: fetch it again or remove it")
+        with Image.open(path, formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
+            # The other pictures of an MPO are previews, as telephones make them.
+            if image.format != "MPO" and getattr(image, "is_animated", False):
+                raise DataError(f"{path} is an animation or has several pages: save one picture a file")
             ImageOps.exif_transpose(image, in_place=True)
             yield image
     except DataError:
@@ -135,9 +148,13 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as cause:
         raise DataError(f"{path} has more than {MAX_PIXELS:,} pixels: cut it into tiles") from cause
     except UnidentifiedImageError as cause:
-        raise DataError(f"{path} is no picture that Pillow can read: replace or remove it") from cause
+        raise DataError(f"{path} is no picture of a kind that is read ({', '.join(_FORMATS)}): replace it") from cause
     except Exception as cause:  # decoders raise nearly anything over damaged bytes
-        reason = " ".join(str(cause).split()) or type(cause).__name__
+        if isinstance(cause, OSError) and cause.errno is not None:
+            raise DataError(
+                f"{path} cannot be read ({cause.strerror}): see whether it is there and may be read"
+            ) from cause
+        reason = " ".join(str(cause)[:200].split()) or type(cause).__name__
         raise DataError(
             f"{path} cannot be read ({reason}): it may be truncated; fetch it again or remove it"
         ) from cause

@@ -1,6 +1,7 @@
 """What a study compares: a grid of models and losses, with shared settings and seeds."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -9,14 +10,18 @@ from typing import Any
 import attrs
 import tomli_w
 
-from segreg.errors import DataError, OptionError, did_you_mean
+from segreg.errors import DataError, OptionError, did_you_mean, shown
 from segreg.expression import parse
 from segreg.training.files import slug
-from segreg.training.recipe import Recipe, make_recipe, read_names, read_toml
+from segreg.training.recipe import Recipe, make_recipe, read_names, read_toml, recipe_options
 
 _TYPES = {"text": str, "a list": list, "a table": dict}
 _KEYS = {"name": "text", "seeds": "a list", "preset": "text", "recipe": "a table", "grid": "a list"}
 _GRID_KEYS = {"models": "a list", "losses": "a list"}
+# Windows takes these for devices, whatever stands behind a dot.
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
+# Settings that came after the first studies were made: where one has its default, it is no part of a run's name.
+_LATER = ("bad_files",)
 # What the grid decides has no place among the settings that all runs share.
 _OF_THE_GRID = {"model": "models", "loss": "losses", "seed": "seeds"}
 
@@ -41,7 +46,8 @@ class Plan:
     @property
     def directory(self) -> Path:
         """Where the study is kept unless somebody says otherwise."""
-        return Path("studies") / slug(f"{self.name}-{parse(self.recipes[0].data).name}")
+        name = slug(f"{self.name}-{parse(self.recipes[0].data).name}")
+        return Path("studies") / (f"study-{name}" if _RESERVED.match(name) else name)
 
     def to_toml(self) -> str:
         """Write which runs the study is made of."""
@@ -76,7 +82,11 @@ def make_plan(
         OptionError, ExpressionError, UnknownNameError, PluginError: a setting or a component is wrong.
     """
     path = shipped().get(str(study), Path(study))
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError:  # the name is too long for one
+        there = False
+    if not there:
         known = ", ".join(shipped())
         raise DataError(
             f"there is no study {str(study)!r}{did_you_mean(str(study), shipped())}: name a file, or {known}"
@@ -113,15 +123,21 @@ def make_plan(
 
 def directory_name(recipe: Recipe) -> str:
     """Return a name for a run's directory that is readable, and differs if anything in the recipe does."""
-    digest = hashlib.sha256(recipe.to_toml().encode()).hexdigest()[:8]
+    defaults = {option.name: option.default for option in recipe_options().values()}
+    settings = {
+        name: value
+        for name, value in attrs.asdict(recipe, recurse=False).items()
+        if name not in _LATER or value != defaults[name]
+    }
+    digest = hashlib.sha256(tomli_w.dumps(settings).encode()).hexdigest()[:8]
     return f"{slug(recipe.label)}-s{recipe.seed}-{digest}"
 
 
 def _check_keys(where: str, table: Any, allowed: Mapping[str, str]) -> None:
     if not isinstance(table, dict):
-        raise OptionError(f"{where} is {table!r}: it is a table with {', '.join(allowed)}")
+        raise OptionError(f"{where} is {shown(table)}: it is a table with {', '.join(allowed)}")
     for key, value in table.items():
         if key not in allowed:
             raise OptionError(f"{where} has the key {key!r}{did_you_mean(key, allowed)}: it takes {', '.join(allowed)}")
         if not isinstance(value, _TYPES[allowed[key]]):
-            raise OptionError(f"{where} has {key} = {value!r}: it must be {allowed[key]}")
+            raise OptionError(f"{where} has {key} = {shown(value)}: it must be {allowed[key]}")

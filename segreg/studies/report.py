@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import html
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ import torch
 from jinja2 import Environment
 
 from segreg.contracts import SegmentationMetric
+from segreg.errors import printable
 from segreg.metrics.states import States, value
 from segreg.registry import higher_is_better, registry
 from segreg.studies.statistics import Interval, Spread, bootstrap_interval, mean_and_spread, paired_difference
@@ -124,7 +126,7 @@ def cells(rows: Sequence[Row], recipe: Recipe) -> tuple[list[str], list[list[str
     header += ["behind best", "parameters", "seconds", "images/s"]
     body = []
     for row in rows:
-        line = [row.model, row.loss]
+        line = [printable(row.model), printable(row.loss)]
         if row.runs:
             line += [str(row.scores[column]) for column in columns]
             line += [
@@ -134,9 +136,9 @@ def cells(rows: Sequence[Row], recipe: Recipe) -> tuple[list[str], list[list[str
                 f"{row.images_per_second:.1f}",
             ]
             if row.failure:
-                line[1] += f" (a seed failed: {row.failure})"
+                line[1] += f" (a seed failed: {printable(row.failure)})"
         else:
-            line += [f"failed: {row.failure}" if row.failure else "not finished"]
+            line += [f"failed: {printable(row.failure)}" if row.failure else "not finished"]
             line += [""] * (len(header) - len(line))
         body.append(line)
     return header, body
@@ -146,8 +148,9 @@ def markdown(name: str, rows: Sequence[Row], recipe: Recipe) -> str:
     """Return the table with what it says about itself, as Markdown."""
     header, body = cells(rows, recipe)
     lines = [header, ["---"] * len(header), *body]
-    text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return f"# {name}\n\n{text}\n\n" + "\n".join(f"- {note}" for note in notes(rows, recipe)) + "\n"
+    text = "\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)
+    said = "\n".join(f"- {_escaped(note)}" for note in notes(rows, recipe))
+    return f"# {_escaped(printable(name))}\n\n{text}\n\n{said}\n"
 
 
 def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
@@ -157,8 +160,10 @@ def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
     height, width = recipe.size
     pictures: Mapping[str, int] = next((row.runs[0].results["pictures"] for row in rows if row.runs), {})
     counts = ", ".join(f"{count} {split}" for split, count in pictures.items())
+    skipped = max((run.results.get("skipped", 0) for row in rows for run in row.runs), default=0)
+    counts += f"; {skipped} that cannot be used left out" if skipped else ""
     return [
-        f"Data: {recipe.data} ({counts}), resized to {height}×{width}; scores are taken at that size.",
+        f"Data: {printable(recipe.data)} ({counts}), resized to {height}×{width}; scores are taken at that size.",
         f"Training: {recipe.epochs} epochs of AdamW, batch {recipe.batch}, learning rate {recipe.lr:g}, schedule "
         f"{recipe.schedule}, weight average {recipe.average}, augmentation {', '.join(recipe.augment) or 'none'}, "
         f"normalisation {recipe.normalize}.",
@@ -170,6 +175,11 @@ def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
         "95 % interval leaves out 0, so that the choice of images does not explain it.",
         f"Seconds are those of training one seed, validation included, on {'; '.join(devices) or 'nothing yet'}.",
     ]
+
+
+def _escaped(text: str) -> str:
+    """Keep what a name holds from becoming a tag, a cell or a link of Markdown."""
+    return html.escape(text, quote=False).replace("|", "&#124;").replace("](", "]&#40;")
 
 
 def _scores(recipe: Recipe, runs: Sequence[Run]) -> dict[tuple[str, str], Score]:
@@ -270,5 +280,10 @@ def _html(path: Path, name: str, rows: Sequence[Row], recipe: Recipe) -> str:
     template = (files("segreg.studies") / "report.html").read_text(encoding="utf-8")
     page = Environment(autoescape=True).from_string(template)
     return page.render(
-        name=name, header=header, body=body, pictures=pictures, notes=notes(rows, recipe), recipe=recipe.to_toml()
+        name=printable(name),
+        header=header,
+        body=body,
+        pictures=pictures,
+        notes=notes(rows, recipe),
+        recipe=recipe.to_toml(),
     )

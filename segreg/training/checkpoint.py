@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from segreg.errors import RunError
+from segreg.training.archive import read_archive
 from segreg.training.average import Average
 from segreg.training.files import replacing
 from segreg.training.normalized import Normalized
@@ -128,7 +129,7 @@ def load_state(run: Run) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = read_archive(path)
     except Exception as error:
         raise RunError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
     return state

@@ -28,7 +28,8 @@ def detect(name: str = "auto") -> torch.device:
     device = None
     with suppress(RuntimeError):
         device = torch.device((accelerator or "cpu") if name == "auto" else name)
-    if device is None or (device.index or 0) >= here.get(device.type, 0):
+    # torch takes cuda:128 for cuda:-128.
+    if device is None or not 0 <= (device.index or 0) < here.get(device.type, 0):
         counts = ", ".join(f"{count} {kind}" for kind, count in here.items())
         raise OptionError(f"device is {name!r}: this machine has {counts}; `auto` takes the first")
     return device

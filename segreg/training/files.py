@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def slug(text: str) -> str:
     """Return the text as a name for a file: small letters, digits, `.` and `-`, at most 60 of them."""
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:60]
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:60].rstrip("-.")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -103,7 +103,10 @@ def check_empty(run: Run) -> None:
 
 def open_data(recipe: Recipe, display: Display) -> Data:
     """Read all pictures of a recipe's data set, at its size."""
-    return load(registry().build("dataset", recipe.data), recipe.size, display.progress)
+    data = load(registry().build("dataset", recipe.data), recipe.size, display.progress, recipe.bad_files)
+    if data.skipped:
+        display.note(f"{len(data.skipped)} picture(s) left out, see skipped.csv; the first: {data.skipped[0].reason}")
+    return data
 
 
 def execute(recipe: Recipe, run: Run, data: Data, device: torch.device, display: Display) -> None:
@@ -132,6 +135,7 @@ def execute(recipe: Recipe, run: Run, data: Data, device: torch.device, display:
     run.path.mkdir(parents=True, exist_ok=True)
     run.write_recipe(recipe, _resolved(recipe, data, device))
     run.write_splits({split: pictures.names for split, pictures in data.splits.items()})
+    run.write_skipped(data.skipped)
     about = {
         "segreg": version("segreg"),
         "architecture": entry.key,
@@ -218,6 +222,7 @@ def _conclude(recipe: Recipe, run: Run, data: Data, parts: Parts, state: State, 
             },
             "classes": list(data.classes),
             "pictures": {split: len(pictures) for split, pictures in data.splits.items()},
+            "skipped": len(data.skipped),
             "parameters": sum(parameter.numel() for parameter in parts.model.parameters()),
             "seconds": sum(row["seconds"] for row in state.rows),
             "images_per_second": float(np.median([row["images_per_second"] for row in state.rows])),

@@ -1,5 +1,6 @@
 """Pictures ready for training: decoded and resized once, kept as bytes, changed and normalised in batches."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -13,9 +14,11 @@ from torch import Tensor
 
 from segreg.contracts import IGNORE_INDEX, Sample, SegmentationDataset
 from segreg.errors import DataError
-from segreg.training.recipe import Change
+from segreg.training.recipe import BadFiles, Change
 
 _THREADS = 4
+_LISTED = 20
+_HOPELESS = 100  # so many bad pictures, and no good one among them, are one mistake and not many
 
 
 @attrs.frozen(eq=False)
@@ -49,6 +52,21 @@ class Pictures:
             yield images, self.masks[chosen].to(device, non_blocking=True).long()
 
 
+@attrs.frozen
+class Skipped:
+    """A picture that could not be used.
+
+    Args:
+        split: Where it belongs.
+        name: What reports would have called it.
+        reason: What is wrong with it, in one line.
+    """
+
+    split: str
+    name: str
+    reason: str
+
+
 @attrs.frozen(eq=False)
 class Data:
     """All splits of a data set at the size of training.
@@ -56,10 +74,12 @@ class Data:
     Args:
         classes: One name for a binary task, else one a class.
         splits: `train`, `valid`, and `test` if there is one.
+        skipped: What was left out of them.
     """
 
     classes: Sequence[str]
     splits: Mapping[str, Pictures]
+    skipped: Sequence[Skipped] = ()
 
     @property
     def num_classes(self) -> int:
@@ -72,17 +92,23 @@ class Data:
         return self.splits["train"].images.shape[1]
 
 
-def load(dataset: SegmentationDataset, size: tuple[int, int], progress: Callable[[str, int, int], None]) -> Data:
+def load(
+    dataset: SegmentationDataset,
+    size: tuple[int, int],
+    progress: Callable[[str, int, int], None],
+    bad_files: BadFiles = "stop",
+) -> Data:
     """Decode every picture of a data set and resize it: images with antialiasing, masks to the nearest pixel.
 
     Args:
         dataset: Where from.
         size: Height and width, in pixels.
         progress: Called with what goes on, how many pictures of the split are done, and how many there are.
+        bad_files: `stop` refuses a data set with bad pictures after a look at all, `skip` leaves them out.
 
     Raises:
-        DataError: a split is missing or empty, no class is named, or a picture does not keep the contract of data
-            sets.
+        DataError: a split is missing or empty, no class is named, pictures do not fit into memory, or cannot be read
+            or do not keep the contract of data sets and are not to be skipped.
     """
     if not len(dataset.classes):
         raise DataError("the data set names no class: it needs one name for a binary task, else one a class")
@@ -90,15 +116,29 @@ def load(dataset: SegmentationDataset, size: tuple[int, int], progress: Callable
     for split in ("train", "valid"):
         if split not in dataset.splits or not len(dataset.splits[split]):
             raise DataError(f"the data set has no pictures in its split {split!r}: training needs 'train' and 'valid'")
+    bad: list[Skipped] = []
     splits = {
-        split: _decode(split, samples, size, limit, progress)
+        split: _decode(split, samples, size, limit, progress, bad, stop=bad_files == "stop")
         for split, samples in dataset.splits.items()
         if len(samples)
     }
+    if bad and bad_files == "stop":
+        raise _refusal(bad, f"{len(bad)} of {len(bad) + sum(map(len, splits.values()))} pictures cannot be used")
+    for split, pictures in splits.items():
+        if not len(pictures):
+            raise _refusal([each for each in bad if each.split == split], f"no picture of {split} can be used")
     channels = {split: pictures.images.shape[1] for split, pictures in splits.items()}
     if len(set(channels.values())) > 1:
         raise DataError(f"the splits differ in their number of channels: {channels}")
-    return Data(tuple(dataset.classes), splits)
+    return Data(tuple(dataset.classes), splits, bad)
+
+
+def _refusal(bad: Sequence[Skipped], what: str) -> DataError:
+    if len(bad) == 1:
+        return DataError(bad[0].reason)
+    more = [f"and {len(bad) - _LISTED} more"] if len(bad) > _LISTED else []
+    way_out = "mend or remove them, or leave them out with bad_files=skip (--bad-files skip)"
+    return DataError(f"{what}: {way_out}", *(each.reason for each in bad[:_LISTED]), *more)
 
 
 def _decode(
@@ -107,48 +147,82 @@ def _decode(
     size: tuple[int, int],
     limit: int,
     progress: Callable[[str, int, int], None],
+    bad: list[Skipped],
+    *,
+    stop: bool,
 ) -> Pictures:
-    names = list(getattr(samples, "names", map(str, range(len(samples)))))
+    """Read one split, and add to `bad` what cannot be used of it."""
+    masks = _empty((len(samples), *size), split)
+    # Not every file system has names that are text.
+    names = [
+        str(name).encode(errors="backslashreplace").decode() for name in getattr(samples, "names", range(len(samples)))
+    ]
     images: Tensor | None = None
-    masks = torch.empty((len(samples), *size), dtype=torch.uint8)
 
-    def one(position: int) -> tuple[np.ndarray, np.ndarray]:
-        image, mask = samples[position]
+    def one(position: int) -> tuple[np.ndarray, np.ndarray] | str:
         where = f"{split} picture {names[position]!r}"
-        if image.dtype != np.uint8 or image.ndim != 3 or mask.dtype != np.uint8 or mask.shape != image.shape[:2]:
-            raise DataError(
-                f"{where} has an image {image.dtype} {list(image.shape)} and a mask {mask.dtype} {list(mask.shape)}: "
-                "expected uint8 [H, W, C] and uint8 [H, W]"
-            )
-        wrong = mask[(mask >= limit) & (mask != IGNORE_INDEX)]
-        if wrong.size:
-            raise DataError(
-                f"{where} has the value {wrong[0]} in its mask: "
-                f"allowed are 0 to {limit - 1}, and {IGNORE_INDEX} to ignore"
-            )
+        try:
+            image, mask = samples[position]
+            _check(image, mask, where, limit)
+        except DataError as error:
+            return str(error)
+        except OSError as error:  # from the data set of a plugin
+            return f"{where} cannot be read: {' '.join(str(error).split())}"
         return _resized(image, size, Image.Resampling.BILINEAR), _resized(
             mask[..., None], size, Image.Resampling.NEAREST
         )
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        done = 0
+    good: list[str] = []
+    with ThreadPoolExecutor(_THREADS) as pool, warnings.catch_warnings():
+        # Pillow warns of oddities that change no pixel, in a form that reads like an error of ours.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         # In portions, so that a failure or Ctrl-C is not answered only after everything queued has been decoded.
         positions = iter(range(len(samples)))
         while portion := list(islice(positions, 8 * _THREADS)):
-            for image, mask in pool.map(one, portion):
+            for position, read in zip(portion, pool.map(one, portion), strict=True):
+                name = names[position]
+                if isinstance(read, str):
+                    bad.append(Skipped(split, name, read))
+                    continue
+                image, mask = read
                 if images is None:
-                    images = torch.empty((len(samples), image.shape[2], *size), dtype=torch.uint8)
+                    images = _empty((len(samples), image.shape[2], *size), split)
                 if image.shape[2] != images.shape[1]:
                     raise DataError(
-                        f"{split} picture {names[done]!r} has {image.shape[2]} channels "
-                        f"where others have {images.shape[1]}"
+                        f"{split} picture {name!r} has {image.shape[2]} channels where others have {images.shape[1]}"
                     )
-                images[done] = torch.from_numpy(image).permute(2, 0, 1)
-                masks[done] = torch.from_numpy(mask[..., 0])
-                done += 1
-            progress(f"reading {split}", done, len(samples))
-    assert images is not None
-    return Pictures(images, masks, names)
+                images[len(good)] = torch.from_numpy(image).permute(2, 0, 1)
+                masks[len(good)] = torch.from_numpy(mask[..., 0])
+                good.append(name)
+            progress(f"reading {split}", portion[-1] + 1, len(samples))
+            if stop and not good and len(bad) >= _HOPELESS:
+                raise _refusal(bad, f"the first {len(bad)} pictures can all not be used")
+    images = _empty((0, 0, *size), split) if images is None else images
+    return Pictures(images[: len(good)], masks[: len(good)], good)
+
+
+def _check(image: np.ndarray, mask: np.ndarray, where: str, limit: int) -> None:
+    """Raise `DataError` unless a sample keeps the contract of data sets."""
+    if image.dtype != np.uint8 or image.ndim != 3 or mask.dtype != np.uint8 or mask.shape != image.shape[:2]:
+        raise DataError(
+            f"{where} has an image {image.dtype} {list(image.shape)} and a mask {mask.dtype} {list(mask.shape)}: "
+            "expected uint8 [H, W, C] and uint8 [H, W]"
+        )
+    wrong = mask[(mask >= limit) & (mask != IGNORE_INDEX)]
+    if wrong.size:
+        raise DataError(
+            f"{where} has the value {wrong[0]} in its mask: allowed are 0 to {limit - 1}, and {IGNORE_INDEX} to ignore"
+        )
+
+
+def _empty(shape: tuple[int, ...], split: str) -> Tensor:
+    try:
+        return torch.empty(shape, dtype=torch.uint8)
+    except RuntimeError as error:
+        size = f"{shape[-2]}x{shape[-1]}"
+        raise DataError(
+            f"the {shape[0]} pictures of {split} at {size} do not fit into memory: choose a smaller size"
+        ) from error
 
 
 def _resized(pixels: np.ndarray, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:

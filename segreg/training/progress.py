@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from segreg.errors import printable
+
 Figures = Mapping[str, float]
 
 
@@ -22,9 +24,10 @@ class Display:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._quiet = quiet
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            # Without markup: brackets in a label are a list.
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", markup=False),
             TimeRemainingColumn(compact=True),
             console=self.console,
             transient=True,
@@ -45,7 +48,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """Say something that stays."""
-        self.console.print(Text(text))
+        self.console.print(Text(printable(text)))
 
     def line(self, text: str) -> None:
         """Say something that stays, unless quiet."""
@@ -60,7 +63,7 @@ class Display:
         """Show how far a run is."""
         self._bar.update(
             self._task,
-            description=f"{label}  epoch {epoch}/{epochs}",
+            description=f"{printable(label)}  epoch {epoch}/{epochs}",
             completed=(epoch - 1) * steps + step,
             total=epochs * steps,
         )

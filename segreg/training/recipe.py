@@ -2,14 +2,15 @@
 
 import math
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import attrs
 import tomli_w
 
-from segreg.errors import DataError, OptionError, UnknownNameError, did_you_mean
+from segreg.datasets.pictures import MAX_PIXELS
+from segreg.errors import DataError, OptionError, UnknownNameError, did_you_mean, shown
 from segreg.expression import Expression, format_sum, parse, parse_sum
 from segreg.options import Option, meanings_of, structure, structured
 from segreg.plugins import Kind
@@ -20,15 +21,18 @@ from segreg.training.missing import missing_plugin
 from segreg.training.normalized import Normalization
 
 Change: TypeAlias = Literal["hflip", "vflip", "affine"]
+BadFiles: TypeAlias = Literal["stop", "skip"]
 
 
 def _size(value: Any) -> tuple[int, int]:
     """Read 128, "128", "96x128" or (96, 128) as height and width."""
     parts = value.lower().replace("×", "x").split("x") if isinstance(value, str) else value
-    parts = list(parts) if isinstance(parts, Iterable) else [parts]
+    parts = list(parts) if isinstance(parts, Sequence) else [parts]
     if len(parts) > 2 or not parts:
-        raise OptionError(f"size is {value!r}: write one number for a square, or HEIGHTxWIDTH such as 96x128")
+        raise OptionError(f"size is {shown(value)}: write one number for a square, or HEIGHTxWIDTH such as 96x128")
     height, width = (structure("size", part, int) for part in (parts[0], parts[-1]))
+    if height * width > MAX_PIXELS:
+        raise OptionError(f"size is {shown(value)}: it must be {MAX_PIXELS:,} pixels or fewer in all")
     return height, width
 
 
@@ -39,8 +43,8 @@ def read_names(setting: str, value: Any) -> tuple[Any, ...]:
         OptionError: the setting's value is neither text nor several things.
     """
     words = value.split() if isinstance(value, str) else value
-    if not isinstance(words, Iterable):
-        raise OptionError(f"{setting} is {value!r}: write a list of names")
+    if not isinstance(words, Sequence):
+        raise OptionError(f"{setting} is {shown(value)}: write a list of names")
     return tuple(word for word in words if word != "none")
 
 
@@ -58,12 +62,13 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {"metrics": _metrics, "size": _si
 def _must_be(what: str, holds: Callable[[Any], bool]) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
     def check(recipe: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not holds(value):
-            raise OptionError(f"{field.name} is {value!r}: it must be {what}")
+            raise OptionError(f"{field.name} is {shown(value)}: it must be {what}")
 
     return check
 
 
-_AT_LEAST_1 = _must_be("1 or more", lambda value: value >= 1)
+# Far below where the number of a step, or four batches at once, would no longer fit into 64 bits.
+_A_COUNT = _must_be("1 or more, and at most 1000000000", lambda value: 1 <= value <= 10**9)
 # NumPy's limit, and far enough below torch's that the epochs can be counted on top of it.
 _A_SEED = _must_be("from 0 to 4294967295", lambda value: 0 <= value < 2**32)
 _A_RATE = _must_be("a finite number above 0", lambda value: 0 < value < math.inf)
@@ -80,6 +85,9 @@ class Recipe:
         loss: Loss, as an expression or a weighted sum such as `bce+0.5*dice`.
         metrics: Metrics, as expressions; the first one decides which weights are the best.
         data: Data set, as an expression.
+        bad_files: What happens where pictures or masks cannot be read or used, which shows before the first epoch:
+            `stop` lists all of them and trains nothing; `skip` leaves them out, says how many, and names them in
+            `skipped.csv`.
         size: Height and width that pictures are resized to, in pixels: `128` or `96x128`.
         epochs: How many times every training picture is seen, 1 or more.
         batch: Pictures in a step, 1 or more.
@@ -106,9 +114,10 @@ class Recipe:
     loss: str = "bce"
     metrics: tuple[str, ...] = attrs.field(default=("iou",), converter=_metrics, validator=_NOT_EMPTY)
     data: str = "lesions"
+    bad_files: BadFiles = "stop"
     size: tuple[int, int] = attrs.field(default=(256, 256), converter=_size)
-    epochs: int = attrs.field(default=40, validator=_AT_LEAST_1)
-    batch: int = attrs.field(default=8, validator=_AT_LEAST_1)
+    epochs: int = attrs.field(default=40, validator=_A_COUNT)
+    batch: int = attrs.field(default=8, validator=_A_COUNT)
     lr: float = attrs.field(default=1e-3, validator=_A_RATE)
     weight_decay: float = attrs.field(default=1e-2, validator=_A_DECAY)
     schedule: Literal["onecycle", "none"] = "onecycle"
@@ -151,10 +160,9 @@ def make_recipe(preset: str = "default", **settings: Any) -> Recipe:
         OptionError: there is no such preset or setting, or a value is outside its type or range.
         ExpressionError, UnknownNameError, PluginError: a component cannot be read or found.
     """
-    if preset not in PRESETS:
-        raise OptionError(
-            f"no preset is called {preset!r}{did_you_mean(preset, PRESETS)}: there are {', '.join(PRESETS)}"
-        )
+    if not isinstance(preset, str) or preset not in PRESETS:
+        near = did_you_mean(preset, PRESETS) if isinstance(preset, str) else ""
+        raise OptionError(f"no preset is called {shown(preset)}{near}: there are {', '.join(PRESETS)}")
     given = {**PRESETS[preset], **settings}
     for name in given.keys() & _READERS.keys():
         given[name] = _READERS[name](given[name])
@@ -186,7 +194,8 @@ def read_recipe(path: Path) -> Recipe:
     try:
         return make_recipe(**table)
     except UnknownNameError:
-        for component in filter(lambda each: isinstance(each, dict), tables.get("component", [])):
+        written = tables.get("component")
+        for component in filter(lambda each: isinstance(each, dict), written if isinstance(written, list) else []):
             kind, name, distribution, version = (
                 str(component.get(key)) for key in ("kind", "name", "plugin", "version")
             )
@@ -202,8 +211,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         DataError: it is missing or not TOML.
     """
     try:
+        # A pipe would never end.
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path} cannot be read as TOML: it is no file")
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    # A number of thousands of digits is a ValueError, as are the errors of TOML and UTF-8.
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"{path} cannot be read as TOML: {' '.join(str(error).split())}") from error
 
 
@@ -216,13 +231,19 @@ def _checked(recipe: Recipe) -> Recipe:
         height, width = recipe.size
         raise OptionError(f"size is {height}x{width}: {model.name} takes {record.min_size}x{record.min_size} and more")
     metrics = [str(_spelled("metric", parse(metric), num_classes=1)) for metric in recipe.metrics]
-    return attrs.evolve(
+    checked = attrs.evolve(
         recipe,
         model=str(model),
         loss=format_sum((weight, _spelled("loss", term)) for weight, term in parse_sum(recipe.loss)),
         metrics=tuple(dict.fromkeys(metrics)),
         data=str(_spelled("dataset", parse(recipe.data))),
     )
+    try:
+        checked.to_toml().encode()
+    except UnicodeEncodeError as error:  # the bytes of a folder's name that are no UTF-8
+        part = error.object[max(0, error.start - 20) : error.end + 20]
+        raise OptionError(f"the recipe has bytes that are no text, near {part!r}: rename what they name") from error
+    return checked
 
 
 def _spelled(kind: Kind, expression: Expression, **options: Any) -> Expression:

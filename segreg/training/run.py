@@ -3,24 +3,34 @@
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 import tomli_w
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from segreg.errors import RunError, UnknownNameError
+from segreg.errors import PluginError, RunError, UnknownNameError, shown
+from segreg.expression import Expression, parse
 from segreg.registry import registry
 from segreg.specs import Architecture
 from segreg.training.files import replacing, write_text
 from segreg.training.missing import missing_plugin
-from segreg.training.normalized import Normalized
+from segreg.training.normalized import Normalization, Normalized
 from segreg.training.recipe import Recipe, read_recipe
+
+if TYPE_CHECKING:
+    from segreg.training.pictures import Skipped
+
+_RESULTS = ("epoch", "metrics", "classes", "pictures", "parameters", "seconds", "images_per_second", "device")
+# What reading CSV, JSON, safetensors and their contents raises.
+_BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error, SafetensorError)
 
 Row = Mapping[str, float]
 Tensors = Mapping[str, Tensor]
@@ -49,11 +59,15 @@ class Run:
 
     @property
     def history(self) -> list[Row]:
-        """One row an epoch: the epoch, losses, metrics a split, lr, seconds and images per second."""
+        """One row an epoch: the epoch, losses, metrics a split, lr, seconds and images per second.
+
+        Raises:
+            RunError: the file is not a history.
+        """
         path = self.path / "history.csv"
         if not path.exists():
             return []
-        with path.open(encoding="utf-8", newline="") as file:
+        with _reading(path, "a history"), path.open(encoding="utf-8", newline="") as file:
             return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
     @property
@@ -66,27 +80,32 @@ class Run:
         """The figures of the best weights: metrics a split (None where there is no value), and what the run cost.
 
         Raises:
-            RunError: the run has not come to its end.
+            RunError: the run has not come to its end, or the file holds no results.
         """
         if not self.finished:
             raise RunError(f"{self.path} has no results yet: finish it with --resume {self.path}")
-        results: dict[str, Any] = json.loads((self.path / "results.json").read_text(encoding="utf-8"))
+        path = self.path / "results.json"
+        with _reading(path, "results"):
+            results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            for name in _RESULTS:
+                results[name]
         return results
 
     @property
     def scores(self) -> dict[str, Tensor]:
         """The state of each metric for each picture, as `split/metric/buffer`: [N, ...]."""
-        return load_file(self.path / "scores.safetensors")
+        return self._tensors("scores")
 
     @property
     def samples(self) -> dict[str, Tensor]:
         """A few validation pictures: `images` uint8 [n, C, H, W], `masks` and `predictions` uint8 [n, H, W]."""
-        return load_file(self.path / "samples.safetensors")
+        return self._tensors("samples")
 
     def model(self) -> nn.Module:
         """Rebuild the model with its best weights, in evaluation mode, from `model.safetensors` alone.
 
-        It takes images in [0, 1] and normalises them itself, as in training.
+        It takes images in [0, 1] and normalises them itself, as in training. The file may come from anybody: it names
+        a component of the registry, and nothing is built before its shapes were found to be those of the weights.
 
         Shapes:
             the model's images: float [B, C, H, W];  its logits: float [B, K, H, W].
@@ -96,25 +115,35 @@ class Run:
             PluginError: the plugin that the model came from is not installed, or broken.
         """
         path = self.path / "model.safetensors"
-        try:
+        with _reading(path, "a model saved by segreg"):
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {})["segreg"])
             name, options, normalization = (about[key] for key in ("architecture", "options", "normalize"))
-            options = dict(options)
+            expression, options = parse(name), dict(options)
+            if normalization not in get_args(Normalization):
+                raise ValueError(f"normalize is {shown(normalization)}")
             weights = load_file(path)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{path} is not a model saved by segreg: {' '.join(str(error).split())}") from error
         try:
-            model: nn.Module = registry().build("architecture", name, **_without_initial(name, options))
+            options = _without_initial(expression, options)
+            with torch.device("meta"):
+                registry().build("architecture", expression, **options).load_state_dict(weights, assign=True)
+            model: nn.Module = registry().build("architecture", expression, **options)
+            model.load_state_dict(weights)
         except UnknownNameError as error:
             distribution, _, version = str(about.get("plugin")).rpartition(" ")
             raise missing_plugin(path, name, distribution, version) from error
-        try:
-            model.load_state_dict(weights)
-        except RuntimeError as error:
+        except PluginError:
+            raise
+        # What a constructor says to options that nobody saved is anything.
+        except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise RunError(f"{path} does not fit {name!r} as it is installed here: {reason}") from error
         return Normalized(model, normalization).eval()
+
+    def _tensors(self, name: str) -> dict[str, Tensor]:
+        path = self.path / f"{name}.safetensors"
+        with _reading(path, "a file of tensors"):
+            return load_file(path)
 
     def write_recipe(self, recipe: Recipe, resolved: Mapping[str, Any]) -> None:
         """Write the recipe, and below it what its names stood for on the day."""
@@ -137,6 +166,18 @@ class Run:
         writer.writerows((split, name) for split, members in names.items() for name in members)
         write_text(self.path / "splits.csv", text.getvalue())
 
+    def write_skipped(self, skipped: "Sequence[Skipped]") -> None:
+        """Write which pictures were left out, and why; no file where none were."""
+        path = self.path / "skipped.csv"
+        if not skipped:
+            path.unlink(missing_ok=True)
+            return
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("split", "name", "reason"))
+        writer.writerows((each.split, each.name, each.reason) for each in skipped)
+        write_text(path, text.getvalue())
+
     def write_model(self, weights: Tensors, about: Mapping[str, Any]) -> None:
         """Write the best weights so far, with all that it takes to rebuild the model."""
         self.write_tensors("model", weights, {"segreg": json.dumps(about)})
@@ -152,8 +193,25 @@ class Run:
         write_text(self.path / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
 
 
-def _without_initial(name: str, options: dict[str, Any]) -> dict[str, Any]:
+@contextmanager
+def _reading(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever is wrong with a file into a `RunError`: it may be damaged, or made to do harm."""
+    try:
+        # A pipe would never end.
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")
+        yield
+    except _BROKEN as error:
+        reason = " ".join(str(error).split())
+        if isinstance(error, TypeError | AttributeError):
+            reason = "it does not have the form that segreg writes"
+        elif isinstance(error, LookupError):
+            reason = f"it lacks {reason}"
+        raise RunError(f"{path} is not {what}: {reason}") from error
+
+
+def _without_initial(expression: Expression, options: dict[str, Any]) -> dict[str, Any]:
     """Leave out the options of an architecture that only choose the weights to begin with."""
-    record = registry().find("architecture", name).record
+    record = registry().find("architecture", expression.name).record
     initial = record.initial if isinstance(record, Architecture) else ()
     return {option: value for option, value in options.items() if option not in initial}

@@ -139,8 +139,8 @@ def test_a_mask_with_values_out_of_range(data: Path, classes: str, says: list[st
     ("content", "says"),
     [
         (lambda whole: whole[: len(whole) // 2], "cannot be read"),
-        (lambda whole: b"this is no picture at all", "is no picture that Pillow can read"),
-        (lambda whole: b"", "is no picture that Pillow can read"),
+        (lambda whole: b"this is no picture at all", "is no picture of a kind that is read (BMP, "),
+        (lambda whole: b"", "is empty"),
         (lambda whole: png(100_000, 100_000), "more than 89,478,485 pixels"),
     ],
 )

@@ -157,6 +157,7 @@ def test_runs_that_differ_in_anything_have_directories_that_differ() -> None:
         "loss": "dice",
         "metrics": ("dice",),
         "data": "lesions:size=64",
+        "bad_files": "skip",
         "size": (256, 257),
         "epochs": 41,
         "batch": 9,
@@ -176,3 +177,7 @@ def test_runs_that_differ_in_anything_have_directories_that_differ() -> None:
     assert len(set(names)) == len(recipes)
     assert names[0].startswith("unet-bce-s0-")
     assert directory_name(make_recipe()) == names[0]
+
+
+def test_a_setting_that_came_later_does_not_rename_the_runs_of_before() -> None:
+    assert directory_name(make_recipe()) == "unet-bce-s0-853bbedd"

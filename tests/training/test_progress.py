@@ -45,3 +45,18 @@ def test_on_a_terminal_a_bar_shows_what_goes_on_with_metric_speed_and_time_left(
     assert "valid_iou 0.7500  12.3 images/s" in bar
     assert re.search(r"(--|\d\d):\d\d", bar)
     assert "a line" in shown
+
+
+def test_a_label_is_no_markup_and_steers_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with Display() as display:
+        display.training('a:x=[sky,road],y="[/b]"\x1b]0;owned\x07', 1, 2, 5, 10)
+        display.note("a\x1b]0;owned\x07 note")
+    shown = capsys.readouterr().err
+    assert 'a:x=[sky,road],y="[/b]"' in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert r"a\x1b]0;owned\x07 note" in shown
+    assert "\x1b]" not in shown

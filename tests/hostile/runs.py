@@ -1,0 +1,207 @@
+"""Files of a run that are damaged or made to do harm. What `PAYLOAD` says would leave a file behind."""
+
+import io
+import json
+import os
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+SIZE = 4 * 10**8
+"""What a bomb becomes, in bytes."""
+
+
+class Payload:
+    """Code, to whoever unpickles it."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch '{self.mark}'",)
+
+
+def pickled(mark: Path) -> bytes:
+    return pickle.dumps(Payload(mark))
+
+
+def archived(content: Any, **options: Any) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file, **options)
+    return file.getvalue()
+
+
+@cache
+def bomb() -> bytes:
+    """A state of some megabytes with a tensor of many more."""
+    return repacked(zipfile.ZIP_DEFLATED, **{"0": bytes(SIZE)})
+
+
+def repacked(compression: int, **changes: bytes | Callable[[bytes], bytes]) -> bytes:
+    """A state of one tensor whose parts, by the ends of their names, are changed."""
+    file = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(archived({"model": torch.zeros(4)}))) as sound,
+        zipfile.ZipFile(file, "w") as packed,
+    ):
+        for part in sound.infolist():
+            content = sound.read(part)
+            for end, change in changes.items():
+                if part.filename.rpartition("/")[2] == end:
+                    content = change(content) if callable(change) else change
+            packed.writestr(part.filename, content, compress_type=compression)
+    return file.getvalue()
+
+
+def states(mark: Path) -> dict[str, bytes]:
+    """By name, contents of `state.pt`."""
+    sound = archived({"model": torch.zeros(4)})
+    four = b"K\x04"
+    tensor = torch.zeros(1).expand(10**5, 10**6)
+    return {
+        "empty": b"",
+        "text": b"nonsense",
+        "cut": sound[: len(sound) // 2],
+        "pickle": pickled(mark),
+        "pickle-in-an-archive": archived({"model": Payload(mark)}),
+        "pickle-of-before-archives": archived({"model": Payload(mark)}, _use_new_zipfile_serialization=False),
+        "module": archived({"model": torch.nn.Linear(2, 2)}),
+        "bomb": bomb(),
+        "bomb-of-pickle": repacked(zipfile.ZIP_DEFLATED, **{"data.pkl": lambda content: content + bytes(SIZE)}),
+        "bomb-in-an-unknown-part": repacked(zipfile.ZIP_DEFLATED, version=b"3\n".ljust(SIZE)),
+        "storage-of-a-gigabyte": repacked(
+            zipfile.ZIP_STORED,
+            **{"data.pkl": lambda content: content.replace(four, b"J" + struct.pack("<i", 250_000_000))},
+        ),
+        "one-number-as-a-hundred-billion": archived({"best_weights": {"weight": tensor}}),
+        "one-number-as-a-hundred-billion-deep-inside": archived({"rows": [[{"x": (1, tensor)}]]}),
+        "archive-of-something-else": _zip({"readme.txt": b"hello"}),
+    }
+
+
+def _zip(parts: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        for name, content in parts.items():
+            packed.writestr(name, content)
+    return file.getvalue()
+
+
+def safetensors(header: bytes | dict[str, Any], data: bytes = b"", length: int | None = None) -> bytes:
+    """A file with any header, and perhaps a lie about its length."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+
+ABOUT = {"architecture": "unet", "options": {"width": 4, "depth": 1}, "normalize": "image", "plugin": "segreg 0.1"}
+
+
+def models(mark: Path, weights: dict[str, torch.Tensor]) -> dict[str, bytes]:
+    """By name, contents of `model.safetensors`; the weights are those of the model that `ABOUT` names."""
+
+    def about(**changes: Any) -> bytes:
+        return save(weights, {"segreg": json.dumps({**ABOUT, **changes})})
+
+    def tensor(dtype: str = "F32", shape: Any = (1,), offsets: Any = (0, 4)) -> dict[str, Any]:
+        return {"w": {"dtype": dtype, "shape": shape, "data_offsets": offsets}}
+
+    sound = about()
+    deep = b"[" * 100_000
+    cases = {
+        "empty": b"",
+        "text": b"nonsense",
+        "cut": sound[: len(sound) // 2],
+        "longer": sound + b"\0" * 1000,
+        "pickle": pickled(mark),
+        "archive": archived({"w": Payload(mark)}),
+        "bomb": bomb(),
+        "header-of-exabytes": safetensors({}, length=2**63),
+        "header-of-minus-one": safetensors({}, length=2**64 - 1),
+        "header-of-a-hundred-megabytes": safetensors({}, length=99_999_999),
+        "header-of-nothing": safetensors({}, length=0),
+        "header-that-is-no-json": safetensors(b"{" * 100),
+        "header-that-is-no-text": safetensors(b"\xff\xfe" * 100),
+        "header-that-is-deep": safetensors(deep),
+        "header-that-is-a-list": safetensors(b"[]"),
+        "tensor-of-exabytes": safetensors(tensor(shape=[10**9, 10**9]), bytes(4)),
+        "tensor-beyond-64-bits": safetensors(tensor(shape=[2**62, 2**62]), bytes(4)),
+        "tensor-of-minus-one": safetensors(tensor(shape=[-1]), bytes(4)),
+        "tensor-beyond-the-end": safetensors(tensor(shape=[10**9], offsets=[0, 4 * 10**9]), bytes(4)),
+        "tensor-backwards": safetensors(tensor(offsets=[4, 0]), bytes(4)),
+        "tensor-of-no-type": safetensors(tensor(dtype="EVIL"), bytes(4)),
+        "tensors-in-one-place": safetensors({**tensor(), "v": tensor()["w"]}, bytes(4)),
+        "no-metadata": save(weights),
+        "metadata-that-is-no-json": save(weights, {"segreg": "nonsense"}),
+        "metadata-that-is-deep": save(weights, {"segreg": deep.decode()}),
+        "metadata-of-digits": save(weights, {"segreg": "1" * 100_000}),
+        "metadata-that-is-a-list": save(weights, {"segreg": "[]"}),
+        "metadata-of-nothing": save(weights, {"segreg": "null"}),
+        "other-weights": save({"w": torch.zeros(1)}, {"segreg": json.dumps(ABOUT)}),
+        "fewer-weights": save(dict(list(weights.items())[1:]), {"segreg": json.dumps(ABOUT)}),
+        "normalize": about(normalize="os.system"),
+        "normalize-of-a-list": about(normalize=[[]]),
+    }
+    names = [
+        "os:system",
+        "os.system",
+        "evil_module",
+        "evil_module:Payload",
+        "evil_module/payload",
+        "segreg.plugins:Plugin",
+    ]
+    names += ["../../unet", "", "\0", "u" * 10**6, "unet:width=1000000000", "unet:evil=1", "evil_module.Payload"]
+    cases |= {f"architecture-{name[:30]}": about(architecture=name) for name in names}
+    cases |= {f"architecture-{type(name).__name__}": about(architecture=name) for name in (None, 3, [], {}, ["unet"])}
+    options: list[Any] = [None, 3, [], "width", [["width", 8, 9]], {"evil": 1}, {"width": None}, {"width": [1]}]
+    options += [{"width": 10**exponent} for exponent in (5, 9, 18, 30)]
+    options += [{"width": -1}, {"in_channels": 10**9}, {"num_classes": 10**12}, {"depth": 10**9}, {"norm": "../.."}]
+    options += [{"width": "9" * 5000}, {"__class__": 1}, {"self": 1}, {"": 1}]
+    cases |= {f"options-{number}": about(options=value) for number, value in enumerate(options)}
+    return cases
+
+
+RECIPES = {
+    "dotted-model": 'model = "os:system"',
+    "module-model": 'model = "evil_module"',
+    "module-and-class-model": 'model = "evil_module:Payload"',
+    "attribute-model": 'model = "evil_module.Payload"',
+    "namespaced-model": 'model = "evil_module/payload"',
+    "segregs-own-class": 'model = "segreg.architectures.unet:UNet"',
+    "path-model": 'model = "../../unet"',
+    "dotted-loss": 'loss = "bce+evil_module:payload"',
+    "namespaced-loss": 'loss = "bce+0.5*evil_module/payload"',
+    "dotted-metric": 'metrics = ["evil_module.payload"]',
+    "namespaced-data": 'data = "evil_module/payload"',
+    "path-data": 'data = "/etc/passwd"',
+    "normalize": 'normalize = "evil_module:payload"',
+    "unknown-key": 'plugins = ["evil_module"]',
+    "list-model": 'model = ["unet"]',
+}
+
+EVIL_MODULE = "from pathlib import Path\nPath({mark!r}).touch()\nPayload = payload = dict\n"
+
+RESULTS = {
+    "empty": b"",
+    "text": b"nonsense",
+    "list": b"[]",
+    "nothing": b"null",
+    "object": b"{}",
+    "deep": b"[" * 100_000,
+    "digits": b"1" * 100_000,
+    "bytes": b"\xff\xfe\xfd",
+}
+HISTORIES = {
+    "text": b"epoch,loss\n1,nonsense\n",
+    "short-row": b"epoch,loss\n1\n",
+    "long-row": b"epoch,loss\n1,2,3\n",
+    "bytes": b"epoch\n\xff\xfe\n",
+    "zeros": b"epoch\n\0\0\n",
+    "field-without-end": b'epoch\n"' + b"1" * 200_000,
+}

@@ -1,0 +1,419 @@
+"""Bad pictures: each is read as one would expect, or refused in one line with its path, in little time and memory."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import segreg
+from segreg.datasets.pictures import read_image, read_mask
+from segreg.errors import DataError
+from segreg.training.run import Run
+from tests.datasets.files import blob, colours, save
+from tests.hostile.pictures import KINDS, encoded, whole, write
+from tests.trial import call
+
+SECONDS = 20  # of the processor, for one file; the slowest takes one and a half
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
+    """What became of the corpus in a process that may take no more than a gigabyte besides what torch takes."""
+    folder = tmp_path_factory.mktemp("corpus")
+    write(folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.hostile.read_corpus", str(folder)], capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_a_malformed_file_is_read_or_refused_in_one_line(outcomes: tuple[Path, list[Any]]) -> None:
+    folder, found = outcomes
+    names = {name for name, *_ in found}
+    print(f"{len(names)} malformed pictures, read {len(found)} times")
+    assert len(names) >= 250
+    for name, outcome, message, seconds in found:
+        assert outcome in ("read", "refused"), (name, message)
+        assert outcome == "refused" or name.startswith("any"), name
+        if outcome == "refused":
+            assert str(folder / name) in message
+            assert "\n" not in message
+            assert "MemoryError" not in message
+            assert len(message) < len(str(folder / name)) + 400
+        assert seconds < SECONDS, name
+
+
+@given(st.sampled_from(sorted(KINDS)), st.data())
+@settings(max_examples=150)
+@pytest.mark.filterwarnings("ignore")
+def test_whatever_is_done_to_a_file_it_is_a_picture_or_one_line(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"any.{kind}"
+    content = bytearray(whole(KINDS[kind]))
+    start = data.draw(st.integers(0, len(content)))
+    end = data.draw(st.integers(start, len(content)))
+    content[start:end] = data.draw(st.binary(max_size=40))
+    path.write_bytes(content)
+    for read in (read_image, lambda path: read_mask(path, num_classes=1), lambda path: read_mask(path, num_classes=3)):
+        pixels, message = None, ""
+        try:
+            pixels = read(path)
+        except DataError as error:
+            message = str(error)
+        if pixels is None:
+            assert str(path) in message
+            assert "\n" not in message
+        else:
+            assert pixels.dtype == np.uint8
+            assert min(pixels.shape) > 0
+
+
+# ── oddities that a person would expect to be read ──
+
+
+@pytest.mark.parametrize("content", ["png", "jpg", "bmp", "gif", "webp", "tif", "ppm"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_a_wrong_suffix_does_not_matter(tmp_path: Path, content: str, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(whole(KINDS[content]))
+    assert read_image(path).shape == (30, 40, 3)
+
+
+def test_a_cmyk_jpeg_has_the_colours_that_it_was_made_of(tmp_path: Path) -> None:
+    flat = Image.new("RGB", (16, 16), (200, 40, 90))
+    image = read_image(save(tmp_path / "a.jpg", flat.convert("CMYK"), quality=95))
+    assert np.abs(image.astype(int) - np.array([200, 40, 90])).max() <= 4
+
+
+def test_the_previews_in_a_picture_of_a_telephone_are_passed_over(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (16, 12), colour) for colour in ("red", "blue")]
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(frames[0], format="MPO", save_all=True, append_images=frames[1:]))
+    image = read_image(path)
+    assert image.shape == (12, 16, 3)
+    assert image[..., 0].min() > 200
+
+
+def test_an_animation_of_one_picture_is_one_picture(tmp_path: Path) -> None:
+    image = read_image(save(tmp_path / "a.gif", np.full((5, 7), 3, np.uint8), save_all=True))
+    assert (image == 3).all()
+
+
+def test_a_mask_that_lies_across_says_why_that_may_be(tmp_path: Path) -> None:
+    root = dataset(tmp_path, ["a", "b", "c", "d"])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(root / "images" / "b.png", colours(), exif=exif)
+    with pytest.raises(DataError, match=r"must have one size; perhaps an EXIF orientation turns one of them alone$"):
+        [
+            samples[n]
+            for samples in segreg.dataset("folder", root=str(root)).splits.values()
+            for n in range(len(samples))
+        ]
+
+
+# ── names ──
+
+
+def dataset(where: Path, names: list[str]) -> Path:
+    """Write pictures with masks, as the data set `folder` has them."""
+    root = where / "data"
+    for name in names:
+        save(root / "images" / f"{name}.png", colours())
+        save(root / "masks" / f"{name}.png", blob())
+    return root
+
+
+def train(root: Path, *words: str) -> tuple[int, str, str]:
+    """Train on a folder, into `run` beside it."""
+    start = ["train", "trial/dot", "--data", f"folder:root={root}", "--size", "8", "--epochs", "1", "--device", "cpu"]
+    return call(*start, "--quiet", "--out", str(root.parent / "run"), *words)
+
+
+def in_splits(root: Path) -> list[str]:
+    """The names that a run has on record."""
+    with (root.parent / "run" / "splits.csv").open(encoding="utf-8", newline="") as file:
+        return sorted(row["name"] for row in csv.DictReader(file))
+
+
+ODD = ["größe ☃ 日本", "a" * 240, "a,b", 'say "x"', "=1+1", "line\nbreak", "-rf", "$(date)", "\x1b[31m", "\u202egnp"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of POSIX")
+def test_any_name_is_trained_on_and_recorded(tmp_path: Path) -> None:
+    root = dataset(tmp_path, ODD)
+    assert train(root)[0] == 0
+    assert in_splits(root) == sorted(ODD)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of Linux")
+def test_a_name_that_is_no_text_is_recorded_as_near_as_can_be(tmp_path: Path) -> None:
+    root = dataset(tmp_path, ["a", "b", "c", os.fsdecode(b"caf\xe9")])
+    assert train(root)[0] == 0
+    assert in_splits(root) == ["a", "b", "c", r"caf\udce9"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of Linux")
+def test_a_folder_whose_name_is_no_text_is_refused_before_a_recipe_is_written(tmp_path: Path) -> None:
+    root = dataset(tmp_path / os.fsdecode(b"caf\xe9"), ["a", "b", "c", "d"])
+    status, _, err = train(root, "--out", str(tmp_path / "run"))
+    assert status == 2
+    assert "the recipe has bytes that are no text, near '" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS takes the two for one")
+def test_a_letter_and_its_accent_may_be_one_character_or_two(tmp_path: Path) -> None:
+    composed, apart = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
+    save(tmp_path / "data" / "images" / f"{apart}.png", colours())
+    save(tmp_path / "data" / "masks" / f"{composed}.png", blob())
+    root = dataset(tmp_path, ["a", "b", "c"])
+    opened = segreg.dataset("folder", root=str(root))
+    assert sum(len(samples) for samples in opened.splits.values()) == 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of POSIX")
+@pytest.mark.parametrize("name", ["line\nbreak", "\x1b]0;owned\x07", "\u202egnp", os.fsdecode(b"\xff")])
+def test_a_name_neither_breaks_the_line_nor_steers_the_terminal(tmp_path: Path, name: str) -> None:
+    root = dataset(tmp_path, ["a", "b", "c", name])
+    (root / "images" / f"{name}.png").write_bytes(b"nonsense")
+    status, out, err = train(root)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"segreg: {root}/images/")
+    assert err.count("\n") == 1
+    assert err[:-1].isprintable()
+
+
+# ── what is no file, or is one no longer ──
+
+
+def no_file(path: Path) -> None:
+    path.unlink()
+
+
+def link_to_nowhere(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere.png")
+
+
+def link_in_a_circle(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def endless(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files of POSIX")
+@pytest.mark.parametrize("part", ["images", "masks"])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (no_file, "cannot be read (No such file or directory): see whether it is there and may be read"),
+        (link_to_nowhere, "cannot be read (No such file or directory)"),
+        (link_in_a_circle, "cannot be read (Too many levels of symbolic links)"),
+        (pipe, "is no file: remove it"),
+        (endless, "is no file: remove it"),
+        (folder, "is no file: remove it"),
+    ],
+)
+def test_a_file_that_changes_between_listing_and_reading(
+    tmp_path: Path, part: str, change: Callable[[Path], None], says: str
+) -> None:
+    root = dataset(tmp_path, ["a", "b", "c", "d"])
+    opened = segreg.dataset("folder", root=str(root), split_seed=1)
+    path = root / part / f"{opened.splits['train'].names[0]}.png"
+    change(path)
+    with pytest.raises(DataError) as error:
+        opened.splits["train"][0]
+    assert str(error.value).startswith(f"{path} {says}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+@pytest.mark.parametrize("change", [link_to_nowhere, link_in_a_circle])
+def test_links_that_lead_nowhere_are_missed_and_not_left_out_unsaid(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    root = dataset(tmp_path, ["a", "b", "c", "d"])
+    for part in ("images", "masks"):
+        change(root / part / "b.png")
+    status, _, err = train(root)
+    assert status == 2
+    assert err.startswith(f"segreg: {root}/images/b.png cannot be read (")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_folders_that_link_in_a_circle_end_well(tmp_path: Path) -> None:
+    root = dataset(tmp_path, ["a", "b", "c", "d"])
+    (root / "images" / "again").symlink_to(root)
+    (root / "circle").symlink_to("circle")
+    (root / "train").symlink_to(root)
+    assert train(root)[0] == 0
+    status, _, err = train(root / "circle", "--out", str(tmp_path / "other"))
+    assert status == 2
+    assert "circle of folder does not exist" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("root", ["a" * 5000, "~nobody-of-this-name/x", "a\0b"])
+def test_a_root_that_can_be_none(root: str) -> None:
+    with pytest.raises(DataError) as error:
+        segreg.dataset("folder", root=root)
+    assert "\n" not in str(error.value)
+    assert str(error.value).startswith("root ")
+    assert str(error.value).endswith(": give a folder with images/ and masks/")
+
+
+# ── a bad file among many ──
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """Forty pictures, five of them bad, and what is wrong with each."""
+    root = dataset(tmp_path, [f"{number:02d}" for number in range(40)])
+    images, masks = root / "images", root / "masks"
+    (images / "03.png").write_bytes(b"")
+    (images / "11.png").write_bytes((images / "11.png").read_bytes()[:60])
+    save(masks / "17.png", np.full((6, 8), 7, np.uint8))
+    save(masks / "25.png", blob(5, 8))
+    (masks / "39.png").write_bytes(b"nonsense")
+    return root, {
+        "03": f"{images}/03.png is empty",
+        "11": f"{images}/11.png cannot be read",
+        "17": f"mask {masks}/17.png has the values 7",
+        "25": f"image {images}/25.png is 8×6 and its mask {masks}/25.png is 8×5",
+        "39": f"{masks}/39.png is no picture",
+    }
+
+
+def test_stop_is_the_default_and_names_every_bad_file_before_anything_is_trained(
+    damaged: tuple[Path, dict[str, str]],
+) -> None:
+    root, reasons = damaged
+    status, out, err = train(root)
+    assert (status, out) == (2, "")
+    first, *lines = err.splitlines()
+    assert first == (
+        "segreg: 5 of 40 pictures cannot be used: mend or remove them, "
+        "or leave them out with bad_files=skip (--bad-files skip)"
+    )
+    assert len(lines) == 5
+    for reason in reasons.values():
+        assert [line for line in lines if line.startswith(f"  {reason}")]
+    assert not (root.parent / "run").exists()
+
+
+def test_skip_leaves_them_out_and_keeps_their_names(damaged: tuple[Path, dict[str, str]]) -> None:
+    root, reasons = damaged
+    status, _, err = train(root, "--bad-files", "skip")
+    assert status == 0, err
+    assert err.startswith("5 picture(s) left out, see skipped.csv; the first: ")
+    assert err.count("\n") == 1
+    assert in_splits(root) == [f"{number:02d}" for number in range(40) if f"{number:02d}" not in reasons]
+    run = Run(root.parent / "run")
+    with (run.path / "skipped.csv").open(encoding="utf-8", newline="") as file:
+        written = {row["name"]: row for row in csv.DictReader(file)}
+    assert written.keys() == reasons.keys()
+    for name, reason in reasons.items():
+        assert written[name]["reason"].startswith(reason)
+        assert written[name]["split"] in ("train", "valid")
+    assert run.results["skipped"] == 5
+    assert sum(run.results["pictures"].values()) == 35
+    assert run.recipe.bad_files == "skip"
+
+
+def test_the_others_are_the_pictures_that_they_were(damaged: tuple[Path, dict[str, str]]) -> None:
+    """A picture left out must not shift the masks of those behind it."""
+    root, reasons = damaged
+    for number in range(40):
+        if f"{number:02d}" not in reasons:
+            save(root / "images" / f"{number:02d}.png", np.full((6, 8, 3), number, np.uint8))
+            save(root / "masks" / f"{number:02d}.png", np.full((6, 8), number % 2, np.uint8))
+    from segreg.training.pictures import load
+
+    data = load(segreg.dataset("folder", root=str(root)), (6, 8), lambda *_: None, "skip")
+    assert len(data.skipped) == 5
+    for pictures in data.splits.values():
+        assert len(pictures.images) == len(pictures.masks) == len(pictures.names)
+        for name, image, mask in zip(pictures.names, pictures.images, pictures.masks, strict=True):
+            assert (image == int(name)).all()
+            assert (mask == int(name) % 2).all()
+
+
+def test_a_long_list_is_cut(tmp_path: Path) -> None:
+    root = dataset(tmp_path, [f"{number:02d}" for number in range(40)])
+    for path in sorted((root / "images").iterdir())[:33]:
+        path.write_bytes(b"nonsense")
+    lines = train(root)[2].splitlines()
+    assert lines[0].startswith("segreg: 33 of 40 pictures cannot be used")
+    assert len(lines) == 22
+    assert lines[-1] == "  and 13 more"
+
+
+def test_one_mistake_about_all_pictures_is_told_without_a_look_at_all(tmp_path: Path) -> None:
+    root = dataset(tmp_path, [f"{number:03d}" for number in range(400)])
+    for path in (root / "masks").iterdir():
+        path.write_bytes(b"nonsense")
+    lines = train(root)[2].splitlines()
+    count = int(lines[0].split(" pictures")[0].split()[-1])
+    assert lines[0].startswith(f"segreg: the first {count} pictures can all not be used")
+    assert 100 <= count <= 132
+
+
+def test_a_split_without_a_good_picture_is_no_split(tmp_path: Path) -> None:
+    root = dataset(tmp_path, [f"{number:02d}" for number in range(8)])
+    names = segreg.dataset("folder", root=str(root)).splits["valid"].names
+    for name in names:
+        (root / "masks" / f"{name}.png").write_bytes(b"nonsense")
+    status, _, err = train(root, "--bad-files", "skip")
+    assert status == 2
+    assert err.startswith("segreg: no picture of valid can be used")
+    assert len(err.splitlines()) == 1 + len(names)
+
+
+def test_a_study_says_what_it_left_out(damaged: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    root, _ = damaged
+    words = ["compare", "--models", "trial/dot", "--losses", "bce", "--data", f"folder:root={root}", "--size", "8"]
+    out = tmp_path / "study"
+    status, _, err = call(*words, "--epochs", "1", "--device", "cpu", "--bad-files", "skip", "-q", "--out", str(out))
+    assert status == 0, err
+    assert "5 picture(s) left out" in err
+    for report in ("report.html", "results.md"):
+        assert "; 5 that cannot be used left out)" in (out / report).read_text(encoding="utf-8")
+
+
+def test_sound_files_leave_no_record_of_bad_ones(tmp_path: Path) -> None:
+    root = dataset(tmp_path, ["a", "b", "c", "d"])
+    status, _, err = train(root, "--bad-files", "skip")
+    assert status == 0
+    assert "left out" not in err
+    assert not (root.parent / "run" / "skipped.csv").exists()
