@@ -155,14 +155,11 @@ class Bfloat16Agrees(Sound):
 
 
 class PredictsAsItWasTrained(Sound):
-    """Calls a layer by itself that normalisation follows elsewhere."""
-
-    def __init__(self, *, in_channels: int = 3, num_classes: int = 1) -> None:
-        super().__init__(in_channels=in_channels, num_classes=num_classes)
-        self.body = nn.Sequential(nn.Conv2d(in_channels, 4, 3, padding=1), nn.BatchNorm2d(4))
+    """Trains with one function and, once nothing in it learns any more, predicts with another."""
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.body(images) + self.body[0](images))
+        logits = super().forward(images)
+        return logits if self.head.weight.requires_grad else 2 * logits
 
 
 class RunsWithoutValues(Sound):
