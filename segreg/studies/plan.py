@@ -45,8 +45,7 @@ class Plan:
 
     def to_toml(self) -> str:
         """Write which runs the study is made of."""
-        runs = [attrs.asdict(recipe, recurse=False) for recipe in self.recipes]
-        return tomli_w.dumps({"name": self.name, "run": runs})
+        return tomli_w.dumps({"name": self.name, "run": [recipe.to_dict() for recipe in self.recipes]})
 
 
 def shipped() -> dict[str, Path]:
@@ -112,8 +111,8 @@ def make_plan(
 
 
 def directory_name(recipe: Recipe) -> str:
-    """Return a name for a run's directory that is readable, and differs if anything in the recipe does."""
-    digest = hashlib.sha256(recipe.to_toml().encode()).hexdigest()[:8]
+    """Return a name for a run's directory that is readable, and differs if what comes out of the recipe does."""
+    digest = hashlib.sha256(attrs.evolve(recipe, checkpoint_every=None).to_toml().encode()).hexdigest()[:8]
     return f"{slug(recipe.label)}-s{recipe.seed}-{digest}"
 
 

@@ -66,6 +66,15 @@ def keep_freed_memory() -> None:
         library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that a device, or the machine, has no memory left for a tensor."""
+    # Only accelerators of the first kinds have an error of their own for it.
+    words = ("out of memory", "can't allocate memory", "bad_alloc", "bad allocation")
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(each in str(error) for each in words)
+
+
 def describe(device: torch.device) -> str:
     """Name the device as a person would: `cpu (AMD EPYC, 2 threads)`, `cuda:0 (NVIDIA H100)`."""
     if device.type == "cuda":

@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -10,10 +11,12 @@ import pytest
 
 import segreg
 from segreg.inference.bench import Task, trainer
+from segreg.training.checkpoint import Checkpoints
 from segreg.training.device import detect, keep_freed_memory
 from segreg.training.loop import take_step, train_epoch
 from segreg.training.pictures import load
 from segreg.training.progress import Display
+from segreg.training.run import Run
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -23,7 +26,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 @pytest.mark.parametrize("size", [128, 256])
-def test_epoch_against_bare_steps(size: int, benchmark: Any) -> None:
+def test_epoch_against_bare_steps(size: int, benchmark: Any, tmp_path: Path) -> None:
     keep_freed_memory()
     device = detect()
     recipe, parts, state = trainer(Task(model="unet", how="segreg", training=True, batch=8, size=size, device=device))
@@ -36,11 +39,12 @@ def test_epoch_against_bare_steps(size: int, benchmark: Any) -> None:
         for images, target in batches:
             take_step(parts, state, recipe.precision, images, target)
 
+    checkpoints = Checkpoints(Run(tmp_path), {}, {})
     ratios = []
 
     def both() -> None:
         with Display(quiet=True) as display:
-            whole = seconds(lambda: train_epoch(recipe, parts, pictures, state, display))
+            whole = seconds(lambda: train_epoch(recipe, parts, pictures, state, checkpoints, display))
         ratios.append(whole / seconds(bare))
 
     benchmark.pedantic(both, rounds=5, warmup_rounds=1)

@@ -49,9 +49,14 @@ def test_what_has_no_value_says_so(tmp_path: Path) -> None:
 
 
 def test_resume_takes_the_run_as_it_was_asked_for(tmp_path: Path) -> None:
-    status, _, err = call("train", "--resume", str(tmp_path), "--epochs", "3", "--out", "x")
+    status, _, err = call("train", "--resume", str(tmp_path), "--preset", "original", "--out", "x")
     assert status == 2
-    assert err == "segreg: --resume goes on as the run was asked for: leave out epochs, out\n"
+    assert err == "segreg: --resume goes on with the run as it is: leave out out, preset\n"
+
+
+def test_force_goes_with_resume() -> None:
+    status, _, err = call("train", "trial/dot", *QUICK, "--force")
+    assert (status, err) == (2, "segreg: --force goes with --resume: a new run has nothing that could have changed\n")
 
 
 def test_resume_needs_a_run(tmp_path: Path) -> None:
