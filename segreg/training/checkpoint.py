@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import attrs
 import torch
@@ -176,9 +176,8 @@ class Checkpoints:
         """
         started = time.monotonic()
         self.write_best(state)
-        # Through a file of Python's: torch's own hides a full disk behind a RuntimeError.
         with replacing(state_path(self._run)) as aside, aside.open("wb") as file:
-            torch.save({**state.to_dict(), "made_with": self._made_with}, file)
+            _save({**state.to_dict(), "made_with": self._made_with}, file)
         self.last = state.position
         self._written = time.monotonic()
         self._took = self._written - started
@@ -188,6 +187,16 @@ class Checkpoints:
         if state.best_epoch != self._best_written and len(state.rows) >= self._ahead:
             self._run.write_model(state.best_weights, {**self._about, "epoch": state.best_epoch})
             self._best_written = state.best_epoch
+
+
+def _save(content: Mapping[str, Any], file: BinaryIO) -> None:
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:
+        # When a disk is full, torch cannot close its archive either, and says only that.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def state_path(run: Run) -> Path:

@@ -87,10 +87,11 @@ def _execute(recipe: Recipe, run: Run, data: Data, parts: Parts, display: Displa
     if taken_up:
         display.line(f"going on after {state.position}")
     with writing(run.path):
-        (run.path / "state").mkdir(exist_ok=True)
         # Before the recipe: a run that is finished and gets more epochs is finished no more.
         (run.path / "results.json").unlink(missing_ok=True)
-    run.write_recipe(recipe, tables)
+        # Before anything else: it is by its recipe that a directory is known as a run.
+        run.write_recipe(recipe, tables)
+        (run.path / "state").mkdir(exist_ok=True)
     run.write_splits({split: pictures.names for split, pictures in data.splits.items()})
     about = _about(recipe, data)
     ahead = best_epoch_on_disk(run) if taken_up == "unchanged" else 0

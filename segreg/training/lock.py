@@ -46,14 +46,12 @@ def _opened_and_locked(path: Path) -> TextIO:
         try:
             _lock(file.fileno())
         except OSError as error:
-            file.seek(0)
-            holder = file.read().strip()
-            file.close()
-            if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-                raise
-            raise RunError(
-                f"{path.parent} is in use by {holder or 'another process'}: wait until that has ended, or stop it"
-            ) from None
+            # Any other error says that this file system has no locks; that must not keep anybody from training.
+            if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+                with file:
+                    file.seek(0)
+                    holder = file.read().strip() or "another process"
+                raise RunError(f"{path.parent} is in use by {holder}: wait until that has ended, or stop it") from None
         # Whoever held the lock may have removed the file between our opening and locking it.
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             file.truncate(0)

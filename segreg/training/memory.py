@@ -1,14 +1,11 @@
 """What to say when the memory of the device does not hold a training step."""
 
-import gc
 import shlex
 from collections.abc import Mapping
 
-import torch
-
 from segreg.errors import TrainingError
 from segreg.training.checkpoint import State, state_path
-from segreg.training.device import describe, is_out_of_memory
+from segreg.training.device import describe, give_back_memory, is_out_of_memory
 from segreg.training.evaluation import evaluate, evaluation_batch
 from segreg.training.loop import Parts, take_step
 from segreg.training.pictures import Pictures
@@ -20,13 +17,13 @@ def out_of_memory(
     recipe: Recipe, parts: Parts, splits: Mapping[str, Pictures], state: State, run: Run
 ) -> TrainingError:
     """Return the error, with the first half, quarter, ... of the batch that fits. The trials spoil the state."""
-    where = state.position
+    epoch = len(state.rows) + 1
     batch = min(recipe.batch, len(splits["train"]))
     smaller = batch // 2
     while smaller and not _fits(recipe, parts, splits, state, smaller):
         smaller //= 2
     height, width = recipe.size
-    what = f"out of memory on {describe(parts.device)} after {where}: batch {batch} at {height}x{width} does not fit"
+    what = f"out of memory on {describe(parts.device)} in epoch {epoch}: batch {batch} at {height}x{width} does not fit"
     if not smaller:
         return TrainingError(f"{what}, and neither does batch 1: try a smaller --size, or another model")
     # Without a state nothing was computed with the larger batch yet, and nobody has to insist.
@@ -40,9 +37,7 @@ def out_of_memory(
 def _fits(recipe: Recipe, parts: Parts, splits: Mapping[str, Pictures], state: State, batch: int) -> bool:
     """Take a step and score a batch, as training with this batch would."""
     state.optimizer.zero_grad()
-    gc.collect()
-    if parts.device.type != "cpu":
-        torch.accelerator.empty_cache()
+    give_back_memory(parts.device)
     try:
         images, target = next(splits["train"].batches(batch, parts.device))
         take_step(parts, state, recipe.precision, images, target)
