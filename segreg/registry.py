@@ -116,7 +116,8 @@ class Registry:
 
         Raises:
             ExpressionError, UnknownNameError, PluginError: the name cannot be read or found, or its plugin is broken.
-            OptionError: an option is unknown or missing, or has a value outside its type or range.
+            OptionError: an option is unknown or missing, has a value outside its type or range, or asks for more
+                memory than there is.
         """
         entry, checked = self.resolve(kind, expression, **options)
         try:
@@ -125,6 +126,13 @@ class Registry:
             raise
         except ValueError as error:
             raise OptionError(f"{entry.key}: {' '.join(str(error).split())}") from error
+        except (MemoryError, RuntimeError) as error:
+            # What torch says of a size that the memory does not hold, and of one that no memory could.
+            words = ("allocate memory", "Storage size calculation overflowed")
+            if isinstance(error, MemoryError) or any(each in str(error) for each in words):
+                what = ", ".join(f"{name}={value}" for name, value in checked.items())
+                raise OptionError(f"{entry.key} takes more memory than there is with {what}: try less") from error
+            raise
 
     def describe(self, kind: Kind, name: str) -> Description:
         """Return what a component is, which options it has, and who brought it.

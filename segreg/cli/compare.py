@@ -5,6 +5,7 @@ from pathlib import Path
 
 from segreg.cli.output import print_table
 from segreg.cli.settings import add_settings, given_settings
+from segreg.cli.stop import stoppable
 from segreg.studies.report import cells
 from segreg.studies.study import compare
 
@@ -21,21 +22,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--losses", nargs="+", metavar="LOSS", help="losses, in the place of the study's")
     parser.add_argument("--seeds", nargs="+", metavar="SEED", help="one run of each row a seed, such as 0 1 2")
     parser.add_argument("--out", type=Path, help="directory of the study; by default studies/NAME-DATASET")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="go on with a run though a plugin, torch, the device or the pictures have changed since it was "
+        "interrupted, and try runs again that failed three times",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     add_settings(parser, without=["model", "loss", "seed"])
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the study and print its table; 1 if a run failed."""
-    made = compare(
-        arguments.study,
-        models=arguments.models,
-        losses=arguments.losses,
-        seeds=arguments.seeds,
-        out=arguments.out,
-        quiet=arguments.quiet,
-        **given_settings(arguments),
-    )
+    with stoppable():
+        made = compare(
+            arguments.study,
+            models=arguments.models,
+            losses=arguments.losses,
+            seeds=arguments.seeds,
+            out=arguments.out,
+            force=arguments.force,
+            quiet=arguments.quiet,
+            **given_settings(arguments),
+        )
     print_table(*cells(made.rows, made.plan.recipes[0]))
     print(f"report: {made.path / 'report.html'}")
     return 1 if any(made.failure(recipe) for recipe in made.plan.recipes) else 0

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from segreg.cli.settings import add_settings, given_settings
+from segreg.cli.stop import stoppable
 from segreg.errors import OptionError
 from segreg.training.fit import fit, resume
 
@@ -12,7 +13,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the verb takes."""
     parser.add_argument("model", nargs="?", help="architecture, such as unet:pool=conv. Default: unet")
     parser.add_argument("--out", type=Path, help="directory of the run; by default a new one under runs/")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this directory")
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with the run in this directory; settings beside it take the place of the run's own",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="with --resume: go on though the recipe, a plugin, torch, the device or the pictures have changed",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     add_settings(parser, without=["model"])
 
@@ -20,13 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train."""
     settings = given_settings(arguments)
-    if arguments.resume:
-        extra = [*settings, *(["out"] if arguments.out else [])]
-        if extra:
-            raise OptionError(f"--resume goes on as the run was asked for: leave out {', '.join(extra)}")
-        made = resume(arguments.resume, quiet=arguments.quiet)
-    else:
-        made = fit(**settings, out=arguments.out, quiet=arguments.quiet)
+    with stoppable():
+        if arguments.resume:
+            if extra := [name for name in ("out", "preset") if getattr(arguments, name)]:
+                raise OptionError(f"--resume goes on with the run as it is: leave out {', '.join(extra)}")
+            made = resume(arguments.resume, **settings, force=arguments.force, quiet=arguments.quiet)
+        elif arguments.force:
+            raise OptionError("--force goes with --resume: a new run has nothing that could have changed")
+        else:
+            made = fit(**settings, out=arguments.out, quiet=arguments.quiet)
     for split, metrics in made.results["metrics"].items():
         values = (f"{name} {'no value' if value is None else f'{value:.4f}'}" for name, value in metrics.items())
         print(f"{split:>6}  {'  '.join(values)}")

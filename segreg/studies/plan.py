@@ -51,8 +51,7 @@ class Plan:
 
     def to_toml(self) -> str:
         """Write which runs the study is made of."""
-        runs = [attrs.asdict(recipe, recurse=False) for recipe in self.recipes]
-        return tomli_w.dumps({"name": self.name, "run": runs})
+        return tomli_w.dumps({"name": self.name, "run": [recipe.to_dict() for recipe in self.recipes]})
 
 
 def shipped() -> dict[str, Path]:
@@ -122,11 +121,11 @@ def make_plan(
 
 
 def directory_name(recipe: Recipe) -> str:
-    """Return a name for a run's directory that is readable, and differs if anything in the recipe does."""
+    """Return a name for a run's directory that is readable, and differs if what comes out of the recipe does."""
     defaults = {option.name: option.default for option in recipe_options().values()}
     settings = {
         name: value
-        for name, value in attrs.asdict(recipe, recurse=False).items()
+        for name, value in attrs.evolve(recipe, checkpoint_every=None).to_dict().items()
         if name not in _LATER or value != defaults[name]
     }
     digest = hashlib.sha256(tomli_w.dumps(settings).encode()).hexdigest()[:8]

@@ -1,6 +1,7 @@
 """A study: every run of a plan, made once, and the report of all of them."""
 
 import gc
+import json
 import traceback
 from collections.abc import Sequence
 from functools import cached_property
@@ -8,19 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import torch
 
 from segreg.errors import RunError, SegregError
+from segreg.plugins import one_line
 from segreg.studies.plan import Plan, directory_name, make_plan
 from segreg.studies.report import Row, summarize, write_report
+from segreg.training.checkpoint import remove_state, state_path
 from segreg.training.device import detect
-from segreg.training.files import write_text
-from segreg.training.fit import execute, open_data
+from segreg.training.execute import execute
+from segreg.training.files import is_empty, write_text, writing
+from segreg.training.fit import open_data
+from segreg.training.lock import locked
+from segreg.training.pictures import Data
 from segreg.training.progress import Display
 from segreg.training.recipe import Recipe, make_recipe, read_toml
 from segreg.training.run import Run
 
 QUICK = "quick"
 EXPERIMENT = "experiment"
+
+# How often a run is tried that fails, or that ends its process, before somebody has to look at it.
+_TRIES = 3
 
 
 @attrs.frozen
@@ -60,13 +70,14 @@ def compare(
     losses: Sequence[str] | str | None = None,
     seeds: Sequence[int | str] | str | None = None,
     out: str | Path | None = None,
+    force: bool = False,
     quiet: bool = False,
     **settings: Any,
 ) -> Study:
     """Train every model with every loss and every seed, and write a table, curves, pictures and `report.html`.
 
     A run that is finished is not made again, one that was interrupted goes on, and one that fails leaves its row
-    saying so while the others go on.
+    saying so while the others go on. The same command tries that one again, up to three times in all.
 
     Args:
         study: A study file, or the name of one that comes with segreg. By default `quick`, seven rows on synthetic
@@ -75,12 +86,15 @@ def compare(
         losses: Losses, as expressions, in the place of the study's.
         seeds: Seeds, in the place of the study's.
         out: The study's directory; by default `studies/NAME-DATASET`. It may hold an earlier state of the same study.
+        force: Go on with an interrupted run though a plugin, torch, the device or the pictures have changed since, and
+            try runs again that failed three times.
         quiet: Show no progress.
         settings: Any field of `Recipe` but `model`, `loss` and `seed`.
 
     Raises:
         DataError, OptionError, ExpressionError, UnknownNameError, PluginError: the study or its data are wrong.
-        RunError: the directory holds something else.
+        RunError: the directory holds something else, another process is at work there, it cannot be written to, or what
+            an interrupted run was made with has changed.
     """
     if study is None:
         study = EXPERIMENT if "data" in settings else QUICK
@@ -89,12 +103,26 @@ def compare(
     _check_ours(made)
     with Display(quiet) as display:
         try:
-            _make_runs(made, display)
-        except KeyboardInterrupt:
+            recipes = plan.recipes
+            missing = [recipe for recipe in recipes if not made.run(recipe).finished]
+            if len(missing) < len(recipes):
+                display.line(f"{len(recipes) - len(missing)} of {len(recipes)} runs are there already, in {made.path}")
+            # All runs of a plan share one device, and one data set at one size.
+            device, data = detect(recipes[0].device), open_data(recipes[0], display) if missing else None
+            with locked(made.path):
+                if data:
+                    write_text(made.path / "study.toml", plan.to_toml())
+                    _make_runs(made, missing, data, device, display, force)
+                display.progress("writing the report", 0, 1)
+                write_report(made.path, plan.name, made.rows, plan.recipes[0])
+        # Ctrl-C, and the signals that the command line turns into SystemExit.
+        except (KeyboardInterrupt, SystemExit):
             display.note("interrupted; the same command goes on with what is missing")
             raise
-        display.progress("writing the report", 0, 1)
-        write_report(made.path, plan.name, made.rows, plan.recipes[0])
+        except RunError as error:
+            if isinstance(error.__cause__, OSError):
+                raise RunError(f"{error}; when that is mended, the same command goes on") from error.__cause__
+            raise
         display.line(f"report: {made.path / 'report.html'}")
     return made
 
@@ -115,32 +143,61 @@ def _check_ours(study: Study) -> None:
             raise RunError(
                 f"{study.path} holds another study: choose another --out, or keep all of its runs in this one"
             )
-    elif study.path.exists() and (not study.path.is_dir() or any(study.path.iterdir())):
+    elif study.path.exists() and (not study.path.is_dir() or not is_empty(study.path)):
         raise RunError(f"{study.path} already holds something that is not a study: choose another --out")
 
 
-def _make_runs(study: Study, display: Display) -> None:
-    recipes = study.plan.recipes
-    missing = [recipe for recipe in recipes if not study.run(recipe).finished]
-    if len(missing) < len(recipes):
-        display.line(f"{len(recipes) - len(missing)} of {len(recipes)} runs are there already, in {study.path}")
-    if not missing:
-        return
-    # All runs of a plan share one device, and one data set at one size.
-    device, data = detect(recipes[0].device), open_data(recipes[0], display)
-    study.path.mkdir(parents=True, exist_ok=True)
-    write_text(study.path / "study.toml", study.plan.to_toml())
-    for number, recipe in enumerate(missing, 1 + len(recipes) - len(missing)):
+def _make_runs(
+    study: Study, missing: Sequence[Recipe], data: Data, device: torch.device, display: Display, force: bool
+) -> None:
+    for number, recipe in enumerate(missing, 1 + len(study.plan.recipes) - len(missing)):
         run = study.run(recipe)
-        (run.path / "failed.txt").unlink(missing_ok=True)
-        display.line(f"run {number} of {len(recipes)}")
+        display.line(f"run {number} of {len(study.plan.recipes)}")
+        if not _may_try(run, force):
+            display.note(f"not tried again without --force: {recipe.label}: {study.failure(recipe)}")
+            continue
         try:
-            execute(recipe, run, data, device, display)
+            execute(recipe, run, data, device, display, force=force)
+            remove_state(run)
+        # The directory is the trouble, and the other runs would meet it too.
+        except RunError:
+            _forget_tries(run)
+            raise
         # Whatever a plugin's model or loss raises must not cost the other runs.
         except Exception as error:
-            reason = str(error) if isinstance(error, SegregError) else f"{type(error).__name__}: {error}"
-            reason = " ".join(reason.split())
-            run.path.mkdir(parents=True, exist_ok=True)
-            write_text(run.path / "failed.txt", f"{reason}\n\n{traceback.format_exc()}")
-            display.note(f"failed: {recipe.label}: {reason}")
+            _write_failure(run, " ".join(one_line(error).split()), traceback.format_exc())
+            display.note(f"failed: {recipe.label}: {study.failure(recipe)}")
+        except BaseException:
+            _forget_tries(run)
+            raise
+        else:
+            _forget_tries(run)
         gc.collect()
+
+
+def _may_try(run: Run, force: bool) -> bool:
+    """Whether a run has had fewer than three tries since it last wrote a state; if so, count this one.
+
+    It is counted before it begins, since it may take the process with it.
+    """
+    path, state = run.path / "tries.json", state_path(run)
+    written = state.stat().st_mtime_ns if state.exists() else 0
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() and not force else {}
+    tries = earlier.get("tries", 0) if earlier.get("state") == written else 0
+    if tries >= _TRIES:
+        if not (run.path / "failed.txt").exists():
+            _write_failure(run, f"its process was killed, {tries} times at the same place: did memory run out?", "")
+        return False
+    with writing(run.path):
+        run.path.mkdir(parents=True, exist_ok=True)
+        (run.path / "failed.txt").unlink(missing_ok=True)
+    write_text(path, json.dumps({"tries": tries + 1, "state": written}))
+    return True
+
+
+def _forget_tries(run: Run) -> None:
+    (run.path / "tries.json").unlink(missing_ok=True)
+
+
+def _write_failure(run: Run, reason: str, details: str) -> None:
+    write_text(run.path / "failed.txt", f"{reason}\n\n{details}")

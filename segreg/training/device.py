@@ -1,6 +1,7 @@
 """What the hardware is and what it does natively."""
 
 import ctypes
+import gc
 import platform
 from contextlib import suppress
 from typing import Any, Literal
@@ -65,6 +66,22 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_THRESHOLD, 2**30)
         library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def give_back_memory(device: torch.device) -> None:
+    """Give back what nothing refers to any more, so that something smaller fits."""
+    gc.collect()
+    if device.type != "cpu":
+        torch.accelerator.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that a device, or the machine, has no memory left for a tensor."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # MPS, torch's allocator for the CPU, the C++ library, and oneDNN, which says no more than this.
+    words = ("out of memory", "can't allocate memory", "bad_alloc", "could not create a primitive")
+    return isinstance(error, RuntimeError) and any(each in str(error) for each in words)
 
 
 def describe(device: torch.device) -> str:

@@ -6,24 +6,52 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from segreg.errors import RunError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to, and put what was written in the place of `path` when the block ends well."""
+    """Give a path to write to, and put what was written in the place of `path` when the block ends well.
+
+    Raises:
+        RunError: it cannot be written; what `path` held before is still there.
+    """
     aside = path.with_name(f".{path.name}.partial{path.suffix}")
-    try:
-        yield aside
-        with aside.open("rb+") as written:
-            os.fsync(written.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-    if os.name == "posix":
-        directory = os.open(path.parent, os.O_RDONLY)
+    with writing(path):
         try:
-            os.fsync(directory)
+            yield aside
+            with aside.open("rb+") as written:
+                os.fsync(written.fileno())
+            aside.replace(path)
         finally:
-            os.close(directory)
+            aside.unlink(missing_ok=True)
+        if os.name == "posix":
+            directory = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file, such as a full disk, into one line that names it.
+
+    Raises:
+        RunError: from the `OSError` that it stands for.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def is_empty(directory: Path) -> bool:
+    """Whether a directory holds nothing that anybody made.
+
+    A process that is killed before its first file is whole leaves names with a dot in front.
+    """
+    return all(path.name.startswith(".") for path in directory.iterdir())
 
 
 def slug(text: str) -> str:

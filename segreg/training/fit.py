@@ -1,38 +1,21 @@
 """From a recipe to a finished run."""
 
-import math
-import platform
 import shlex
-from collections.abc import Mapping
 from datetime import datetime
-from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from segreg.contracts import SegmentationMetric
 from segreg.errors import RunError
-from segreg.expression import parse, parse_sum
-from segreg.losses.weighted_sum import loss as build_loss
-from segreg.metrics.states import States, holding_all, value
-from segreg.plugins import Entry, Kind
-from segreg.registry import higher_is_better, registry
-from segreg.training import device as devices
-from segreg.training.checkpoint import Checkpoints, State, load_state, remove_state
-from segreg.training.evaluation import evaluation_batch, predict, states_of_images
-from segreg.training.files import slug
-from segreg.training.loop import Parts, start, train
-from segreg.training.normalized import Normalized
+from segreg.registry import registry
+from segreg.training.checkpoint import state_path
+from segreg.training.device import detect
+from segreg.training.execute import execute
+from segreg.training.files import is_empty, slug
 from segreg.training.pictures import Data, load
-from segreg.training.plots import plot_curves, plot_samples
 from segreg.training.progress import Display
 from segreg.training.recipe import Recipe, make_recipe
 from segreg.training.run import Run
-
-_SAMPLES = 4
 
 
 def fit(
@@ -55,32 +38,46 @@ def fit(
     Raises:
         OptionError, ExpressionError, UnknownNameError, PluginError: a setting or a component is wrong.
         DataError: the data are missing, or not what they should be.
-        RunError: the directory holds something already.
-        TrainingError: the loss is no longer a finite number.
+        RunError: the directory holds something already, another process is at work there, or it cannot be written to.
+        TrainingError: the loss is no longer a finite number, or memory ran out.
     """
     recipe = make_recipe(preset, model=model, **settings)
     run = Run(Path(out) if out else new_directory(recipe))
     check_empty(run)
     with Display(quiet) as display:
-        _carry_out(recipe, run, display)
+        _carry_out(recipe, run, display, force=False)
     return run
 
 
-def resume(directory: str | Path, *, quiet: bool = False) -> Run:
-    """Go on with a run that was interrupted, from the last epoch whose state it wrote.
+def resume(directory: str | Path, *, force: bool = False, quiet: bool = False, **settings: Any) -> Run:
+    """Go on with a run that was interrupted, from the last state that it wrote, or with a finished one for more epochs.
+
+    On a CPU it ends in the same numbers, bit by bit, as without the interruption.
+
+    Args:
+        directory: Where the run is.
+        force: Go on though the recipe, a plugin, torch, the device or the pictures have changed since the state was
+            written. The epoch under way then begins again.
+        quiet: Show no progress.
+        settings: Fields of `Recipe` in the place of the run's own: more `epochs` need no force.
 
     Raises:
-        RunError: the directory holds no run.
+        RunError: the directory holds no run, or one that is finished; another process is at work there; something has
+            changed.
         DataError, TrainingError, OptionError, ExpressionError, UnknownNameError, PluginError: as for `fit`.
     """
     run = Run(Path(directory))
-    recipe = run.recipe
+    recipe = make_recipe(**{**run.recipe.to_dict(), **settings})
     with Display(quiet) as display:
-        if run.finished:
+        if run.finished and recipe.epochs <= len(run.history):
+            if recipe != run.recipe:
+                raise RunError(f"{run.path} is finished: all that can be changed is the number of epochs, to more")
             display.note(f"{run.path} is finished already")
-        else:
-            _carry_out(recipe, run, display)
-    return run
+            return run
+        if run.finished and not state_path(run).exists():
+            raise RunError(f"{run.path} is finished and has kept no state to go on from: train anew for more epochs")
+        _carry_out(recipe, run, display, force)
+    return Run(run.path)
 
 
 def new_directory(recipe: Recipe) -> Path:
@@ -94,7 +91,7 @@ def check_empty(run: Run) -> None:
     """Raise `RunError` if there is anything in the directory already."""
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"{run.path} is a file: choose another --out")
-    if run.path.exists() and any(run.path.iterdir()):
+    if run.path.exists() and not is_empty(run.path):
         is_run = (run.path / "recipe.toml").exists()
         way_on = f", or go on with --resume {run.path}" if is_run and not run.finished else ""
         what = "another run" if is_run else "something else"
@@ -109,174 +106,19 @@ def open_data(recipe: Recipe, display: Display) -> Data:
     return data
 
 
-def execute(recipe: Recipe, run: Run, data: Data, device: torch.device, display: Display) -> None:
-    """Do what a recipe says, from the state that the run left on disk or else from the beginning.
-
-    Whatever ends the training early, the best weights so far are written.
-
-    Raises:
-        RunError, TrainingError, OptionError: as for `fit`.
-    """
-    devices.keep_freed_memory()
-    torch.manual_seed(recipe.seed)
-    shape = {"in_channels": data.in_channels, "num_classes": data.num_classes}
-    entry, options = registry().resolve("architecture", recipe.model, **shape)
-    network = registry().build("architecture", recipe.model, **shape)
-    model = Normalized(network, recipe.normalize).to(device)
-    parts = Parts(
-        model=model,
-        loss=build_loss(recipe.loss).to(device),
-        metrics={
-            name: registry().build("metric", name, num_classes=data.num_classes).to(device) for name in recipe.metrics
-        },
-        higher_is_better=higher_is_better(recipe.metrics[0]),
-        device=device,
-    )
-    run.path.mkdir(parents=True, exist_ok=True)
-    run.write_recipe(recipe, _resolved(recipe, data, device))
-    run.write_splits({split: pictures.names for split, pictures in data.splits.items()})
-    run.write_skipped(data.skipped)
-    about = {
-        "segreg": version("segreg"),
-        "architecture": entry.key,
-        "options": _every_option(entry, options),
-        "plugin": entry.plugin.origin,
-        "classes": list(data.classes),
-        "size": list(recipe.size),
-        "normalize": recipe.normalize,
-    }
-    pictures = len(data.splits["train"])
-    display.line(f"{recipe.label} on {devices.describe(device)}, into {run.path}")
-    if recipe.batch > pictures:
-        display.note(
-            f"batch {recipe.batch} is more than the {pictures} training pictures: every step takes all of them"
-        )
-
-    state = start(recipe, parts, pictures)
-    saved = load_state(run)
-    if saved is not None:
-        state.restore(saved)
-        display.line(f"going on after epoch {len(state.rows)}")
-    checkpoints = Checkpoints(run, about)
+def _carry_out(recipe: Recipe, run: Run, display: Display, force: bool) -> None:
+    device = detect(recipe.device)
+    data = open_data(recipe, display)
+    go_on = f"go on with: segreg train --resume {shlex.quote(str(run.path))}"
     try:
-        train(recipe, parts, data.splits, state, run, checkpoints, display)
-    finally:
-        checkpoints.write_best(state)
-    _conclude(recipe, run, data, parts, state, display)
-    remove_state(run)
-
-
-def _carry_out(recipe: Recipe, run: Run, display: Display) -> None:
-    device = devices.detect(recipe.device)
-    try:
-        execute(recipe, run, open_data(recipe, display), device, display)
-    except KeyboardInterrupt:
+        execute(recipe, run, data, device, display, force=force)
+    # Ctrl-C, and the signals that the command line turns into SystemExit.
+    except (KeyboardInterrupt, SystemExit):
         # Before the recipe is written there is nothing to go on with.
         if (run.path / "recipe.toml").exists():
-            done = f"interrupted after epoch {len(run.history)} of {recipe.epochs}"
-            display.note(f"{done}; go on with: segreg train --resume {shlex.quote(str(run.path))}")
+            display.note(f"interrupted after epoch {len(run.history)} of {recipe.epochs}; {go_on}")
         raise
-
-
-def _conclude(recipe: Recipe, run: Run, data: Data, parts: Parts, state: State, display: Display) -> None:
-    """Score the best weights on every split, draw the pictures, and write the results last."""
-    model = state.evaluated
-    model.model.load_state_dict(state.best_weights)
-    device, precision = parts.device, recipe.precision
-    states: dict[str, Mapping[str, States]] = {}
-    for split, pictures in data.splits.items():
-        display.progress(f"scoring {split}", 0, len(pictures))
-        states[split] = states_of_images(
-            model, pictures, parts.metrics, batch=evaluation_batch(recipe.batch), device=device, precision=precision
-        )
-    run.write_tensors(
-        "scores",
-        {
-            f"{split}/{metric}/{buffer}": torch.from_numpy(array)
-            for split, metrics in states.items()
-            for metric, buffers in metrics.items()
-            for buffer, array in buffers.items()
-        },
-    )
-    display.progress("drawing pictures", 0, 1)
-    valid = data.splits["valid"]
-    chosen = torch.linspace(0, len(valid) - 1, min(_SAMPLES, len(valid))).round().long()
-    samples = {
-        "images": valid.images[chosen],
-        "masks": valid.masks[chosen],
-        "predictions": predict(model, valid.images[chosen], device=device, precision=precision),
-    }
-    run.write_tensors("samples", samples)
-    plot_curves(run.path / "curves.png", {recipe.label: [state.rows]}, recipe.metrics[0])
-    plot_samples(run.path / "samples.png", samples, {recipe.label: samples["predictions"]}, data.num_classes)
-    run.write_results(
-        {
-            "epoch": state.best_epoch,
-            "metrics": {
-                split: {name: _or_none(value(parts.metrics[name], each)) for name, each in metrics.items()}
-                for split, metrics in states.items()
-            },
-            "per_class": {
-                split: {name: _per_class(parts.metrics[name], each) for name, each in metrics.items()}
-                for split, metrics in states.items()
-            },
-            "classes": list(data.classes),
-            "pictures": {split: len(pictures) for split, pictures in data.splits.items()},
-            "skipped": len(data.skipped),
-            "parameters": sum(parameter.numel() for parameter in parts.model.parameters()),
-            "seconds": sum(row["seconds"] for row in state.rows),
-            "images_per_second": float(np.median([row["images_per_second"] for row in state.rows])),
-            "device": devices.describe(parts.device),
-        }
-    )
-
-
-def _per_class(metric: SegmentationMetric, states: States) -> list[float | None]:
-    """Return the value of each class, where a metric keeps them."""
-    per_class = getattr(holding_all(metric, states), "per_class", None)
-    return [_or_none(each) for each in per_class().tolist()] if per_class else []
-
-
-def _or_none(number: float) -> float | None:
-    """Put None in the place of what JSON has no word for."""
-    return number if math.isfinite(number) else None
-
-
-def _every_option(entry: Entry, given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: option.default for name, option in entry.options().items()} | dict(given)
-
-
-def _resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any]:
-    """Say what the names stood for on the day: every option, who brought the component, and what it ran on."""
-    shape = {"in_channels": data.in_channels, "num_classes": data.num_classes}
-    named: list[tuple[Kind, Any, dict[str, Any]]] = [
-        ("architecture", parse(recipe.model), shape),
-        *(("loss", term, {}) for _, term in parse_sum(recipe.loss)),
-        *(("metric", parse(metric), {"num_classes": data.num_classes}) for metric in recipe.metrics),
-        ("dataset", parse(recipe.data), {}),
-    ]
-    tables = []
-    for kind, expression, given in named:
-        entry, options = registry().resolve(kind, expression, **given)
-        settings = _every_option(entry, options).items()
-        tables.append(
-            {
-                "kind": kind,
-                "name": entry.key,
-                "plugin": entry.plugin.distribution,
-                "version": entry.plugin.version,
-                # TOML has no null; an option that is None is one that was not given.
-                "options": {name: setting for name, setting in settings if setting is not None},
-            }
-        )
-    versions = {name: version(name) for name in ("segreg", "torch", "numpy")}
-    return {
-        "component": tables,
-        "platform": {
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "device": devices.describe(device),
-            "bf16": devices.uses_bf16(device, recipe.precision),
-            **versions,
-        },
-    }
+    except RunError as error:
+        if isinstance(error.__cause__, OSError) and (run.path / "recipe.toml").exists():
+            raise RunError(f"{error}; when that is mended, {go_on}") from error.__cause__
+        raise

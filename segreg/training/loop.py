@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
+from typing import cast
 
 import attrs
 import torch
@@ -10,14 +11,15 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
 from segreg.contracts import SegmentationMetric
-from segreg.errors import TrainingError
 from segreg.training.average import Average
-from segreg.training.checkpoint import Checkpoints, State
+from segreg.training.checkpoint import Checkpoints, Epoch, State
 from segreg.training.device import Precision, autocast
 from segreg.training.evaluation import evaluate, evaluation_batch, is_better
+from segreg.training.finite import check_finite
 from segreg.training.normalized import Normalized
 from segreg.training.pictures import Augmentation, Pictures
 from segreg.training.progress import Display
+from segreg.training.randomness import random_state, restore_random_state, seed_all
 from segreg.training.recipe import Recipe
 from segreg.training.run import Run
 
@@ -32,6 +34,7 @@ class Parts:
         metrics: By the names in the recipe; the first one decides which weights are the best.
         higher_is_better: Which way the first metric goes.
         device: Where all of them are.
+        clip_grad: Greatest norm of the gradients of a step, if there is one.
     """
 
     model: Normalized
@@ -39,6 +42,7 @@ class Parts:
     metrics: Mapping[str, SegmentationMetric]
     higher_is_better: bool
     device: torch.device
+    clip_grad: float | None = None
 
 
 def train(
@@ -53,21 +57,16 @@ def train(
     """Train from a state to the last epoch of the recipe; the state changes along the way.
 
     Raises:
-        TrainingError: the loss is no longer a finite number.
+        TrainingError: a loss or the weights are no longer finite numbers.
+        RunError: a file cannot be written.
     """
+    pictures = splits["train"]
+    steps = math.ceil(len(pictures) / recipe.batch)
     for epoch in range(len(state.rows) + 1, recipe.epochs + 1):
         # All that is random in an epoch follows from this line, which makes a resumed run equal to an unbroken one.
-        torch.manual_seed(recipe.seed + 1_000_003 * epoch)
+        seed_all(recipe.seed + 1_000_003 * epoch)
+        done, trained = train_epoch(recipe, parts, pictures, state, checkpoints, display)
         started = time.monotonic()
-        lr = float(state.schedule.get_last_lr()[0])
-        trained = train_epoch(recipe, parts, splits["train"], state, display)
-        seconds = time.monotonic() - started
-        if not math.isfinite(trained["loss"]):
-            kept = f"the weights of epoch {state.best_epoch} are kept" if state.best_epoch else "there are no weights"
-            raise TrainingError(
-                f"the loss was {trained['loss']} in epoch {epoch}; {kept}: try a learning rate below {recipe.lr:g}, "
-                "precision fp32, or another loss"
-            )
         valid = evaluate(
             state.evaluated,
             splits["valid"],
@@ -82,9 +81,9 @@ def train(
                 "epoch": epoch,
                 **{f"train_{name}": value for name, value in trained.items()},
                 **{f"valid_{name}": value for name, value in valid.items()},
-                "lr": lr,
-                "seconds": time.monotonic() - started,
-                "images_per_second": len(splits["train"]) / seconds,
+                "lr": done.lr,
+                "seconds": done.seconds + time.monotonic() - started,
+                "images_per_second": len(pictures) / done.seconds,
             }
         )
         value = valid[recipe.metrics[0]]
@@ -92,28 +91,58 @@ def train(
         if best:
             state.keep_best(value)
         run.write_history(state.rows)
-        checkpoints.offer(state)
+        if _is_due(recipe, epoch * steps):
+            checkpoints.write(state)
+        else:
+            checkpoints.offer(state)
         display.epoch(state.rows[-1], recipe.epochs, best)
 
 
-def train_epoch(recipe: Recipe, parts: Parts, pictures: Pictures, state: State, display: Display) -> dict[str, float]:
-    """Take one step a batch, and return the mean loss and the metrics of the predictions made on the way."""
+def train_epoch(
+    recipe: Recipe, parts: Parts, pictures: Pictures, state: State, checkpoints: Checkpoints, display: Display
+) -> tuple[Epoch, dict[str, float]]:
+    """Take one step a batch, from where the epoch under way stands if one is.
+
+    Returns:
+        The epoch, and the mean loss and the metrics of the predictions made on the way.
+
+    Raises:
+        TrainingError, RunError: as for `train`.
+    """
     state.model.train()
     change = Augmentation(recipe.augment)
-    total = torch.zeros((), device=parts.device)
     steps = math.ceil(len(pictures) / recipe.batch)
+    order = torch.randperm(len(pictures))
     for metric in parts.metrics.values():
         metric.reset()
-    batches = pictures.batches(recipe.batch, parts.device, torch.randperm(len(pictures)))
-    for step, (images, target) in enumerate(batches, 1):
+    if state.epoch:
+        epoch = state.epoch
+        _go_on(epoch, parts)
+    else:
+        lr = float(state.schedule.get_last_lr()[0])
+        epoch = state.epoch = Epoch(lr=lr, losses=torch.zeros(steps, device=parts.device))
+    started = time.monotonic() - epoch.seconds
+    for images, target in pictures.batches(recipe.batch, parts.device, order[epoch.step * recipe.batch :]):
         images, target = change(images, target)
         loss, logits = take_step(parts, state, recipe.precision, images, target)
-        total += loss * len(images)
+        epoch.losses[epoch.step] = loss
+        epoch.step += 1
         for metric in parts.metrics.values():
             metric.update(logits, target)
-        display.training(recipe.label, len(state.rows) + 1, recipe.epochs, step, steps)
-    return {
-        "loss": float(total) / len(pictures),
+        display.training(recipe.label, len(state.rows) + 1, recipe.epochs, epoch.step, steps)
+        if epoch.step < steps and _is_due(recipe, len(state.rows) * steps + epoch.step):
+            check_finite(recipe, state, checkpoints)
+            epoch.seconds = time.monotonic() - started
+            epoch.metrics = {name: dict(_buffers(metric)) for name, metric in parts.metrics.items()}
+            epoch.random = random_state(parts.device)
+            checkpoints.write(state)
+    check_finite(recipe, state, checkpoints)
+    epoch.seconds = time.monotonic() - started
+    state.epoch = None
+    counts = torch.full((steps,), recipe.batch).clamp(max=len(pictures))
+    counts[-1] = len(pictures) - recipe.batch * (steps - 1)
+    return epoch, {
+        "loss": float(epoch.losses.cpu().double() @ counts.double()) / len(pictures),
         **{name: metric.compute() for name, metric in parts.metrics.items()},
     }
 
@@ -130,6 +159,8 @@ def take_step(
         logits: Tensor = state.model(images)
     loss: Tensor = parts.loss(logits, target)
     loss.backward()  # type: ignore[no-untyped-call]
+    if parts.clip_grad:
+        nn.utils.clip_grad_norm_(state.model.parameters(), parts.clip_grad)
     state.optimizer.step()
     state.optimizer.zero_grad()
     state.schedule.step()
@@ -154,4 +185,21 @@ def start(recipe: Recipe, parts: Parts, pictures: int) -> State:
     else:
         schedule = ConstantLR(optimizer, factor=1.0, total_iters=0)
     average = Average(parts.model) if recipe.average == "ema" else None
-    return State(model=parts.model, optimizer=optimizer, schedule=schedule, average=average)
+    return State(model=parts.model, loss=parts.loss, optimizer=optimizer, schedule=schedule, average=average)
+
+
+def _is_due(recipe: Recipe, step: int) -> bool:
+    return recipe.checkpoint_every is not None and step % recipe.checkpoint_every == 0
+
+
+def _buffers(metric: SegmentationMetric) -> Mapping[str, Tensor]:
+    return dict(cast(nn.Module, metric).named_buffers())
+
+
+def _go_on(epoch: Epoch, parts: Parts) -> None:
+    """Bring metrics and generators to where they were in the midst of an epoch."""
+    epoch.losses = epoch.losses.to(parts.device)
+    for name, metric in parts.metrics.items():
+        for key, buffer in _buffers(metric).items():
+            buffer.copy_(epoch.metrics[name][key])
+    restore_random_state(epoch.random, parts.device)

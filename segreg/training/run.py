@@ -147,8 +147,7 @@ class Run:
 
     def write_recipe(self, recipe: Recipe, resolved: Mapping[str, Any]) -> None:
         """Write the recipe, and below it what its names stood for on the day."""
-        recipe_table = attrs.asdict(recipe, recurse=False)
-        write_text(self.path / "recipe.toml", tomli_w.dumps({"recipe": recipe_table, **resolved}))
+        write_text(self.path / "recipe.toml", tomli_w.dumps({"recipe": recipe.to_dict(), **resolved}))
 
     def write_history(self, rows: Sequence[Row]) -> None:
         """Write all epochs so far."""

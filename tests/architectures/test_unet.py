@@ -186,3 +186,8 @@ def test_transposed_convolution_has_the_gradients_of_torchs_own() -> None:
     torch.testing.assert_close(*found)
     with torch.no_grad():
         torch.testing.assert_close(ours(features), theirs(features))
+
+
+def test_more_memory_than_there_is_is_one_line() -> None:
+    with pytest.raises(OptionError, match=r"^unet takes more memory than there is with .*width=10{18}.*: try less$"):
+        segreg.build("unet", width=10**18)

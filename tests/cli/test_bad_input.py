@@ -160,7 +160,7 @@ def test_a_batch_larger_than_the_data_works_with_a_note(data: Path) -> None:
 def test_a_directory_that_holds_another_run(data: Path, quiet: list[str]) -> None:
     assert train(data)[0] == 0
     out = data.parent / "run"
-    before = {path: path.read_bytes() for path in out.iterdir()}
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     status, printed, err = train(data, *quiet)
     assert (status, printed) == (2, "")
     assert err == f"segreg: {out} already holds another run: choose another --out\n"
@@ -168,7 +168,7 @@ def test_a_directory_that_holds_another_run(data: Path, quiet: list[str]) -> Non
     assert train(data)[2] == (
         f"segreg: {out} already holds another run: choose another --out, or go on with --resume {out}\n"
     )
-    assert {path: path.read_bytes() for path in out.iterdir()} == {
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == {
         path: content for path, content in before.items() if path.name != "results.json"
     }
 
@@ -196,11 +196,16 @@ def test_a_directory_that_cannot_be_one(data: Path, name: str, says: str) -> Non
 
 
 def test_a_target_that_has_become_nan(data: Path) -> None:
-    status, printed, err = train(data, "--loss", "trial/nan:after=2", "--batch", "2", "--epochs", "3", "--quiet")
+    status, printed, err = train(
+        data,
+        *("--loss", "trial/nan:after=2", "--batch", "2", "--epochs", "3"),
+        *("--clip-grad", "1", "--precision", "bf16", "--quiet"),
+    )
     assert (status, printed) == (2, "")
     assert err == (
-        "segreg: the loss was nan in epoch 2; the weights of epoch 1 are kept: "
-        "try a learning rate below 0.001, precision fp32, or another loss\n"
+        "segreg: the loss was nan in epoch 2, step 1 of 2; kept: the weights of epoch 1 and the state after epoch 1; "
+        "likely causes: too high a learning rate (try one below 0.001), rounding (try --precision fp32), "
+        "or the loss itself\n"
     )
     run = Run(data.parent / "run")
     assert len(run.history) == 1

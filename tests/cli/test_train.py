@@ -49,9 +49,31 @@ def test_what_has_no_value_says_so(tmp_path: Path) -> None:
 
 
 def test_resume_takes_the_run_as_it_was_asked_for(tmp_path: Path) -> None:
-    status, _, err = call("train", "--resume", str(tmp_path), "--epochs", "3", "--out", "x")
+    status, _, err = call("train", "--resume", str(tmp_path), "--preset", "original", "--out", "x")
     assert status == 2
-    assert err == "segreg: --resume goes on as the run was asked for: leave out epochs, out\n"
+    assert err == "segreg: --resume goes on with the run as it is: leave out out, preset\n"
+
+
+def test_a_run_gets_more_epochs_and_other_settings_by_force(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert call("train", "trial/dot", *QUICK, "--epochs", "1", "--out", str(out))[0] == 0
+    status, printed, shown = call("train", "--resume", str(out), "--epochs", "2")
+    assert status == 0
+    assert printed.splitlines()[-1] == f"run: {out}"
+    assert "going on after epoch 1\nepoch   2/2 " in shown
+    longer = ["train", "--resume", str(out), "--epochs", "3", "--lr", "0.1", "--quiet"]
+    status, _, shown = call(*longer)
+    assert (status, shown) == (
+        2,
+        f"segreg: {out} cannot go on as it began: lr was 0.001 and is 0.1: go on all the same with --force\n",
+    )
+    assert call(*longer, "--force")[0] == 0
+    assert (Run(out).recipe.lr, len(Run(out).history)) == (0.1, 3)
+
+
+def test_force_goes_with_resume() -> None:
+    status, _, err = call("train", "trial/dot", *QUICK, "--force")
+    assert (status, err) == (2, "segreg: --force goes with --resume: a new run has nothing that could have changed\n")
 
 
 def test_resume_needs_a_run(tmp_path: Path) -> None:

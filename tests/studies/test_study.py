@@ -261,7 +261,7 @@ def test_a_study_in_which_everything_fails_still_has_a_report(tmp_path: Path) ->
     settings = {**SETTINGS, "models": ["trial/dot"], "seeds": [0], "losses": ["trial/broken", "trial/nan"]}
     made = compare(**settings, out=tmp_path / "study")
     assert made.rows[0].failure.startswith("RuntimeError: ")
-    assert made.rows[1].failure.startswith("the loss was nan in epoch 1; there are no weights")
+    assert made.rows[1].failure.startswith("the loss was nan in epoch 1, step 1 of 4; kept: nothing; likely")
     assert sorted(path.name for path in made.path.glob("*.*")) == [
         "report.html",
         "results.csv",

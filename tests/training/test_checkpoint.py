@@ -17,7 +17,7 @@ def state(seed: int) -> State:
     model = Normalized(nn.Conv2d(3, 1, 1), "none")
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     schedule = OneCycleLR(optimizer, 0.1, 40)
-    return State(model=model, optimizer=optimizer, schedule=schedule, average=Average(model))
+    return State(model=model, loss=nn.Identity(), optimizer=optimizer, schedule=schedule, average=Average(model))
 
 
 def step(trained: State) -> None:
@@ -38,7 +38,8 @@ def weights(trained: State) -> list[list[float]]:
 
 def write(run: Run, trained: State) -> Checkpoints:
     """Offer a state until it is worth the time to write it."""
-    checkpoints = Checkpoints(run, {})
+    (run.path / "state").mkdir()
+    checkpoints = Checkpoints(run, {}, {})
     while load_state(run) is None:
         checkpoints.offer(trained)
     return checkpoints
@@ -51,7 +52,7 @@ def test_a_state_that_is_read_back_goes_on_in_the_same_way(tmp_path: Path) -> No
     unbroken.keep_best(0.5)
     write(Run(tmp_path), unbroken)
     other = state(1)
-    other.restore(load_state(Run(tmp_path)) or {})
+    other.restore(load_state(Run(tmp_path)) or {}, steps=1)
     assert (other.best, other.best_epoch, other.rows) == (0.5, 5, unbroken.rows)
     assert all(torch.equal(other.best_weights[name], tensor) for name, tensor in unbroken.best_weights.items())
     for trained in (unbroken, other):
@@ -84,7 +85,7 @@ def test_a_state_is_not_written_again_while_the_last_one_is_fresh(tmp_path: Path
 
 
 def test_without_best_weights_there_is_no_file_of_them(tmp_path: Path) -> None:
-    Checkpoints(Run(tmp_path), {}).write_best(state(0))
+    Checkpoints(Run(tmp_path), {}, {}).write_best(state(0))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from segreg.errors import RunError
 from segreg.training.files import replacing, slug, write_text
 from segreg.training.run import Run
 
@@ -49,7 +50,7 @@ def test_until_the_end_a_reader_sees_the_old_version(tmp_path: Path) -> None:
 
 
 def test_nothing_written_is_a_failure(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), replacing(tmp_path / "a.txt"):
+    with pytest.raises(RunError, match=r"a\.txt cannot be written: No such file"), replacing(tmp_path / "a.txt"):
         pass
     assert names(tmp_path) == []
 

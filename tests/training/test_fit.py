@@ -76,6 +76,7 @@ def test_a_finished_run_has_the_files_that_the_documentation_names(run: Run) -> 
         "samples.safetensors",
         "scores.safetensors",
         "splits.csv",
+        "state",
     ]
     assert run.finished
 
@@ -255,12 +256,14 @@ def test_a_metric_of_mistakes_keeps_the_weights_with_the_fewest(tmp_path: Path) 
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best_weights(tmp_path: Path) -> None:
-    # There is one step an epoch.
+    # There are two steps an epoch.
+    settings = {**QUICK, "epochs": 3, "batch": 2, "precision": "fp32"}
     with pytest.raises(TrainingError) as error:
-        segreg.fit("trial/dot", loss="trial/nan:after=1", **{**QUICK, "epochs": 3}, out=tmp_path / "run")
+        segreg.fit("trial/dot", loss="trial/nan:after=3", **settings, out=tmp_path / "run")
     assert str(error.value) == (
-        "the loss was nan in epoch 2; the weights of epoch 1 are kept: "
-        "try a learning rate below 0.001, precision fp32, or another loss"
+        "the loss was nan in epoch 2, step 2 of 2; kept: the weights of epoch 1 and the state after epoch 1; "
+        "likely causes: too high a learning rate (try one below 0.001), steep gradients (try --clip-grad 1), "
+        "or the loss itself"
     )
     made = Run(tmp_path / "run")
     assert [row["epoch"] for row in made.history] == [1]
@@ -270,7 +273,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best_weights(tmp_p
 
 
 def test_without_one_good_epoch_there_are_no_weights(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="nan in epoch 1; there are no weights: try"):
+    with pytest.raises(TrainingError, match="nan in epoch 1, step 1 of 1; kept: nothing; likely causes: "):
         segreg.fit("trial/dot", loss="trial/nan", **QUICK, out=tmp_path / "run")
     with pytest.raises(RunError, match="is not a model saved by segreg"):
         Run(tmp_path / "run").model()

@@ -9,6 +9,9 @@ from segreg import Architecture, Dataset, Loss, Metric, hookimpl
 def segreg_architectures() -> Iterable[Architecture]:
     return [
         Architecture(name="dot", target="segreg_trial.parts:Dot", summary="One 1×1 convolution", min_size=1),
+        Architecture(
+            name="hungry", target="segreg_trial.parts:Hungry", summary="Wants all memory for a large batch", min_size=1
+        ),
         Architecture(name="demanding", target="segreg_trial.parts:Demanding", summary="Has an option without default"),
     ]
 
@@ -17,6 +20,7 @@ def segreg_architectures() -> Iterable[Architecture]:
 def segreg_losses() -> Iterable[Loss]:
     return [
         Loss(name="fragile", target="segreg_trial.parts:Fragile", summary="BCE that a test can break at any step"),
+        Loss(name="noisy", target="segreg_trial.parts:Noisy", summary="Draws from NumPy and Python, and counts"),
         Loss(name="broken", target="segreg_trial.parts:Broken", summary="Raises"),
         Loss(name="nan", target="segreg_trial.parts:NaN", summary="BCE, then not a number"),
     ]

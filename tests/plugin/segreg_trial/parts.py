@@ -1,5 +1,6 @@
 """The implementations, which need torch."""
 
+import random
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,6 +34,26 @@ class Dot(nn.Module):
         return self.head(self.norm(images))
 
 
+class Hungry(Dot):
+    """A dot that asks the allocator for more than there is, where a training batch is larger than the limit.
+
+    Args:
+        limit: Pictures that fit.
+        steps: How many steps it takes before.
+    """
+
+    def __init__(self, *, in_channels: int = 3, num_classes: int = 1, limit: int = 1, steps: int = 0) -> None:
+        super().__init__(in_channels=in_channels, num_classes=num_classes)
+        self.limit = limit
+        self.left = steps
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.left -= self.training
+        if self.training and self.left < 0 and len(images) > self.limit:
+            torch.empty(2**60, dtype=torch.uint8, device=images.device)
+        return super().forward(images)
+
+
 class Demanding(nn.Module):
     def __init__(self, *, in_channels: int = 3, num_classes: int = 1, pages: int) -> None:
         super().__init__()
@@ -56,19 +77,43 @@ class Fragile(nn.Module):
         return cross_entropy(logits, target)
 
 
+class Noisy(Fragile):
+    """Weighted by numbers of generators that are not torch's, and by a buffer that changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        if logits.requires_grad:
+            self.seen += 1
+        return super().forward(logits, target) * (1 + random.random() + np.random.rand() + self.seen / 10)
+
+
 class Broken(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         raise RuntimeError("a <b>broken</b> loss\nof two lines")
 
 
 class NaN(nn.Module):
-    def __init__(self, *, after: int = 0) -> None:
+    """BCE, then not a number.
+
+    Args:
+        after: Steps of training that go well.
+        gradient: Whether only the gradient is not a number, and the loss still is.
+    """
+
+    def __init__(self, *, after: int = 0, gradient: bool = False) -> None:
         super().__init__()
         self.left = after
+        self.gradient = gradient
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         self.left -= logits.requires_grad
-        return cross_entropy(logits, target) * (1.0 if self.left >= 0 else float("nan"))
+        loss = cross_entropy(logits, target)
+        if self.left >= 0:
+            return loss
+        return loss + (0 * logits.sum()).sqrt() if self.gradient else loss * float("nan")
 
 
 class Mistakes(nn.Module):
@@ -99,7 +144,9 @@ class Bands:
     Args:
         classes: Names of the classes; one for a binary task.
         ignored: Whether the left column counts for nothing.
+        ignored_train: Whether that is so for all of the training pictures.
         ignored_valid: Whether that is so for all of the validation pictures.
+        empty: Whether no picture shows anything of a class but the first.
     """
 
     def __init__(
@@ -115,7 +162,9 @@ class Bands:
         test: int = 0,
         noise: float = 40.0,
         ignored: bool = False,
+        ignored_train: bool = False,
         ignored_valid: bool = False,
+        empty: bool = False,
     ) -> None:
         self.classes = classes
         count = max(len(classes), 2)
@@ -126,7 +175,8 @@ class Bands:
                 random = np.random.default_rng((split, index))
                 mask = np.sort(random.integers(0, count, (height, 1)), axis=0).repeat(width, axis=1).astype(np.uint8)
                 light = 30 + 190 * mask[..., None] / (count - 1) + random.normal(0, noise, (height, width, channels))
-                mask[:, : (ignored + (width if ignored_valid and split == 1 else 0))] = 255
+                mask *= not empty
+                mask[:, : width if (ignored_train, ignored_valid, False)[split] else ignored] = 255
                 drawn.append((light.clip(0, 255).astype(np.uint8), mask))
             return drawn
 

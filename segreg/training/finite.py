@@ -1,0 +1,41 @@
+"""Stops a run whose numbers are no longer finite, before such numbers reach the disk."""
+
+import math
+
+import torch
+
+from segreg.errors import TrainingError
+from segreg.training.checkpoint import Checkpoints, State
+from segreg.training.device import uses_bf16
+from segreg.training.recipe import Recipe
+
+
+def check_finite(recipe: Recipe, state: State, checkpoints: Checkpoints) -> None:
+    """Check the losses of the epoch under way, and the weights that came of them. This waits for the device.
+
+    Raises:
+        TrainingError: one is not finite; the message says where, what is kept, and what the cause may be.
+    """
+    epoch = state.epoch
+    assert epoch
+    steps = len(epoch.losses)
+    losses = epoch.losses[: epoch.step].tolist()
+    bad = next((step for step, loss in enumerate(losses, 1) if not math.isfinite(loss)), None)
+    finite = torch.stack([weights.detach().isfinite().all() for weights in state.model.parameters()]).all()
+    if bad is None and finite:
+        return
+    what = f"the loss was {losses[bad - 1]}" if bad else "the weights were no longer finite"
+    kept = [
+        *([f"the weights of epoch {state.best_epoch}"] if state.best_epoch else []),
+        *([f"the state after {checkpoints.last}"] if checkpoints.last else []),
+    ]
+    causes = [f"too high a learning rate (try one below {recipe.lr:g})"]
+    if recipe.clip_grad is None:
+        causes.append("steep gradients (try --clip-grad 1)")
+    if uses_bf16(epoch.losses.device, recipe.precision):
+        causes.append("rounding (try --precision fp32)")
+    raise TrainingError(
+        f"{what} in epoch {len(state.rows) + 1}, step {bad or epoch.step} of {steps}; "
+        f"kept: {' and '.join(kept) or 'nothing'}; "
+        f"likely causes: {', '.join(causes)}, or the loss itself"
+    )

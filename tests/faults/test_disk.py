@@ -1,0 +1,160 @@
+"""Disks that are full, folders that are read-only or gone: one line, and the last complete files stay."""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from segreg.training.checkpoint import load_state
+from segreg.training.fit import resume
+from segreg.training.run import Run
+from tests.faults.children import command, posix, start
+from tests.faults.test_signals import FOREVER, running
+
+pytestmark = posix
+
+
+def without_privileges() -> None:
+    """Have permissions hold for the superuser too, by giving up all capabilities."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capset(header, nothing) == 0
+
+
+def small_files() -> None:
+    """Let no file be longer than 8 kB, which a history is not, and a state is."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def said_by(folder: Path, words: list[str], prepare: Callable[[], None] | None = None) -> tuple[int | None, list[str]]:
+    """Run a command to its end, and return its status and the lines that are no epoch."""
+    process = start(command, folder / "log", words, prepare)
+    process.join()
+    lines = (folder / "log").read_text(encoding="utf-8").splitlines()
+    return process.exitcode, [line for line in lines if not line.startswith("epoch ")]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run that was interrupted."""
+    out = tmp_path / "run"
+    with running(tmp_path, ["train", *FOREVER, "--out", str(out)]) as (process, said):
+        os.kill(process.pid, signal.SIGTERM)
+        said.read()
+        process.join()
+    (tmp_path / "log").unlink()
+    return Run(out)
+
+
+def can_go_on(run: Run) -> None:
+    epochs = len((load_state(run) or {})["rows"]) + 1
+    assert len(resume(run.path, epochs=epochs, force=True, quiet=True).history) == epochs
+
+
+def test_a_disk_that_is_full(run: Run, tmp_path: Path) -> None:
+    kept = {path: content for path, content in files(run.path).items() if path.suffix in (".pt", ".safetensors")}
+    assert len(kept) == 2
+    state = run.path / "state" / "state.pt"
+    assert state.stat().st_size > 8192
+    status, said = said_by(tmp_path, ["train", "--quiet", "--resume", str(run.path)], small_files)
+    assert (status, said) == (
+        2,
+        [
+            f"segreg: {state} cannot be written: File too large; "
+            f"when that is mended, go on with: segreg train --resume {run.path}"
+        ],
+    )
+    assert {path: files(run.path)[path] for path in kept} == kept
+    assert not list(run.path.rglob(".*"))
+    can_go_on(run)
+
+
+def test_a_disk_that_is_full_under_a_study(tmp_path: Path) -> None:
+    """The study stops, and no run of it counts as failed."""
+    words = ["compare", "--quiet", "--models", FOREVER[0], "--losses", "bce", "dice", *FOREVER[1:-1], "2"]
+    words += ["--out", str(tmp_path / "study")]
+    status, said = said_by(tmp_path, words, small_files)
+    assert status == 2
+    assert len(said) == 1
+    assert said[0].startswith(f"segreg: {tmp_path / 'study'}")
+    assert said[0].endswith(" cannot be written: File too large; when that is mended, the same command goes on")
+    assert not list((tmp_path / "study").rglob("*.txt"))
+    assert said_by(tmp_path, words)[0] == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system that is soon full, where one can be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.mark.skipif(not shutil.which("mount"), reason="no file system can be mounted here")
+def test_a_small_disk(run: Run, tmp_path: Path, small_disk: Path) -> None:
+    out = small_disk / "run"
+    shutil.copytree(run.path, out)
+    before = files(out)
+    rest = small_disk / "something else"
+    with pytest.raises(OSError, match="No space left"):
+        rest.write_bytes(bytes(2**21))
+    status, said = said_by(tmp_path, ["train", "--quiet", "--resume", str(out)])
+    assert status == 2
+    assert len(said) == 1
+    assert " cannot be written: No space left on device; when that is mended, go on with: " in said[0]
+    assert {path: content for path, content in files(out).items() if path.name != ".lock"} == before
+    rest.unlink()
+    can_go_on(Run(out))
+
+
+def test_a_folder_that_is_read_only(run: Run, tmp_path: Path) -> None:
+    before = files(run.path)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for folder in (run.path / "state", run.path, tmp_path):
+        folder.chmod(0o555)
+    try:
+        for words, where in (
+            (["--resume", str(run.path)], run.path),
+            (
+                [*FOREVER, "--out", str(tmp_path / "new")],
+                tmp_path / "new",
+            ),
+        ):
+            status, said = said_by(logs, ["train", "--quiet", *words], without_privileges)
+            assert (status, len(said)) == (2, 1)
+            assert said[0].startswith(f"segreg: {where}/.lock cannot be written: Permission denied")
+    finally:
+        for folder in (tmp_path, run.path, run.path / "state"):
+            folder.chmod(0o755)
+    assert files(run.path) == before
+    can_go_on(run)
+
+
+def test_a_folder_that_is_removed_under_a_run(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with running(tmp_path, ["train", *FOREVER, "--out", str(out)]) as (process, said):
+        out.rename(tmp_path / "elsewhere")
+        rest = [line for line in said.read().splitlines() if not line.startswith("epoch ")]
+        process.join()
+    assert process.exitcode == 2
+    assert len(rest) == 1
+    assert rest[0].startswith(f"segreg: {out}/")
+    assert rest[0].endswith("cannot be written: No such file or directory")
+    assert not out.exists()
+    can_go_on(Run(tmp_path / "elsewhere"))

@@ -1,0 +1,48 @@
+"""Memory that runs out is answered with a batch that fits, and a run that can go on with it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import segreg
+from segreg.errors import TrainingError
+from segreg.training.fit import resume
+from segreg.training.run import Run
+
+SETTINGS: dict[str, Any] = {
+    "data": "trial/bands:train=12,valid=2",
+    "size": 8,
+    "epochs": 2,
+    "batch": 12,
+    "device": "cpu",
+    "quiet": True,
+}
+
+
+def test_a_batch_that_does_not_fit_at_first(tmp_path: Path) -> None:
+    out = tmp_path / "a run"
+    with pytest.raises(TrainingError) as error:
+        segreg.fit("trial/hungry:limit=8", **SETTINGS, out=out)
+    assert re.fullmatch(
+        r"out of memory on cpu \(.*\) in epoch 1: batch 12 at 8x8 does not fit, batch 6 does; "
+        rf"go on with: segreg train --resume '{out}' --batch 6",
+        str(error.value),
+    )
+    assert len(resume(out, batch=6, quiet=True).history) == 2
+
+
+def test_a_batch_that_does_not_fit_later_on(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"in epoch 2: batch 12 at 8x8 does not fit, batch 1 does; .* --force"):
+        segreg.fit("trial/hungry:limit=2,steps=1", **SETTINGS, out=tmp_path / "run")
+    assert len(Run(tmp_path / "run").history) == 1
+    assert Run(tmp_path / "run").model()
+    made = resume(tmp_path / "run", batch=1, force=True, quiet=True)
+    assert len(made.history) == 2
+    assert made.recipe.batch == 1
+
+
+def test_where_nothing_fits_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="batch 12 at 8x8 does not fit, and neither does batch 1: try a smaller"):
+        segreg.fit("trial/hungry:limit=0", **SETTINGS, out=tmp_path / "run")

@@ -1,0 +1,272 @@
+"""A run that goes on: the same to the last bit, longer, or otherwise than it began."""
+
+import random
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import segreg
+from segreg.errors import OptionError, RunError
+from segreg.training.checkpoint import load_state
+from segreg.training.fit import resume
+from segreg.training.recipe import make_recipe
+from segreg.training.run import Run
+from tests.trial import without_times
+
+SETTINGS: dict[str, Any] = {
+    "loss": "trial/fragile",
+    "metrics": ["iou", "trial/mistakes"],
+    "data": "lesions:train=5,valid=2,test=2",
+    "size": 32,
+    "epochs": 2,
+    "batch": 2,
+    "average": "ema",
+    "device": "cpu",
+    "quiet": True,
+}
+TINY: dict[str, Any] = {**SETTINGS, "data": "trial/bands:train=6,valid=2,test=2", "size": (12, 8), "epochs": 4}
+ARCHITECTURES = [
+    "segnet",
+    "segnet-basic",
+    "unet:width=4,depth=2",
+    "unet-upsample:width=4,depth=2",
+    "unet-convpool:width=4,depth=2",
+]
+
+
+def interrupt(parts: Any, monkeypatch: pytest.MonkeyPatch, step: int, model: str, **settings: Any) -> Run:
+    """Make a run that is interrupted after a step."""
+    monkeypatch.setattr(parts, "TROUBLE", (step, KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        segreg.fit(model, **settings)
+    monkeypatch.setattr(parts, "TROUBLE", None)
+    return Run(settings["out"])
+
+
+def assert_same(run: Run, other: Run) -> None:
+    assert without_times(run.history) == without_times(other.history)
+    for name in ("model", "scores", "samples"):
+        mine, theirs = (load_file(each.path / f"{name}.safetensors") for each in (run, other))
+        assert mine.keys() == theirs.keys()
+        assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+    mine, theirs = ((load_state(each) or {}) for each in (run, other))
+    for key, tensor in mine["model"].items():
+        assert torch.equal(tensor, theirs["model"][key])
+    for number, moments in mine["optimizer"]["state"].items():
+        assert all(torch.equal(tensor, theirs["optimizer"]["state"][number][key]) for key, tensor in moments.items())
+    assert run.results["metrics"] == other.results["metrics"]
+
+
+def test_every_architecture_is_tried() -> None:
+    tried = {name.partition(":")[0] for name in ARCHITECTURES}
+    assert tried == {entry.key for entry in segreg.components("architecture") if entry.plugin.builtin}
+
+
+@pytest.mark.parametrize("model", ARCHITECTURES)
+def test_a_run_that_stops_in_the_midst_of_an_epoch_ends_the_same(
+    model: str, tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # There are 3 steps an epoch. SegNet, which is there in full size alone, gets one, and no average.
+    epochs = 1 if model == "segnet" else 2
+    settings = {**SETTINGS, "epochs": epochs, "average": "none" if model == "segnet" else "ema"}
+    unbroken = segreg.fit(model, **settings, out=tmp_path / "unbroken")
+    step = 3 * (epochs - 1) + 2
+    broken = interrupt(parts, monkeypatch, step, model, **settings, checkpoint_every=step, out=tmp_path / "broken")
+    state = load_state(broken) or {}
+    assert (len(state["rows"]), state["epoch"]["step"]) == (epochs - 1, 2)
+    assert_same(resume(broken.path, quiet=True), unbroken)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return segreg.fit("trial/dot", **TINY, out=tmp_path_factory.mktemp("tiny") / "run")
+
+
+@pytest.mark.parametrize(("every", "step"), [(1, 1), (1, 3), (2, 8), (3, 4), (4, 11), (7, 8), (7, 5)])
+def test_a_run_goes_on_from_the_last_multiple_of_the_steps_asked_for(
+    every: int, step: int, tiny: Run, tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are 3 steps an epoch."""
+    settings = {**TINY, "checkpoint_every": every}
+    broken = interrupt(parts, monkeypatch, step, "trial/dot", **settings, out=tmp_path / "broken")
+    state = load_state(broken)
+    # Between epochs one may be written that nobody asked for.
+    done = 3 * len(state["rows"]) + (state["epoch"]["step"] if state["epoch"] else 0) if state else 0
+    assert step // every * every <= done <= step
+    assert done % every == 0 or done % 3 == 0
+    assert_same(resume(broken.path, quiet=True), tiny)
+
+
+def test_what_a_plugin_draws_from_numpy_and_python_is_the_same(
+    tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {**TINY, "loss": "trial/noisy", "checkpoint_every": 1}
+    for out in ("unbroken", "other"):
+        random.seed(out)
+        np.random.seed(len(out))
+        segreg.fit("trial/dot", **settings, out=tmp_path / out)
+    assert_same(Run(tmp_path / "unbroken"), Run(tmp_path / "other"))
+    broken = interrupt(parts, monkeypatch, 5, "trial/dot", **settings, out=tmp_path / "broken")
+    assert_same(resume(broken.path, quiet=True), Run(tmp_path / "unbroken"))
+
+
+def test_the_best_weights_are_not_replaced_by_earlier_ones(
+    tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that goes on from an older state than its best weights, and is stopped again at once, keeps them."""
+    settings = {**TINY, "epochs": 30, "lr": 0.01, "checkpoint_every": 3, "out": tmp_path / "run"}
+    run = interrupt(parts, monkeypatch, 4, "trial/dot", **settings)
+    older = (run.path / "state" / "state.pt").read_bytes()
+    monkeypatch.setattr(parts, "TROUBLE", (30, KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        resume(run.path, quiet=True)
+    best = load_file(run.path / "model.safetensors")
+    assert max(run.history, key=lambda row: row["valid_iou"])["epoch"] > 2
+    (run.path / "state" / "state.pt").write_bytes(older)
+    for step in (1, 4):
+        monkeypatch.setattr(parts, "TROUBLE", (step, KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            resume(run.path, quiet=True)
+        after = load_file(run.path / "model.safetensors")
+        assert all(torch.equal(after[key], best[key]) for key in best)
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run of four epochs, stopped in the third one, with a state after each step."""
+    return interrupt(parts, monkeypatch, 7, "trial/dot", **TINY, checkpoint_every=1, out=tmp_path / "run")
+
+
+def test_more_epochs_go_on_as_if_they_had_been_asked_for_at_first(stopped: Run, tmp_path: Path) -> None:
+    """Where the learning rate does not depend on how many there are."""
+    constant = {**TINY, "schedule": "none"}
+    segreg.fit("trial/dot", **{**constant, "epochs": 2}, out=tmp_path / "short")
+    longer = resume(tmp_path / "short", epochs=5, quiet=True)
+    assert longer.recipe.epochs == 5
+    assert_same(longer, segreg.fit("trial/dot", **{**constant, "epochs": 5}, out=tmp_path / "long"))
+    assert len(resume(stopped.path, epochs="6", quiet=True).history) == 6
+
+
+def test_with_more_epochs_the_learning_rate_is_that_of_the_longer_run(stopped: Run, tmp_path: Path) -> None:
+    longer = resume(stopped.path, epochs=8, quiet=True)
+    whole = segreg.fit("trial/dot", **{**TINY, "epochs": 8}, out=tmp_path / "whole")
+    rates = [[row["lr"] for row in run.history] for run in (longer, whole)]
+    # The third epoch had begun.
+    assert rates[0][3:] == rates[1][3:]
+    assert rates[0][:3] != rates[1][:3]
+
+
+def test_a_finished_run_that_gets_more_epochs_is_finished_again(
+    tiny: Run, tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny.path, tmp_path / "run")
+    assert resume(tmp_path / "run", epochs=4, quiet=True).results == tiny.results
+    monkeypatch.setattr(parts, "TROUBLE", (2, KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        resume(tmp_path / "run", epochs=6, quiet=True)
+    monkeypatch.setattr(parts, "TROUBLE", None)
+    assert not Run(tmp_path / "run").finished
+    longer = resume(tmp_path / "run", quiet=True)
+    assert longer.finished
+    assert len(longer.history) == 6
+    assert longer.history[:4] == tiny.history
+
+
+def test_a_recipe_that_was_edited_to_more_epochs_simply_goes_on(stopped: Run) -> None:
+    path = stopped.path / "recipe.toml"
+    path.write_text(path.read_text().replace("epochs = 4", "epochs = 5"))
+    assert len(resume(stopped.path, quiet=True).history) == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"lr": 0.01}, "lr was 0.001 and is 0.01"),
+        ({"epochs": 3}, "epochs was 4 and is 3"),
+        ({"batch": 3, "seed": 1}, "batch was 2 and is 3; seed was 0 and is 1"),
+        ({"clip_grad": 1}, "clip_grad was none and is 1.0"),
+        ({"augment": "hflip"}, "augment was hflip vflip affine and is hflip"),
+    ],
+)
+def test_a_recipe_that_has_changed_is_said_and_forced(stopped: Run, changes: dict[str, Any], says: str) -> None:
+    before = {path: path.read_bytes() for path in stopped.path.rglob("*") if path.is_file()}
+    with pytest.raises(RunError) as error:
+        resume(stopped.path, quiet=True, **changes)
+    assert str(error.value) == f"{stopped.path} cannot go on as it began: {says}: go on all the same with --force"
+    assert {path: path.read_bytes() for path in before} == before
+    made = resume(stopped.path, quiet=True, force=True, **changes)
+    assert made.finished
+    assert made.recipe == make_recipe(**{**Run(stopped.path).recipe.to_dict(), **changes})
+    assert len(made.history) == changes.get("epochs", 4)
+    # What was forced once is what it is now.
+    assert resume(stopped.path, quiet=True).results == made.results
+
+
+def test_other_settings_of_the_optimizer_are_used(stopped: Run) -> None:
+    made = resume(stopped.path, lr=0.02, schedule="none", force=True, quiet=True)
+    assert [row["lr"] for row in made.history][2:] == [0.02, 0.02]
+
+
+@pytest.mark.parametrize(
+    ("name", "as_it_was"),
+    [
+        ("torch", "2.0.0"),
+        ("device", "cuda:0 (NVIDIA H100)"),
+        ("plugin of trial/dot", "segreg-trial 0.9"),
+        ("pictures of train", "7 (names 00000000)"),
+    ],
+)
+def test_what_has_changed_around_a_run_is_said(stopped: Run, name: str, as_it_was: str) -> None:
+    path = stopped.path / "state" / "state.pt"
+    state = load_state(stopped) or {}
+    now = state["made_with"][name]
+    state["made_with"][name] = as_it_was
+    torch.save(state, path)
+    with pytest.raises(RunError, match=re.escape(f": {name} was {as_it_was} and is {now}: ")):
+        resume(stopped.path, quiet=True)
+    assert resume(stopped.path, force=True, quiet=True).finished
+
+
+def test_a_state_of_another_model_is_refused_even_by_force(stopped: Run) -> None:
+    with pytest.raises(RunError, match=r"is not one of this model and recipe: .*Missing key"):
+        resume(stopped.path, model="segnet-basic", size=32, force=True, quiet=True)
+    assert resume(stopped.path, quiet=True).finished
+
+
+def test_what_cannot_be_asked_of_a_run(stopped: Run, tiny: Run, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"epochs is 1: .* has done 2 already"):
+        resume(stopped.path, epochs=1, force=True, quiet=True)
+    finished = Run(shutil.copytree(tiny.path, tmp_path / "finished"))
+    with pytest.raises(RunError, match="is finished: all that can be changed is the number of epochs"):
+        resume(finished.path, lr=0.1, force=True, quiet=True)
+    (finished.path / "state" / "state.pt").unlink()
+    with pytest.raises(RunError, match="is finished and has kept no state to go on from: train anew"):
+        resume(finished.path, epochs=9, quiet=True)
+
+
+def test_a_state_that_an_earlier_version_wrote_is_read(
+    tiny: Run, tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They had the schedule's own state, and neither an epoch under way nor what they were made with."""
+    broken = interrupt(parts, monkeypatch, 10, "trial/dot", **TINY, checkpoint_every=3, out=tmp_path / "run")
+    state = load_state(broken) or {}
+    assert state["epoch"] is None
+    earlier = {key: value for key, value in state.items() if key not in ("loss", "epoch", "made_with")}
+    torch.save({**earlier, "schedule": {"last_epoch": 6, "total_steps": 12}}, broken.path / "state" / "state.pt")
+    assert_same(resume(broken.path, quiet=True), tiny)
+
+
+def test_a_clock_that_is_set_back_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(10**9, 0, -1000))
+    monkeypatch.setattr(time, "time", lambda: float(next(clock)))
+    monkeypatch.setattr(time, "time_ns", lambda: next(clock) * 10**9)
+    run = segreg.fit("trial/dot", **TINY, out=tmp_path / "run")
+    assert all(0 <= row["seconds"] < 60 for row in run.history)
+    assert run.results["seconds"] >= 0
