@@ -4,6 +4,7 @@ import gc
 import json
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -108,11 +109,11 @@ def compare(
             if len(missing) < len(recipes):
                 display.line(f"{len(recipes) - len(missing)} of {len(recipes)} runs are there already, in {made.path}")
             # All runs of a plan share one device, and one data set at one size.
-            device, data = detect(recipes[0].device), open_data(recipes[0], display) if missing else None
+            shared = (detect(recipes[0].device), open_data(recipes[0], display)) if missing else None
             with locked(made.path):
-                if data:
+                if shared:
                     write_text(made.path / "study.toml", plan.to_toml())
-                    _make_runs(made, missing, data, device, display, force)
+                    _make_runs(made, missing, *shared, display, force)
                 display.progress("writing the report", 0, 1)
                 write_report(made.path, plan.name, made.rows, plan.recipes[0])
         # Ctrl-C, and the signals that the command line turns into SystemExit.
@@ -148,7 +149,7 @@ def _check_ours(study: Study) -> None:
 
 
 def _make_runs(
-    study: Study, missing: Sequence[Recipe], data: Data, device: torch.device, display: Display, force: bool
+    study: Study, missing: Sequence[Recipe], device: torch.device, data: Data, display: Display, force: bool
 ) -> None:
     for number, recipe in enumerate(missing, 1 + len(study.plan.recipes) - len(missing)):
         run = study.run(recipe)
@@ -182,8 +183,12 @@ def _may_try(run: Run, force: bool) -> bool:
     """
     path, state = run.path / "tries.json", state_path(run)
     written = state.stat().st_mtime_ns if state.exists() else 0
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() and not force else {}
-    tries = earlier.get("tries", 0) if earlier.get("state") == written else 0
+    tries = 0
+    if path.exists() and not force:
+        # What somebody else wrote there counts for nothing.
+        with suppress(ValueError, TypeError, KeyError):
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+            tries = int(earlier["tries"]) if earlier["state"] == written else 0
     if tries >= _TRIES:
         if not (run.path / "failed.txt").exists():
             _write_failure(run, f"its process was killed, {tries} times at the same place: did memory run out?", "")
