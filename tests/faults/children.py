@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from itertools import count
@@ -83,6 +84,10 @@ def command(log: Path, words: list[str], prepare: Callable[[], None] | None = No
     from segreg.cli.main import main
 
     settle()
+    # Whoever started the tests may ignore signals, as `nohup` does, and as shells do for what runs behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(file, stream)
