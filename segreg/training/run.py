@@ -151,19 +151,13 @@ class Run:
 
     def write_history(self, rows: Sequence[Row]) -> None:
         """Write all epochs so far."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
-        write_text(self.path / "history.csv", text.getvalue())
+        figures = [[f"{row[name]:.6g}" for name in rows[0]] for row in rows]
+        _write_csv(self.path / "history.csv", list(rows[0]), figures)
 
     def write_splits(self, names: Mapping[str, Sequence[str]]) -> None:
         """Write which picture is in which split."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("split", "name"))
-        writer.writerows((split, name) for split, members in names.items() for name in members)
-        write_text(self.path / "splits.csv", text.getvalue())
+        rows = [(split, name) for split, members in names.items() for name in members]
+        _write_csv(self.path / "splits.csv", ("split", "name"), rows)
 
     def write_skipped(self, skipped: "Sequence[Skipped]") -> None:
         """Write which pictures were left out, and why; no file where none were."""
@@ -171,11 +165,7 @@ class Run:
         if not skipped:
             path.unlink(missing_ok=True)
             return
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("split", "name", "reason"))
-        writer.writerows((each.split, each.name, each.reason) for each in skipped)
-        write_text(path, text.getvalue())
+        _write_csv(path, ("split", "name", "reason"), [attrs.astuple(each) for each in skipped])
 
     def write_model(self, weights: Tensors, about: Mapping[str, Any]) -> None:
         """Write the best weights so far, with all that it takes to rebuild the model."""
@@ -190,6 +180,12 @@ class Run:
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write the results, which makes the run a finished one."""
         write_text(self.path / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    write_text(path, text.getvalue())
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from torch import Tensor
 import segreg
 from segreg.inference.bench import Task, runner
 from segreg.training.device import detect
-from segreg.training.pictures import Augmentation, Pictures
+from segreg.training.pictures import Augmentation, Pictures, load
+from tests.datasets.files import DATA, realdata
 
 SHAPE = (8, 128, 128)
 
@@ -64,3 +65,9 @@ def test_pictures(changes: Any, benchmark: Any) -> None:
             augmentation(*batch)
 
     benchmark(run)
+
+
+@realdata("PH2Dataset")
+def test_reading(benchmark: Any) -> None:
+    dataset = segreg.dataset("ph2", root=DATA / "PH2Dataset")
+    benchmark.pedantic(lambda: load(dataset, SHAPE[1:], lambda *_: None), rounds=3, warmup_rounds=1)

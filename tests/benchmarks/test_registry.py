@@ -1,9 +1,12 @@
-"""How long `segreg list` takes as a process of its own. The target is 0.5 s with a hundred plugins."""
+"""What the registry costs: importing segreg, listing with more plugins than anybody has, and building by name."""
 
 from typing import Any
 
 import pytest
+import torch
 
+import segreg
+from segreg.architectures.unet import UNet
 from tests.end_to_end.environment import ROOT, Environment, build_wheel
 from tests.end_to_end.many import write_many
 
@@ -22,3 +25,17 @@ def test_command(environment: Environment, words: list[str], benchmark: Any) -> 
     done = benchmark.pedantic(environment.segreg, words, rounds=5, warmup_rounds=1)
     assert done.returncode == 0
     assert "unet" in done.stdout
+
+
+@pytest.mark.benchmark(group="a Python process")
+@pytest.mark.parametrize("code", ["pass", "import segreg"])
+def test_import(environment: Environment, code: str, benchmark: Any) -> None:
+    done = benchmark.pedantic(environment.python, ["-c", code], rounds=15, warmup_rounds=1)
+    assert done.returncode == 0
+
+
+@pytest.mark.benchmark(group="unet of width 4 without memory")
+@pytest.mark.parametrize("how", ["by name", "by class"])
+def test_build(how: str, benchmark: Any) -> None:
+    with torch.device("meta"):
+        benchmark((lambda: segreg.build("unet", width=4)) if how == "by name" else (lambda: UNet(width=4)))

@@ -43,7 +43,7 @@ def test_the_recipe_names_its_plugin(run: Run) -> None:
     )
 
 
-@pytest.mark.parametrize("origin", ["evil; rm -rf / 1.0", "--index-url=x 1.0", "two\nlines 1.0", "alone", "", "a $(b)"])
+@pytest.mark.parametrize("origin", ["evil; reboot 1.0", "--option=x 1.0", "two\nlines 1.0", "alone", "", "a $(b)"])
 def test_what_a_file_says_is_no_command(tmp_path: Path, origin: str) -> None:
     about = {"architecture": "theirs/net", "options": {}, "normalize": "image", "plugin": origin}
     save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors", {"segreg": json.dumps(about)})

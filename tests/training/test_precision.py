@@ -24,7 +24,7 @@ def scores(data: str, precision: str, folder: Path) -> float:
 def within_a_hundredth(data: str, folder: Path) -> None:
     in_bf16, in_fp32 = scores(data, "bf16", folder), scores(data, "fp32", folder)
     # Far from what an untrained model reaches, or the two would agree whatever was wrong.
-    assert in_fp32 > 0.6
+    assert in_fp32 > 0.5
     assert abs(in_bf16 - in_fp32) <= 0.01
 
 

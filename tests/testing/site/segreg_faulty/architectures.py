@@ -41,7 +41,7 @@ class DefaultsAreOfTheirTypes(Sound):
         width: A whole number, it says.
     """
 
-    def __init__(self, *, in_channels: int = 3, num_classes: int = 1, width: int = 1.5) -> None:  # type: ignore
+    def __init__(self, *, in_channels: int = 3, num_classes: int = 1, width: int = 1.5) -> None:
         super().__init__(in_channels=in_channels, num_classes=num_classes)
 
 
