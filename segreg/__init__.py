@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from segreg.hooks import hookimpl
     from segreg.losses.weighted_sum import loss
     from segreg.registry import Registry, build, components, dataset, describe, metric
-    from segreg.specs import Architecture, Dataset, Loss, Metric
+    from segreg.specs import Architecture, Dataset, Loss, Metric, Tracker
     from segreg.studies.study import Study, compare
     from segreg.training.fit import fit
     from segreg.training.recipe import Recipe
@@ -43,7 +43,7 @@ _HOME = {
     "segreg.hooks": ("hookimpl",),
     "segreg.losses.weighted_sum": ("loss",),
     "segreg.registry": ("Registry", "build", "components", "dataset", "describe", "metric"),
-    "segreg.specs": ("Architecture", "Dataset", "Loss", "Metric"),
+    "segreg.specs": ("Architecture", "Dataset", "Loss", "Metric", "Tracker"),
     "segreg.studies.study": ("Study", "compare"),
     "segreg.training.fit": ("fit",),
     "segreg.training.recipe": ("Recipe",),
@@ -66,6 +66,7 @@ __all__ = [
     "RunError",
     "SegregError",
     "Study",
+    "Tracker",
     "TrainingError",
     "UnknownNameError",
     "build",

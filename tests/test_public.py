@@ -24,6 +24,7 @@ EXPORTS = [
     "RunError",
     "SegregError",
     "Study",
+    "Tracker",
     "TrainingError",
     "UnknownNameError",
     "build",

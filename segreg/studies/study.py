@@ -26,6 +26,7 @@ from segreg.training.pictures import Data
 from segreg.training.progress import Display
 from segreg.training.recipe import Recipe, make_recipe, read_toml
 from segreg.training.run import Run
+from segreg.training.tracking import build_trackers
 
 QUICK = "quick"
 EXPERIMENT = "experiment"
@@ -108,6 +109,7 @@ def compare(
             missing = [recipe for recipe in recipes if not made.run(recipe).finished]
             if len(missing) < len(recipes):
                 display.line(f"{len(recipes) - len(missing)} of {len(recipes)} runs are there already, in {made.path}")
+            build_trackers(recipes[0])  # what one lacks shows before a picture is read
             # All runs of a plan share one device, and one data set at one size.
             shared = (detect(recipes[0].device), open_data(recipes[0], display)) if missing else None
             with locked(made.path):

@@ -28,6 +28,7 @@ from segreg.training.provenance import differences, every_option, made_with, res
 from segreg.training.randomness import seed_all
 from segreg.training.recipe import Recipe
 from segreg.training.run import Run
+from segreg.training.tracking import Tracking, build_trackers
 
 _SAMPLES = 4
 
@@ -53,8 +54,8 @@ def execute(
     devices.keep_freed_memory()
     seed_all(recipe.seed)
     parts = _build(recipe, data, device)
-    with locked(run.path):
-        _execute(recipe, run, data, parts, display, force)
+    with locked(run.path), Tracking(build_trackers(recipe), display) as tracking:
+        _execute(recipe, run, data, parts, display, tracking, force)
 
 
 def _build(recipe: Recipe, data: Data, device: torch.device) -> Parts:
@@ -73,7 +74,9 @@ def _build(recipe: Recipe, data: Data, device: torch.device) -> Parts:
     )
 
 
-def _execute(recipe: Recipe, run: Run, data: Data, parts: Parts, display: Display, force: bool) -> None:
+def _execute(
+    recipe: Recipe, run: Run, data: Data, parts: Parts, display: Display, tracking: Tracking, force: bool
+) -> None:
     pictures = len(data.splits["train"])
     tables = resolved(recipe, data, parts.device)
     made = made_with(recipe, tables, data)
@@ -94,12 +97,13 @@ def _execute(recipe: Recipe, run: Run, data: Data, parts: Parts, display: Displa
         (run.path / "state").mkdir(exist_ok=True)
     run.write_splits({split: pictures.names for split, pictures in data.splits.items()})
     run.write_skipped(data.skipped)
+    tracking.begin(run, recipe, state.rows)
     about = _about(recipe, data)
     ahead = best_epoch_on_disk(run) if taken_up == "unchanged" else 0
     checkpoints = Checkpoints(run, about, made, ahead, state.position if taken_up else "")
     fits = True
     try:
-        train(recipe, parts, data.splits, state, run, checkpoints, display)
+        train(recipe, parts, data.splits, state, run, checkpoints, display, tracking)
     except Exception as error:
         # What did not fit is referred to from the error, and is freed with it.
         fits = not devices.is_out_of_memory(error)
@@ -111,7 +115,7 @@ def _execute(recipe: Recipe, run: Run, data: Data, parts: Parts, display: Displa
         raise out_of_memory(recipe, parts, data.splits, state, run)
     if checkpoints.last != state.position:
         checkpoints.write(state)
-    _conclude(recipe, run, data, parts, state, display)
+    _conclude(recipe, run, data, parts, state, display, tracking)
 
 
 def _about(recipe: Recipe, data: Data) -> dict[str, Any]:
@@ -159,7 +163,9 @@ def _take_up(
     return "changed" if changed else "unchanged"
 
 
-def _conclude(recipe: Recipe, run: Run, data: Data, parts: Parts, state: State, display: Display) -> None:
+def _conclude(
+    recipe: Recipe, run: Run, data: Data, parts: Parts, state: State, display: Display, tracking: Tracking
+) -> None:
     """Score the best weights on every split, draw the pictures, and write the results last."""
     model = state.evaluated
     model.model.load_state_dict(state.best_weights)
@@ -190,26 +196,26 @@ def _conclude(recipe: Recipe, run: Run, data: Data, parts: Parts, state: State, 
     run.write_tensors("samples", samples)
     plot_curves(run.path / "curves.png", {recipe.label: [state.rows]}, recipe.metrics[0])
     plot_samples(run.path / "samples.png", samples, {recipe.label: samples["predictions"]}, data.num_classes)
-    run.write_results(
-        {
-            "epoch": state.best_epoch,
-            "metrics": {
-                split: {name: _or_none(value(parts.metrics[name], each)) for name, each in metrics.items()}
-                for split, metrics in states.items()
-            },
-            "per_class": {
-                split: {name: _per_class(parts.metrics[name], each) for name, each in metrics.items()}
-                for split, metrics in states.items()
-            },
-            "classes": list(data.classes),
-            "pictures": {split: len(pictures) for split, pictures in data.splits.items()},
-            "skipped": len(data.skipped),
-            "parameters": sum(parameter.numel() for parameter in parts.model.parameters()),
-            "seconds": sum(row["seconds"] for row in state.rows),
-            "images_per_second": float(np.median([row["images_per_second"] for row in state.rows])),
-            "device": devices.describe(parts.device),
-        }
-    )
+    results = {
+        "epoch": state.best_epoch,
+        "metrics": {
+            split: {name: _or_none(value(parts.metrics[name], each)) for name, each in metrics.items()}
+            for split, metrics in states.items()
+        },
+        "per_class": {
+            split: {name: _per_class(parts.metrics[name], each) for name, each in metrics.items()}
+            for split, metrics in states.items()
+        },
+        "classes": list(data.classes),
+        "pictures": {split: len(pictures) for split, pictures in data.splits.items()},
+        "skipped": len(data.skipped),
+        "parameters": sum(parameter.numel() for parameter in parts.model.parameters()),
+        "seconds": sum(row["seconds"] for row in state.rows),
+        "images_per_second": float(np.median([row["images_per_second"] for row in state.rows])),
+        "device": devices.describe(parts.device),
+    }
+    run.write_results(results)
+    tracking.finish(results, samples, [valid.names[index] for index in chosen], data.num_classes)
 
 
 def _per_class(metric: SegmentationMetric, states: States) -> list[float | None]:

@@ -75,8 +75,7 @@ def plot_samples(
     )
     grid = figure.subplots(len(images), len(columns), squeeze=False)
     for row, image in enumerate(images):
-        # Pictures of other than three channels are shown by their first one.
-        picture = np.moveaxis(image, 0, 2) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
+        picture = shown_picture(image)
         region = masks[row] == 1
         has_border = region.any() and not region.all()
         for axes, (label, classes) in zip(grid[row], columns.items(), strict=True):
@@ -88,6 +87,15 @@ def plot_samples(
             if row == 0:
                 axes.set_title(_plain(label).replace(" · ", "\n"), fontsize=8, wrap=True)
     _save(figure, path)
+
+
+def shown_picture(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return a picture as one looks at it; one of other than three channels is shown by its first.
+
+    Shapes:
+        image: uint8 [C, H, W];  returns: uint8 [H, W, 3].
+    """
+    return np.moveaxis(image, 0, 2) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
 
 
 def overlay(picture: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], num_classes: int) -> npt.NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from segreg import Architecture, Dataset, Loss, Metric, hookimpl
+from segreg import Architecture, Dataset, Loss, Metric, Tracker, hookimpl
 
 
 @hookimpl
@@ -41,3 +41,8 @@ def segreg_metrics() -> Iterable[Metric]:
 @hookimpl
 def segreg_datasets() -> Iterable[Dataset]:
     return [Dataset(name="bands", target="segreg_trial.parts:Bands", summary="A band of light for each class")]
+
+
+@hookimpl
+def segreg_trackers() -> Iterable[Tracker]:
+    return [Tracker(name="diary", target="segreg_trial.parts:Diary", summary="Writes down what it hears")]
