@@ -18,6 +18,7 @@ EXPORTS = [
     "Metric",
     "OptionError",
     "PluginError",
+    "Predictor",
     "Recipe",
     "Registry",
     "Run",
@@ -34,6 +35,7 @@ EXPORTS = [
     "describe",
     "fit",
     "hookimpl",
+    "load",
     "loss",
     "metric",
 ]
