@@ -14,6 +14,7 @@ import torch
 
 from segreg.errors import RunError, SegregError
 from segreg.plugins import one_line
+from segreg.studies.page import write_page
 from segreg.studies.plan import Plan, directory_name, make_plan
 from segreg.studies.report import Row, summarize, write_report
 from segreg.training.checkpoint import remove_state, state_path
@@ -118,6 +119,7 @@ def compare(
                     _make_runs(made, missing, *shared, display, force)
                 display.progress("writing the report", 0, 1)
                 write_report(made.path, plan.name, made.rows, plan.recipes[0])
+                write_page(made.path, plan.name, made.rows, plan.recipes[0])
         # Ctrl-C, and the signals that the command line turns into SystemExit.
         except (KeyboardInterrupt, SystemExit):
             display.note("interrupted; the same command goes on with what is missing")
