@@ -38,12 +38,17 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         self._recipe = recipe
-        # Whoever reads the files drops what earlier ones say of this step and later ones.
-        self._writer = SummaryWriter(str(directory / "tensorboard"), purge_step=0)
+        folder = directory / "tensorboard"
+        # Behind a link may be the logs of others.
+        earlier = [] if folder.is_symlink() else list(folder.glob("events.out.tfevents.*"))
+        # A TensorBoard that is open drops what it has read of this step and later ones.
+        self._writer = SummaryWriter(str(folder), purge_step=0)
         self._writer.add_text("recipe", _listed(recipe), 0)
         for row in rows:
             self._add(row)
         self._writer.flush()
+        for path in earlier:
+            path.unlink(missing_ok=True)
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """Add an epoch to the curves."""

@@ -2,13 +2,16 @@
 
 import csv
 import html
+import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from segreg.cli.main import main
@@ -181,6 +184,27 @@ def test_the_page_says_what_the_table_says(study: Study) -> None:
         # The page adds how likely a difference is by chance.
         words = re.sub(r"p\s[=<] [\d.]+|more than chance|may be chance", "", said)
         assert " ".join(words.split()) == expected
+
+
+def test_the_page_says_with_what_it_was_made(study: Study) -> None:
+    text = (study.path / "report.html").read_text(encoding="utf-8")
+    for said in ("segreg 0.1.0, segreg-trial 1.0", torch.__version__, "cpu", "hflip", "0, 1"):
+        assert f"<dd>{said}" in text
+
+
+def test_runs_of_an_earlier_version_still_have_a_report(study: Study, tmp_path: Path) -> None:
+    """They kept no worst cases."""
+    shutil.copytree(study.path, tmp_path / "study")
+    for path in tmp_path.glob("study/runs/*/results.json"):
+        results = json.loads(path.read_text(encoding="utf-8"))
+        del results["worst"]
+        path.write_text(json.dumps(results), encoding="utf-8")
+        shutil.rmtree(path.parent / "worst")
+    compare(**SETTINGS, losses=["bce", "dice"], out=tmp_path / "study")
+    now, before = ((path / "report.html").read_text(encoding="utf-8") for path in (tmp_path / "study", study.path))
+    assert "Worst cases" in before
+    assert "Worst cases" not in now
+    assert Page(now).cells == Page(before).cells
 
 
 def test_names_do_not_become_markup(study: Study) -> None:

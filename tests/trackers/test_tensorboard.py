@@ -130,6 +130,8 @@ def test_a_run_that_goes_on_has_each_epoch_once(tmp_path: Path, parts: Any, monk
     assert len(run.history) == 5
     assert_has_the_history(run)
     assert len(read(run).Images("picture, truth, prediction/0")) == 1
+    # TensorBoard's other reader, in Rust, would show what was said at the end of the shorter run as well.
+    assert len(list((run.path / "tensorboard").iterdir())) == 1
 
 
 def test_without_the_package_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
