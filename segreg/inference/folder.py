@@ -15,7 +15,7 @@ from PIL import Image
 from segreg.datasets.pairs import pictures
 from segreg.datasets.pictures import SUFFIXES, Pixels
 from segreg.errors import DataError, RunError, did_you_mean
-from segreg.inference.images import pixels_of
+from segreg.inference.images import Picture
 from segreg.inference.predictor import Predictor, classes_of
 from segreg.inference.tiles import Strip
 from segreg.training.files import replacing, writing
@@ -126,7 +126,7 @@ def predict_files(
     read: deque[tuple[Output, tuple[int, int], Pixels | None]] = deque()
 
     def readable() -> Iterator[Pixels]:
-        for output, pixels in _read_ahead(outputs, predictor.about.in_channels):
+        for output, pixels in _read_ahead(outputs, predictor.pixels):
             if isinstance(pixels, DataError):
                 failures.append((output.picture, str(pixels)))
                 continue
@@ -149,12 +149,14 @@ def predict_files(
     return failures
 
 
-def _read_ahead(outputs: Sequence[Output], in_channels: int) -> Iterator[tuple[Output, Pixels | DataError]]:
+def _read_ahead(
+    outputs: Sequence[Output], pixels_of: Callable[[Picture], Pixels]
+) -> Iterator[tuple[Output, Pixels | DataError]]:
     """Read pictures, the next one while the model is at work on the last."""
 
     def read(output: Output) -> Pixels | DataError:
         try:
-            return pixels_of(output.picture, in_channels)
+            return pixels_of(output.picture)
         except DataError as error:
             return error
 

@@ -129,6 +129,18 @@ def test_mistakes_are_one_line(run: segreg.Run, folder: Path, tmp_path: Path) ->
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_file_that_claims_to_be_huge_is_refused(run: segreg.Run, tmp_path: Path) -> None:
+    for side, tile, said in (
+        (9_460, None, "89,478,485 pixels: cut it into tiles"),
+        (22_400, 512, "500,000,000 pixels"),
+    ):
+        bomb = tmp_path / f"{side}.png"
+        Image.new("1", (side, side)).save(bomb)
+        with pytest.raises(segreg.DataError, match=said):
+            segreg.load(run, tile=tile).predict(bomb)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from Linux's own figures")
 def test_memory_follows_the_picture_and_not_what_is_made_of_it(run: segreg.Run, tmp_path: Path) -> None:
     """Seven bytes a pixel while it is read. What the model computes on the way is a hundred times the picture."""
