@@ -279,8 +279,11 @@ def _how(rows: Sequence[Row], recipe: Recipe) -> list[tuple[str, str]]:
         how += [
             ("seeds", ", ".join(str(seed) for seed in sorted({run.recipe.seed for run in runs}))),
             ("runs", f"{len(runs)}, {_time(seconds)} of training in all"),
-            *runs[0].made_on.items(),
         ]
+        # Runs of one study may have been made at different times.
+        made_on = [run.made_on for run in runs]
+        for name in dict.fromkeys(name for each in made_on for name in each):
+            how.append((name, "; ".join(dict.fromkeys(each[name] for each in made_on if name in each))))
     return [(title, printable(text)) for title, text in how]
 
 

@@ -94,12 +94,12 @@ class Run:
 
     @property
     def made_on(self) -> dict[str, str]:
-        """What it was made with and on, as its recipe says: versions, plugins, device."""
+        """What it was made with and on, by name: system, device, and versions, also of the plugins."""
         tables = read_toml(self.path / "recipe.toml")
         with reading(self.path / "recipe.toml", "the recipe of a run"):
-            brought = {f"{each['plugin']} {each['version']}": None for each in tables.get("component", [])}
-            platform = {str(name): str(value) for name, value in dict(tables.get("platform", {})).items()}
-        return {"plugins": ", ".join(brought), **platform}
+            plugins = {each["plugin"]: each["version"] for each in tables.get("component", [])}
+            made_on = {**dict(tables.get("platform", {})), **plugins}
+        return {str(name): str(value) for name, value in made_on.items()}
 
     def model(self) -> nn.Module:
         """Rebuild the model with its best weights, in evaluation mode, from `model.safetensors` alone.

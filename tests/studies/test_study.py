@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +189,15 @@ def test_the_page_says_what_the_table_says(study: Study) -> None:
 
 def test_the_page_says_with_what_it_was_made(study: Study) -> None:
     text = (study.path / "report.html").read_text(encoding="utf-8")
-    for said in ("segreg 0.1.0, segreg-trial 1.0", torch.__version__, "cpu", "hflip", "0, 1"):
-        assert f"<dd>{said}" in text
+    said = {
+        "segreg": version("segreg"),
+        "segreg-trial": "1.0",
+        "torch": torch.__version__,
+        "augment": "hflip",
+        "seeds": "0, 1",
+    }
+    for name, value in said.items():
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in text
 
 
 def test_runs_of_an_earlier_version_still_have_a_report(study: Study, tmp_path: Path) -> None:
