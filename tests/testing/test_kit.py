@@ -208,7 +208,10 @@ def test_the_command_prints_a_table_and_fails() -> None:
 
 @pytest.mark.parametrize("case", conformance_cases("segreg"))
 def test_what_segreg_brings_conforms(case: Case) -> None:
-    assert not case.subject.known_failures
+    on_the_host = ("metric hausdorff95", "metric surface-dice")
+    assert set(case.subject.known_failures) == (
+        {"update-does-not-wait"} if case.subject.label in on_the_host else set()
+    )
     case.run()
 
 
