@@ -150,5 +150,5 @@ def _boundary(region: Mask) -> npt.NDArray[np.intp]:
     rows, columns = (np.flatnonzero(region.any(axis)) for axis in (1, 0))
     # Outside the box around a region there is nothing to erode.
     box = region[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    points: npt.NDArray[np.intp] = np.argwhere(box & ~binary_erosion(box))
-    return points + np.array([rows[0], columns[0]])
+    points: npt.NDArray[np.intp] = np.argwhere(box & ~binary_erosion(box)) + np.array([rows[0], columns[0]])
+    return points
