@@ -45,9 +45,10 @@ def plot_confusions(path: Path, label: str, matrix: npt.NDArray[np.int64], names
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.set_title(label, fontsize=10, parse_math=False)
     if len(names) <= _MOST_IN_FIGURES:
-        for (row, column), share in np.ndenumerate(shares):
+        for row, column in np.argwhere(matrix):
+            share = shares[row, column]
+            text = f"{share:.1%}\n{_short(int(matrix[row, column]))}"
             color = "white" if share > 0.5 else "0.2"
-            text = f"{share:.1%}\n{_short(int(matrix[row, column]))}" if totals[row] else "–"
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=7)
     with replacing(path) as aside:
         figure.savefig(aside, dpi=110)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import attrs
 
-from segreg import contracts
 from segreg.contracts import SegmentationDataset, SegmentationMetric
 from segreg.errors import DataError, OptionError, RunError, did_you_mean
 from segreg.inference.evaluation import Evaluation
@@ -220,21 +219,23 @@ def _notes(
     elif own_data:
         if "valid" in splits:
             notes.append("The weights were chosen by their score on valid, which makes the figures a little too good.")
-        names = {name for split in splits for name in _given_names(dataset.splits[split])}
-        known = names & set().union(*map(_trained_on, subjects))
+        trained_on: set[str] = set().union(*map(_trained_on, subjects))
+        # A name that is in train now too belongs to another picture of the same name.
+        known = _given_names(dataset, splits) & trained_on - _given_names(dataset, ["train"])
         if known:
             notes.append(
-                f"{len(known)} of the pictures, such as {min(known)}, have the name of a picture of training: if they "
-                "are the same, the figures are too good."
+                f"{len(known)} of the pictures, such as {min(known)}, were in train when the model was trained: the "
+                "split has changed, and the figures are too good."
             )
     if skipped:
         notes.append(f"{len(skipped)} picture(s) left out; the first: {next(iter(skipped.values()))}")
     return notes
 
 
-def _given_names(samples: Sequence[contracts.Sample]) -> list[str]:
-    """Return the names of samples that have any; positions would be the same in every split."""
-    return names_of(samples) if hasattr(samples, "names") else []
+def _given_names(dataset: SegmentationDataset, splits: Sequence[str]) -> set[str]:
+    """Return the names in splits, where they have any: positions would be the same in every split."""
+    named = [dataset.splits[split] for split in splits if hasattr(dataset.splits.get(split), "names")]
+    return {name for samples in named for name in names_of(samples)}
 
 
 def _trained_on(subject: _Subject) -> set[str]:

@@ -145,7 +145,7 @@ def _page(evaluation: Evaluation, models: Sequence[tuple[Path, Predictor]], fold
         for title, file in (
             ("Confusions", "confusion.png"),
             ("Reliability diagram", "calibration.png"),
-            ("The worst pictures: prediction as a tint, true borders as lines", "worst.png"),
+            ("The worst pictures", "worst.png"),
         ):
             if (folder / file).exists():
                 parts += [f"![{title}]({at}{file})", ""]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
@@ -84,17 +83,19 @@ def plot_worst(path: Path, title: str, cases: Sequence[Case], classes: Sequence[
     rows = math.ceil(len(cases) / columns)
     tallest = max(case.picture.shape[0] / case.picture.shape[1] for case in cases)
     legend = 0.4 if len(classes) > 1 else 0
-    height = (2.6 * min(tallest, 1.5) + 0.45) * rows + 0.3 + legend
+    height = (2.6 * min(tallest, 1.5) + 0.45) * rows + 0.5 + legend
     figure = Figure(figsize=(2.6 * columns, height), layout="constrained")
     for axes, case in zip(figure.subplots(rows, columns, squeeze=False).flat, cases, strict=False):
         picture = shown_picture(np.moveaxis(case.picture, 2, 0))
         axes.imshow(overlay(picture, case.predicted, len(classes)), interpolation="nearest")
         for label in [1] if len(classes) == 1 else range(len(classes)):
-            _outline(axes, case.truth == label)
+            region = case.truth == label
+            if region.any() and not region.all():
+                axes.contour(region, levels=[0.5], colors="white", linewidths=1.2 if len(classes) == 1 else 0.7)
         axes.set_title(f"{_shortened(case.name)}\n{case.value:.3f}", fontsize=8, parse_math=False)
     for axes in figure.axes:
         axes.set_axis_off()
-    figure.suptitle(title, fontsize=10, parse_math=False)
+    figure.suptitle(f"{title}\ntint: the prediction; lines: the true borders", fontsize=10, parse_math=False)
     if len(classes) > 1:
         seen = sorted({int(label) for case in cases for label in np.unique(case.predicted)})
         patches = [
@@ -104,11 +105,6 @@ def plot_worst(path: Path, title: str, cases: Sequence[Case], classes: Sequence[
         figure.legend(handles=patches, loc="outside lower center", ncols=8, frameon=False, fontsize=8)
     with replacing(path) as aside:
         figure.savefig(aside, dpi=110)
-
-
-def _outline(axes: "object", region: npt.NDArray[np.bool_]) -> None:
-    if region.any() and not region.all():
-        axes.contour(region, levels=[0.5], colors="white", linewidths=1.0)  # type: ignore[attr-defined]
 
 
 def _small(height: int, width: int) -> tuple[int, int]:
