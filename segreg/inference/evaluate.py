@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 
 from segreg.contracts import SegmentationDataset, SegmentationMetric
-from segreg.errors import DataError, OptionError, RunError, did_you_mean
+from segreg.errors import DataError, OptionError, RunError, did_you_mean, printable
 from segreg.inference.evaluation import Evaluation
 from segreg.inference.page import write_page
 from segreg.inference.predictor import Predictor, load, weights_of
@@ -126,13 +126,13 @@ def _subject(source: str | Path | Run, predictor: Predictor) -> _Subject:
 
 def _labels(subjects: Sequence[_Subject]) -> list[str]:
     """Return a label a model; those of the same recipe are told apart by their directories."""
-    labels = [subject.label for subject in subjects]
+    labels = [printable(subject.label) for subject in subjects]
     if len(set(labels)) == len(labels):
         return labels
     directories = [subject.weights.parent.name for subject in subjects]
     if len(set(directories)) < len(directories):
         directories = [str(subject.weights) for subject in subjects]
-    return [f"{label} ({directory})" for label, directory in zip(labels, directories, strict=True)]
+    return [f"{label} ({printable(directory)})" for label, directory in zip(labels, directories, strict=True)]
 
 
 def _data_of(subjects: Sequence[_Subject]) -> str:

@@ -60,7 +60,7 @@ def table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
 def class_table(model: Scores, classes: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Return header and rows of a table: every metric that has values of classes, class by class."""
     metrics = {name: each.classes for name, each in model.metrics.items() if each.classes}
-    rows = [[name, *(_cell(each[row]) for each in metrics.values())] for row, name in enumerate(classes)]
+    rows = [[printable(name), *(_cell(each[row]) for each in metrics.values())] for row, name in enumerate(classes)]
     return ["class", *metrics], rows
 
 
@@ -81,7 +81,8 @@ def write_page(evaluation: Evaluation, models: Sequence[tuple[Path, Predictor]])
         first = next(iter(evaluation.comparisons))
         write_comparison(path / "comparison.csv", evaluation.comparisons)
         one, other = evaluation.models
-        plot_comparison(path / "comparison.png", first, one, other, evaluation.comparisons[first])
+        if not isnan(evaluation.comparisons[first].difference.value):
+            plot_comparison(path / "comparison.png", first, one, other, evaluation.comparisons[first])
     write_text(path / "evaluation.md", _page(evaluation, models, folders))
 
 
@@ -136,7 +137,8 @@ def _page(evaluation: Evaluation, models: Sequence[tuple[Path, Predictor]], fold
     parts += [*_markdown(*table(evaluation)), ""]
     if evaluation.comparisons:
         parts += ["## The difference", "", *(f"- {_escaped(words)}" for words in evaluation.words), ""]
-        parts += ["![Differences picture by picture](comparison.png)", ""]
+        if (evaluation.path / "comparison.png").exists():
+            parts += ["![Differences picture by picture](comparison.png)", ""]
     for model, folder in zip(evaluation.models, folders, strict=True):
         at = "" if folder == evaluation.path else f"{folder.name}/"
         parts += [f"## {_escaped(model.label)}", ""]

@@ -290,6 +290,19 @@ def test_two_runs_are_compared_on_the_same_pictures(run: segreg.Run, tmp_path: P
     assert float(table(tmp_path / "two" / "comparison.csv")[0]["wilcoxon_p"]) >= 2 / 2**6
 
 
+def test_pictures_that_belong_to_no_class_have_no_figures(scenes: Path, scenes_run: segreg.Run, tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        for index in range(2):
+            save(tmp_path / "void" / split / "images" / f"{index}.png", np.zeros((40, 40, 3), np.uint8))
+            save(tmp_path / "void" / split / "masks" / f"{index}.png", np.full((40, 40), IGNORE_INDEX, np.uint8))
+    data = f"folder:root={tmp_path / 'void'},classes=[{','.join(CLASSES)}]"
+    found = evaluate(scenes_run, scenes_run.path, data=data, out=tmp_path / "e")
+    assert found.words == [f"{metric} says nothing on the same 2 pictures" for metric in found.models[0].metrics]
+    assert {path.name for path in (tmp_path / "e").rglob("*.png")} == {"confusion.png"}
+    row = table(next((tmp_path / "e").glob("1-*")) / "metrics.csv")[0]
+    assert row == {"metric": "iou", "class": "", "value": "", "low": "", "high": "", "pictures": "0"}
+
+
 def words(metric: str, difference: float, low: float, high: float, p_value: float) -> str:
     one, other = (
         Scores(label=label, names=range(50), metrics={}, calibration=None, confusions=None, worst=[]) for label in "AB"
