@@ -20,6 +20,7 @@ _VERBS = {
     "train": "train a model and keep its best weights",
     "compare": "train every model with every loss, and report them side by side",
     "predict": "write masks for pictures, with a trained model",
+    "evaluate": "score a trained model, or two against each other, on pictures with masks",
     "bench": "time models on this machine, against each other and against their convolutions",
 }
 
