@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         UnknownNameError,
     )
     from segreg.hooks import hookimpl
+    from segreg.inference.export import Exported, export
     from segreg.inference.predictor import Predictor, load
     from segreg.losses.weighted_sum import loss
     from segreg.registry import Registry, build, components, dataset, describe, metric
@@ -42,6 +43,7 @@ _HOME = {
         "UnknownNameError",
     ),
     "segreg.hooks": ("hookimpl",),
+    "segreg.inference.export": ("Exported", "export"),
     "segreg.inference.predictor": ("Predictor", "load"),
     "segreg.losses.weighted_sum": ("loss",),
     "segreg.registry": ("Registry", "build", "components", "dataset", "describe", "metric"),
@@ -57,6 +59,7 @@ __all__ = [
     "Architecture",
     "DataError",
     "Dataset",
+    "Exported",
     "ExpressionError",
     "Loss",
     "Metric",
@@ -76,6 +79,7 @@ __all__ = [
     "components",
     "dataset",
     "describe",
+    "export",
     "fit",
     "hookimpl",
     "load",

@@ -16,8 +16,6 @@ from segreg.datasets.pictures import Pixels
 from segreg.errors import OptionError, RunError, did_you_mean
 from segreg.inference.images import Picture, mean_and_std, pixels_of
 from segreg.inference.tiles import Strip, blended
-from segreg.registry import registry
-from segreg.specs import Architecture
 from segreg.training.device import Precision, autocast, detect, is_out_of_memory
 from segreg.training.normalized import Normalized
 from segreg.training.pictures import resized
@@ -61,7 +59,7 @@ class Predictor:
         """Check tile and overlap against each other and the model."""
         if self.tile is None:
             return
-        least = self._min_size
+        least = self.about.min_size
         if self.tile < least:
             raise OptionError(f"tile is {self.tile}: {self.about.architecture} takes {least} pixels and more")
         if not 0 <= self.overlap < self.tile:
@@ -147,7 +145,7 @@ class Predictor:
             height, width = pixels.shape[:2]
             mean, std = (each.to(self.device) for each in mean_and_std(pixels))
             # Smaller than the model takes: its last row and column are repeated.
-            missing = [(0, max(0, self._min_size - length)) for length in (height, width)]
+            missing = [(0, max(0, self.about.min_size - length)) for length in (height, width)]
             padded = np.pad(pixels, [*missing, (0, 0)], mode="edge") if any(map(any, missing)) else pixels
             at_once = max(1, _PIXELS_AT_ONCE // min(self.tile**2, padded.shape[0] * padded.shape[1]))
 
@@ -187,11 +185,6 @@ class Predictor:
     @cached_property
     def _ready(self) -> Normalized:
         return ready_to_predict(self.model.to(self.device), self.device, self.precision)
-
-    @property
-    def _min_size(self) -> int:
-        record = registry().find("architecture", self.about.architecture).record
-        return record.min_size if isinstance(record, Architecture) else 1
 
 
 def load(
