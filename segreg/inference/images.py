@@ -1,6 +1,7 @@
 """Pictures as people have them: a file, a PIL image, an array or a tensor, of any size."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import TypeAlias
 
@@ -10,24 +11,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from segreg.datasets.pictures import Pixels, as_rgb, read_image
+from segreg.datasets.pictures import MAX_PIXELS, Pixels, as_rgb, read_image
 from segreg.errors import DataError, shown
 
 Picture: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[np.generic] | Tensor
 
-MAX_PIXELS = 500_000_000
-"""The largest picture that is predicted, in pixels. While it is read it takes seven bytes a pixel."""
-
 _ROWS = 256
 
 
-def pixels_of(picture: Picture, in_channels: int) -> Pixels:
+def pixels_of(picture: Picture, in_channels: int, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Return the pixels of a picture.
 
     Args:
         picture: A file, which is read as RGB and turned upright; a PIL image, which is taken as RGB; an array [H, W, C]
             or [H, W]; or a tensor [C, H, W] or [H, W]. Arrays and tensors are uint8, or float in [0, 1].
         in_channels: How many channels the model takes.
+        max_pixels: The largest file that is read, in pixels.
 
     Shapes:
         returns: uint8 [H, W, C].
@@ -36,7 +35,10 @@ def pixels_of(picture: Picture, in_channels: int) -> Pixels:
         DataError: the picture cannot be read, or is none of these, or has another number of channels.
     """
     if isinstance(picture, str | os.PathLike):
-        pixels = read_image(Path(picture), max_pixels=MAX_PIXELS)
+        with warnings.catch_warnings():
+            # Pillow warns of what is refused, and of oddities that change no pixel.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            pixels = read_image(Path(picture), max_pixels=max_pixels)
     elif isinstance(picture, Image.Image):
         pixels = as_rgb(picture, "the image")
     elif isinstance(picture, Tensor | np.ndarray):

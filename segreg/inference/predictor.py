@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from segreg.datasets.pictures import Pixels
+from segreg.datasets.pictures import MAX_PIXELS, Pixels
 from segreg.errors import OptionError, RunError, did_you_mean
 from segreg.inference.images import Picture, mean_and_std, pixels_of
 from segreg.inference.tiles import Strip, blended
@@ -27,6 +27,9 @@ from segreg.training.saved import About, read_model
 _PIXELS_AT_ONCE = 2**19
 _PIXELS_WAITING = 2**25
 _ROWS = 256
+
+# Of a file that is cut into tiles, which takes seven bytes a pixel while it is read. Any other may be a bomb.
+_LARGE = 500_000_000
 
 # By how many quarters a picture is turned, and whether it is mirrored after that.
 _VIEWS = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
@@ -79,7 +82,7 @@ class Predictor:
             DataError: the picture cannot be read or used.
             OptionError: there is not enough memory.
         """
-        pixels = pixels_of(picture, self.about.in_channels)
+        pixels = self.pixels(picture)
         mask = np.empty(pixels.shape[:2], dtype=np.uint8)
         for top, strip in next(self.strips([pixels])):
             mask[top : top + strip.shape[1]] = classes_of(strip)
@@ -104,10 +107,21 @@ class Predictor:
 
         Args, Shapes, Raises: as for `probabilities`.
         """
-        for strips in self.strips(pixels_of(picture, self.about.in_channels) for picture in pictures):
+        for strips in self.strips(map(self.pixels, pictures)):
             # Most pictures are one strip.
             parts = [strip.cpu().numpy() for _, strip in strips]
             yield parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def pixels(self, picture: Picture) -> Pixels:
+        """Return the pixels of a picture, as `strips` takes them.
+
+        Shapes:
+            returns: uint8 [H, W, C].
+
+        Raises:
+            DataError: as for `predict`.
+        """
+        return pixels_of(picture, self.about.in_channels, _LARGE if self.tile else MAX_PIXELS)
 
     def strips(self, pictures: Iterable[Pixels]) -> Iterator[Iterator[Strip]]:
         """Give the probabilities of each picture in strips from top to bottom, so that no whole of them need be held.
