@@ -37,7 +37,7 @@ METADATA = "segreg.json"
 _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
 _DRAWS = 5
 _NORMALIZED = (
-    ", each channel of each picture brought to mean 0 and standard deviation 1 (a deviation below 1/255 counts as 1/255)"
+    ", each channel of each picture brought to mean 0 and standard deviation 1 by (x - mean) / max(deviation, 1/255)"
 )
 
 
@@ -74,9 +74,9 @@ def export(
 ) -> Exported:
     """Write a trained model as a file for production, and compare it with the model at once.
 
-    The file maps `images`, float32 [B, C, H, W], to `logits`, float32 [B, K, H, W], for any batch, height and width from
-    the model's smallest size up. It is run on random images of three sizes, and is written only if it gives what the
-    model gives. It holds metadata: ONNX in its `metadata_props`, torch-export in the extra file `segreg.json`.
+    The file maps `images`, float32 [B, C, H, W], to `logits`, float32 [B, K, H, W], for any batch, and for any height
+    and width from the model's smallest size up. It is run on random images of three sizes, and is kept only if it gives
+    what the model gives. It holds metadata: ONNX in its `metadata_props`, torch-export in the extra file `segreg.json`.
 
     Args:
         source: A run, its directory, or a `model.safetensors` that segreg wrote.
@@ -156,15 +156,12 @@ def _traced(model: nn.Module, channels: int, smallest: int) -> ExportedProgram:
 def _metadata(about: About, smallest: int, normalize: Normalization) -> dict[str, str]:
     height, width = about.size
     channels = "red, green and blue" if about.in_channels == 3 else f"{about.in_channels} channels"
+    normalized = _NORMALIZED if normalize == "image" else ""
+    binary = about.num_classes == 1
+    probability = "the probability is 1 / (1 + exp(-logit))" if binary else "the probabilities are the softmax over K"
     usage = (
-        f"images: float32 [B, {about.in_channels}, H, W], {channels} in [0, 1]{_NORMALIZED * (normalize == 'image')}; H "
-        f"and W at least {smallest}, the model was trained at {height}×{width}. "
-        f"logits: float32 [B, {about.num_classes}, H, W]; "
-        + (
-            "the probability of the class is 1 / (1 + exp(-logit))."
-            if about.num_classes == 1
-            else "the probabilities of the classes are the softmax over axis 1."
-        )
+        f"images: float32 [B, {about.in_channels}, H, W], {channels} in [0, 1]{normalized}; "
+        f"H and W from {smallest} up, trained at {height}×{width}. logits: float32 [B, {about.num_classes}, H, W]; {probability}."
     )
     return {
         "segreg": version("segreg"),
@@ -230,30 +227,28 @@ def _shapes(channels: int, smallest: int) -> tuple[Shape, ...]:
     )
 
 
-@torch.no_grad()
 def _compared(model: nn.Module, run: Model, shapes: Iterable[Shape]) -> tuple[float, float, int]:
     """Return the largest difference, the largest share of the logits' spread, and how many batches were drawn anew."""
     generator = torch.Generator().manual_seed(0)
-    found = []
-    passed_over = 0
-    for shape in shapes:
-        # SegNet keeps which of four values is the largest, and where two are equal but for rounding may keep another.
-        # What is translated wrongly is wrong on every batch.
-        for draw in range(_DRAWS):
-            images = torch.rand(shape, generator=generator)
-            expected = model(images)
-            difference = float((run(images) - expected).abs().max())
-            share = difference / max(float(expected.std()), 1e-3 * float(expected.abs().max()), 1e-30)
-            if share <= TOLERANCE:
-                break
-        else:
-            raise RunError(
-                f"the file gives other logits than the model, off by {share:.2g} of their spread on images of "
-                f"{'×'.join(map(str, shape))}, where {TOLERANCE:g} is allowed: it was not kept"
-            )
-        passed_over += draw
-        found.append((difference, share))
-    return *map(max, zip(*found, strict=True)), passed_over
+    differences, shares, drawn_anew = zip(*(_agreeing(model, run, shape, generator) for shape in shapes), strict=True)
+    return max(differences), max(shares), sum(drawn_anew)
+
+
+@torch.no_grad()
+def _agreeing(model: nn.Module, run: Model, shape: Shape, generator: torch.Generator) -> tuple[float, float, int]:
+    # SegNet keeps which of four values is the largest, and of two that are equal but for rounding either may be it.
+    # What is translated wrongly is wrong on every batch.
+    for drawn_anew in range(_DRAWS):
+        images = torch.rand(shape, generator=generator)
+        expected = model(images)
+        difference = float((run(images) - expected).abs().max())
+        share = difference / max(float(expected.std()), 1e-3 * float(expected.abs().max()), 1e-30)
+        if share <= TOLERANCE:
+            return difference, share, drawn_anew
+    raise RunError(
+        f"the file gives other logits than the model, off by {share:.2g} of their spread on images of "
+        f"{'×'.join(map(str, shape))}, where {TOLERANCE:g} is allowed: it was not kept"
+    )
 
 
 @contextmanager

@@ -63,16 +63,17 @@ class Adapted(nn.Module):
 
 
 class _UpCat(UpCat):
-    """Pads by what is missing. MONAI asks whether anything is, and torch.export takes the answer for that of all sizes."""
+    """Pads by what is missing. MONAI asks whether anything is, and torch.export takes the answer for all sizes'."""
 
     def forward(self, x: Tensor, x_e: Tensor | None) -> Tensor:
         """Join feature maps from below with those from the left, [B, C, H, W], whose H and W may be 1 more."""
+        joined: Tensor
         if x_e is None or not torch.compiler.is_exporting():
-            joined: Tensor = super().forward(x, x_e)
-            return joined
-        x_0 = self.upsample(x)
-        missing = (0, x_e.shape[3] - x_0.shape[3], 0, x_e.shape[2] - x_0.shape[2])
-        joined = self.convs(torch.cat([x_e, F.pad(x_0, missing, mode="replicate")], dim=1))
+            joined = super().forward(x, x_e)
+        else:
+            x_0 = self.upsample(x)
+            missing = (0, x_e.shape[3] - x_0.shape[3], 0, x_e.shape[2] - x_0.shape[2])
+            joined = self.convs(torch.cat([x_e, F.pad(x_0, missing, mode="replicate")], dim=1))
         return joined
 
 
