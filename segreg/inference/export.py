@@ -3,12 +3,12 @@
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 import torch
@@ -56,7 +56,7 @@ class Exported:
     """
 
     path: Path
-    metadata: dict[str, str]
+    metadata: Mapping[str, Any]
     shapes: tuple[Shape, ...]
     difference: float
     share: float
@@ -153,7 +153,7 @@ def _traced(model: nn.Module, channels: int, smallest: int) -> ExportedProgram:
     return program
 
 
-def _metadata(about: About, smallest: int, normalize: Normalization) -> dict[str, str]:
+def _metadata(about: About, smallest: int, normalize: Normalization) -> dict[str, Any]:
     height, width = about.size
     channels = "red, green and blue" if about.in_channels == 3 else f"{about.in_channels} channels"
     normalized = _NORMALIZED if normalize == "image" else ""
@@ -161,21 +161,22 @@ def _metadata(about: About, smallest: int, normalize: Normalization) -> dict[str
     probability = "the probability is 1 / (1 + exp(-logit))" if binary else "the probabilities are the softmax over K"
     usage = (
         f"images: float32 [B, {about.in_channels}, H, W], {channels} in [0, 1]{normalized}; "
-        f"H and W from {smallest} up, trained at {height}×{width}. logits: float32 [B, {about.num_classes}, H, W]; {probability}."
+        f"H and W from {smallest} up, trained at {height}×{width}. "
+        f"logits: float32 [B, {about.num_classes}, H, W]; {probability}."
     )
     return {
         "segreg": version("segreg"),
         "architecture": str(Expression(about.architecture, about.options)),
         "plugin": about.plugin,
-        "classes": json.dumps(about.classes),
-        "size": json.dumps(about.size),
-        "min_size": json.dumps(smallest),
+        "classes": about.classes,
+        "size": about.size,
+        "min_size": smallest,
         "normalize": normalize,
         "usage": usage,
     }
 
 
-def _write_onnx(program: ExportedProgram, path: Path, metadata: dict[str, str]) -> None:
+def _write_onnx(program: ExportedProgram, path: Path, metadata: Mapping[str, Any]) -> None:
     translated = torch.onnx.export(
         program,
         input_names=["images"],
@@ -188,11 +189,13 @@ def _write_onnx(program: ExportedProgram, path: Path, metadata: dict[str, str]) 
     translated.model.producer_name = "segreg"
     translated.model.producer_version = metadata["segreg"]
     translated.model.doc_string = metadata["usage"]
-    translated.model.metadata_props.update(metadata)
+    translated.model.metadata_props.update(
+        {key: each if isinstance(each, str) else json.dumps(each) for key, each in metadata.items()}
+    )
     translated.save(path)
 
 
-def _write_program(program: ExportedProgram, path: Path, metadata: dict[str, str]) -> None:
+def _write_program(program: ExportedProgram, path: Path, metadata: Mapping[str, Any]) -> None:
     torch.export.save(program, path, extra_files={METADATA: json.dumps(metadata, indent=2)})
 
 

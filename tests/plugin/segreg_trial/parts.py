@@ -54,6 +54,23 @@ class Hungry(Dot):
         return super().forward(images)
 
 
+class Inward(Dot):
+    """Looks at its images to know what to do, which no exporter can follow."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) if images.mean() > 0.5 else -super().forward(images)
+
+
+class Rounding(Dot):
+    """Pads to even sizes by a division that ONNX rounds the other way."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[2:]
+        padded = F.pad(images, (0, -2 * (-width // 2) - width, 0, -2 * (-height // 2) - height))
+        doubled = F.interpolate(F.avg_pool2d(super().forward(padded), 2), scale_factor=2)
+        return F.pad(doubled, (0, width - doubled.shape[3], 0, height - doubled.shape[2]))
+
+
 class Demanding(nn.Module):
     def __init__(self, *, in_channels: int = 3, num_classes: int = 1, pages: int) -> None:
         super().__init__()
