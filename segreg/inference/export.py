@@ -2,6 +2,7 @@
 
 import json
 import logging
+import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -245,7 +246,7 @@ def _agreeing(model: nn.Module, run: Model, shape: Shape, generator: torch.Gener
         images = torch.rand(shape, generator=generator)
         expected = model(images)
         difference = float((run(images) - expected).abs().max())
-        share = difference / max(float(expected.std()), 1e-3 * float(expected.abs().max()), 1e-30)
+        share = difference / max(float(expected.std(correction=0)), 1e-3 * float(expected.abs().max()), 1e-30)
         if share <= TOLERANCE:
             return difference, share, drawn_anew
     raise RunError(
@@ -265,7 +266,7 @@ def _one_line(about: About, format: Format) -> Iterator[None]:  # noqa: A002
         cause: BaseException = error
         while cause.__cause__:
             cause = cause.__cause__
-        reason = " ".join(str(cause).split())[:300] or type(cause).__name__
+        reason = textwrap.shorten(str(cause), 300, placeholder=" …") or type(cause).__name__
         raise RunError(f"{about.architecture} cannot be exported as {format}: {reason}") from error
 
 

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,7 +96,7 @@ def _hub(trouble: str) -> Iterator[Any]:
         raise
     # Its own errors, and those of whatever it speaks HTTP with.
     except Exception as error:
-        raise RunError(f"{trouble}: {' '.join(str(error).split())[:300]}") from error
+        raise RunError(f"{trouble}: {textwrap.shorten(str(error), 300, placeholder=' …')}") from error
 
 
 def _card(name: str, about: About, run: Run | None) -> str:

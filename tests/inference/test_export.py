@@ -61,7 +61,7 @@ def random_batches(count: int = 5) -> list[torch.Tensor]:
 def share_that_agrees(run: segreg.Run, logits: list[torch.Tensor]) -> float:
     model = run.model()
     with torch.no_grad():
-        expected = [model(images) for images in random_batches()]
+        expected = [model(images) for images in random_batches(len(logits))]
     return sum(
         float((got - want).abs().max() <= 1e-3 * want.std()) for got, want in zip(logits, expected, strict=True)
     ) / len(expected)
@@ -71,10 +71,8 @@ def share_that_agrees(run: segreg.Run, logits: list[torch.Tensor]) -> float:
     "expression",
     [
         "unet:width=4,depth=2",
-        "unet-upsample:width=4,depth=1",
-        "unet-convpool:width=4,depth=1",
+        "unet:width=4,depth=1,pool=conv,upsample=bilinear,norm=instance",
         "segnet-basic",
-        "segnet",
     ],
 )
 def test_onnx_gives_what_the_model_gives(expression: str, tmp_path: Path) -> None:
@@ -98,14 +96,15 @@ def test_onnx_gives_what_the_model_gives(expression: str, tmp_path: Path) -> Non
     assert str(Path(segreg.__file__).parent).encode() not in made.path.read_bytes()
 
 
-@pytest.mark.parametrize("expression", ["unet:width=4,depth=2", "segnet-basic"])
-def test_a_program_gives_what_the_model_gives(expression: str, tmp_path: Path) -> None:
-    run = saved(expression, tmp_path)
+def test_a_program_gives_what_the_model_gives(tmp_path: Path) -> None:
+    run = saved("segnet", tmp_path)
     made = segreg.export(tmp_path / "model.safetensors", format="torch-export", quiet=True)
     assert made.path == tmp_path / "model.pt2"
+    # Its smallest feature map would be a single pixel, which torch.export takes for a case of its own.
+    assert made.metadata["min_size"] == 33
     program = torch.export.load(made.path).module()
     with torch.no_grad():
-        assert share_that_agrees(run, [program(images) for images in random_batches()]) == 1
+        assert share_that_agrees(run, [program(images) for images in random_batches(2)]) == 1
     with zipfile.ZipFile(made.path) as archive:
         code = str(Path(segreg.__file__).parent).encode()
         assert not [part for part in archive.namelist() if code in archive.read(part)]
@@ -128,8 +127,13 @@ def blocks(title: str) -> str:
     return str(block)
 
 
-def test_the_guides_example_needs_neither_torch_nor_segreg(run: segreg.Run, photograph: Path, tmp_path: Path) -> None:
+def test_the_guides_example_needs_neither_torch_nor_segreg(
+    run: segreg.Run, photograph: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: Any
+) -> None:
     segreg.export(run, tmp_path / "model.onnx", quiet=True)
+    # What exporters say on their way is for their own authors.
+    assert capfd.readouterr() == ("", "")
+    assert not list(recwarn)
     # A telephone held upright writes the picture lying, and says so.
     turned = Image.open(photograph).getexif()
     turned[0x0112] = 6
@@ -181,7 +185,7 @@ def test_a_model_that_asks_for_values_is_refused_in_one_line(tmp_path: Path) -> 
 def test_a_translation_that_is_wrong_is_found_and_not_kept(tmp_path: Path) -> None:
     run = saved("trial/rounding", tmp_path)
     (tmp_path / "model.onnx").write_text("mine")
-    with pytest.raises(RunError, match=r"the file gives other logits than the model, off by .* on images of 3×3×3×17"):
+    with pytest.raises(RunError, match=r"the file gives other logits than the model, off by .* on images of 3×3×5×19"):
         segreg.export(run, force=True, quiet=True)
     assert (tmp_path / "model.onnx").read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 2
@@ -206,11 +210,3 @@ def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(OptionError, match=r"needs onnxscript: pip install 'segreg\[onnx\]'"):
         segreg.export(run)
-
-
-def test_exporters_keep_quiet(
-    run: segreg.Run, tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
-) -> None:
-    segreg.export(run, tmp_path / "model.onnx", quiet=True)
-    assert capfd.readouterr() == ("", "")
-    assert not list(recwarn)

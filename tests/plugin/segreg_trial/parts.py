@@ -66,9 +66,9 @@ class Rounding(Dot):
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[2:]
-        padded = F.pad(images, (0, -2 * (-width // 2) - width, 0, -2 * (-height // 2) - height))
-        doubled = F.interpolate(F.avg_pool2d(super().forward(padded), 2), scale_factor=2)
-        return F.pad(doubled, (0, width - doubled.shape[3], 0, height - doubled.shape[2]))
+        bottom, right = (2 * torch.sym_max(2, -(-length // 2)) - length for length in (height, width))
+        padded = F.pad(images, (0, right, 0, bottom))
+        return F.pad(super().forward(padded), (0, width - padded.shape[3], 0, height - padded.shape[2]))
 
 
 class Demanding(nn.Module):
