@@ -102,7 +102,7 @@ def max_unpool(features: Tensor, positions: Tensor) -> Tensor:
         features: float [B, C, H, W];  positions: int64 [B, C, H, W];  returns: float [B, C, 2 H, 2 W].
     """
     if torch.compiler.is_exporting():
-        # torch.export takes torch's own operation for feature maps of 2 pixels and more alone.
+        # In operations that any runtime has: torch.export would write torch's own, and autocast, into the program.
         batch, channels, height, width = features.shape
         image = features.new_zeros(batch, channels, 4 * height * width)
         return image.scatter(2, positions.flatten(2), features.flatten(2)).view(batch, channels, 2 * height, 2 * width)
