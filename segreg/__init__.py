@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from segreg.hooks import hookimpl
     from segreg.inference.evaluate import evaluate
     from segreg.inference.evaluation import Evaluation
+    from segreg.inference.export import Exported, export
     from segreg.inference.predictor import Predictor, load
     from segreg.losses.weighted_sum import loss
     from segreg.registry import Registry, build, components, dataset, describe, metric
@@ -46,6 +47,7 @@ _HOME = {
     "segreg.hooks": ("hookimpl",),
     "segreg.inference.evaluate": ("evaluate",),
     "segreg.inference.evaluation": ("Evaluation",),
+    "segreg.inference.export": ("Exported", "export"),
     "segreg.inference.predictor": ("Predictor", "load"),
     "segreg.losses.weighted_sum": ("loss",),
     "segreg.registry": ("Registry", "build", "components", "dataset", "describe", "metric"),
@@ -62,6 +64,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Evaluation",
+    "Exported",
     "ExpressionError",
     "Loss",
     "Metric",
@@ -83,6 +86,7 @@ __all__ = [
     "dataset",
     "describe",
     "evaluate",
+    "export",
     "fit",
     "hookimpl",
     "load",
