@@ -1,15 +1,143 @@
-"""The guide to plugins shows the files that `segreg new-plugin` writes, and no copies of them."""
+"""What the documentation shows is so: its blocks of code run, its notebook runs, its guide shows the scaffold's files.
+
+A block runs as it stands, in one folder and one namespace a page, unless a comment right above it says otherwise:
+
+    <!-- run with: epochs=40 → epochs=1; unet → unet:width=4 -->   runs with something smaller in the place of something
+    <!-- not run: it needs a GPU -->                               does not run, for this reason
+
+Commands of segreg in a block that is not run are still read by the real parser, and its Python is still compiled.
+"""
 
 import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
-from segreg.cli.new_plugin import SCAFFOLD
+import attrs
+import nbformat
+import pytest
+from nbclient import NotebookClient
 
-GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "write-a-plugin.md"
+from segreg.cli.main import Parser, main
+from segreg.cli.new_plugin import SCAFFOLD
+from segreg.datasets import examples
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("plugins/*/README.md"))]
+BLOCK = re.compile(
+    r"^(?P<indent> *)(?:<!-- (?P<mark>run with|not run): (?P<text>[^>]*?) -->\n+(?P=indent))?"
+    r'```(?P<language>\w*)(?: title="(?P<title>[^"]*)")?[^\n]*\n(?P<code>.*?)\n(?P=indent)```$',
+    re.MULTILINE | re.DOTALL,
+)
+# What the pages call the reader's own data.
+DATA = {"my-pictures": examples.folder, "PH2Dataset": examples.ph2, "isic2017": examples.isic}
+
+
+@attrs.frozen
+class Block:
+    """A block of code on a page, with the line that it begins in and what the comment above it says."""
+
+    language: str
+    title: str
+    code: str
+    line: int
+    not_run: str
+    instead: tuple[tuple[str, str], ...]
+
+    @property
+    def as_run(self) -> str:
+        code = self.code
+        for old, new in self.instead:
+            assert old in code, f"line {self.line}: what `run with` takes the place of is not there: {old!r}"
+            code = code.replace(old, new)
+        return code
+
+
+def blocks(text: str) -> Iterator[Block]:
+    for found in BLOCK.finditer(text):
+        pairs = found["text"].split(";") if found["mark"] == "run with" else []
+        yield Block(
+            language=found["language"],
+            title=found["title"] or "",
+            code=re.sub(rf"^{found['indent']}", "", found["code"], flags=re.MULTILINE),
+            line=text.count("\n", 0, found.start("language")) + 1,
+            not_run=found["text"] if found["mark"] == "not run" else "",
+            instead=tuple((old.strip(), new.strip()) for old, _, new in (pair.partition("→") for pair in pairs)),
+        )
+
+
+def commands(code: str) -> Iterator[list[str]]:
+    """Split a block of the shell into commands, each into its words."""
+    for line in code.replace("\\\n", " ").splitlines():
+        for command in line.split("&&"):
+            if words := shlex.split(command, comments=True):
+                yield words
+
+
+def parse(words: list[str]) -> None:
+    """Read a command line of segreg with the verb's own parser; a mistake ends in SystemExit."""
+    verb, *rest = words
+    parser = Parser(verb)
+    import_module(f"segreg.cli.{verb.replace('-', '_')}").add_arguments(parser)
+    parser.parse(rest)
+
+
+def run(block: Block, page: Path, namespace: dict[str, object]) -> None:
+    match block.language:
+        case "python":
+            # Empty lines in front, so that a traceback names the line of the page.
+            exec(compile("\n" * block.line + block.as_run, str(page), "exec"), namespace)
+        case "bash":
+            for words in commands(block.as_run):
+                assert words[0] == "segreg", f"{page}:{block.line}: say why {words[0]!r} is not run"
+                with pytest.raises(SystemExit) as ended:
+                    main(words[1:])
+                assert ended.value.code == 0, f"{page}:{block.line}: {' '.join(words)}"
+        case "toml":
+            Path(block.title).write_text(block.as_run, encoding="utf-8")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that a reader is in: empty but for the data that the pages speak of."""
+    for name, write in DATA.items():
+        write(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_code_of_a_page_runs(page: Path, desk: Path) -> None:
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks(page.read_text(encoding="utf-8")):
+        if not block.not_run:
+            run(block, page, namespace)
+        elif block.language == "bash":
+            for words in commands(block.code):
+                if words[0] == "segreg" and len(words) > 1:
+                    parse(words[1:])
+        elif block.language == "python" and "--8<--" not in block.code:
+            compile(block.code, str(page), "exec")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_code_of_a_page_is_passed_over(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for block in blocks(text):
+        can_run = block.language in ("python", "bash") or (block.language == "toml" and block.title)
+        assert can_run or block.not_run or block.language == "text", f"line {block.line} is neither run nor has a reason"
+    left = BLOCK.sub("", text)
+    assert "```" not in left
+    assert not re.search(r"<!-- (run|not)", left), "a mark stands right above its block"
+    assert not re.search(r"^ {4,}(segreg|pip|python|import|from) ", left, re.MULTILINE), "code stands in a fenced block"
 
 
 def test_the_guide_shows_the_scaffold() -> None:
     # A marker that a formatter has touched is no marker any more, and the page would show it as it stands.
-    shown = re.findall(r'^ *--8<-- "(.+)"$', GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    guide = DOCS / "guides" / "write-a-plugin.md"
+    shown = re.findall(r'^ *--8<-- "(.+)"$', guide.read_text(encoding="utf-8"), re.MULTILINE)
     files = [path.relative_to(SCAFFOLD).as_posix() for path in SCAFFOLD.rglob("*.*") if path.suffix != ".pyc"]
     assert sorted([*shown, "README.md", "segreg_example/__init__.py"]) == sorted(files)
