@@ -63,27 +63,44 @@ def draw_architecture(axes: Axes, model: nn.Module, ink: str, teal: str, orange:
     """Draw the boxes of a network: from left to right in the order of computation, from top to bottom by resolution."""
     found = boxes(model)
     rows = {size: row for row, size in enumerate(sorted({box.size for box in found}, reverse=True))}
-    colors = dict(zip(dict.fromkeys(box.came_by for box in found if box.came_by), (teal, orange, "#7080d0"), strict=False))
+    colors = dict(
+        zip(dict.fromkeys(box.came_by for box in found if box.came_by), (teal, orange, "#7080d0"), strict=False)
+    )
     for x, box in enumerate(found):
         y = -rows[box.size]
         times = f"\n×{box.convolutions}" if box.convolutions > 1 else ""
         axes.text(
-            x, y, f"{box.channels}{times}", ha="center", va="center", color=ink, size=9,
+            x,
+            y,
+            f"{box.channels}{times}",
+            ha="center",
+            va="center",
+            color=ink,
+            size=9,
             bbox={"boxstyle": "round,pad=0.4", "facecolor": "none", "edgecolor": ink},
         )
         if x:
             axes.annotate(
-                "", (x, y), (x - 1, -rows[found[x - 1].size]),
+                "",
+                (x, y),
+                (x - 1, -rows[found[x - 1].size]),
                 arrowprops={"arrowstyle": "->", "color": colors.get(box.came_by, ink), "shrinkA": 13, "shrinkB": 13},
             )
         # Skip connections, and the indices of an unpooling, come from the last box of that resolution.
         if box.joined or box.came_by == _UNPOOLING:
             start = max(i for i, each in enumerate(found[: x - 1]) if each.size == box.size and each.convolutions)
             axes.annotate(
-                "", (x, y), (start, y),
+                "",
+                (x, y),
+                (start, y),
                 arrowprops={
-                    "arrowstyle": "->", "color": ink, "alpha": 0.6, "shrinkA": 16, "shrinkB": 16,
-                    "linestyle": "-" if box.joined else ":", "connectionstyle": "arc3,rad=-0.2",
+                    "arrowstyle": "->",
+                    "color": ink,
+                    "alpha": 0.6,
+                    "shrinkA": 16,
+                    "shrinkB": 16,
+                    "linestyle": "-" if box.joined else ":",
+                    "connectionstyle": "arc3,rad=-0.2",
                 },
             )
     for name, color in colors.items():
@@ -92,7 +109,7 @@ def draw_architecture(axes: Axes, model: nn.Module, ink: str, teal: str, orange:
         axes.plot([], [], color=ink, alpha=0.6, label="skip connection: channels are joined")
     if _UNPOOLING in colors:
         axes.plot([], [], ":", color=ink, alpha=0.6, label="indices: where each maximum was")
-    axes.set(xlim=(-0.8, len(found) - 0.2), ylim=(-len(rows) + 0.3, 0.7), xticks=[])
+    axes.set(xlim=(-0.8, len(found) - 0.2), ylim=(-len(rows) + 0.3, 1.4), xticks=[])
     axes.set_yticks([-row for row in rows.values()], [f"{size}×{size}" for size in rows])
     axes.spines[["bottom", "left"]].set_visible(False)
     axes.tick_params(length=0)

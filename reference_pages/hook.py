@@ -40,7 +40,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 @cache
 def _generated() -> dict[str, str | bytes]:
-    """Make the pages, and the pictures beside them, by their path below `reference/`; once, however often they are served."""
+    """Make the pages and pictures, by their path below `reference/`; once, however often the site is served."""
     made: dict[str, str | bytes] = {}
     for kind in TITLES:
         for entry in components(kind):

@@ -17,7 +17,12 @@ TITLES: Mapping[Kind, str] = {
     "metric": "Metrics",
     "dataset": "Data sets",
 }
-_FOLDERS: Mapping[Kind, str] = {"architecture": "architectures", "loss": "losses", "metric": "metrics", "dataset": "datasets"}
+_FOLDERS: Mapping[Kind, str] = {
+    "architecture": "architectures",
+    "loss": "losses",
+    "metric": "metrics",
+    "dataset": "datasets",
+}
 _SECTION = re.compile(r"^(Args|Formula|Shapes|Raises|Reference):[ \n]", re.MULTILINE)
 _THROUGHPUT = Path(__file__).parents[1] / "docs" / "assets" / "throughput.json"
 _CALLS: Mapping[Kind, str] = {
@@ -51,26 +56,26 @@ def component_page(entry: Entry, pictures: Mapping[str, str]) -> str:
     sections = dict(zip(rest[::2], rest[1::2], strict=True))
     parts = [
         f"# `{entry.key}`",
-        f"*{TITLES[entry.kind]}: {entry.record.summary[0].lower()}{entry.record.summary[1:]}.*",
         about.strip(),
     ]
     if entry.record.options:
         presets = ",".join(f"{name}={value}" for name, value in entry.record.options.items())
         base = next(each for each in components(entry.kind) if each.record.target == entry.record.target)
-        parts.append(f"`{entry.key}` is another name for [`{base.key}`]({base.key}.md) with `{presets}`.")
+        parts.insert(1, f"{entry.record.summary}: [`{base.key}`]({base.key}.md) with `{presets}`.")
     if entry.record.aliases:
         parts.append(f"Also called {', '.join(f'`{alias}`' for alias in entry.record.aliases)}.")
     if "Formula" in sections:
         parts += ["## Formula", _block("text", _dedented(sections["Formula"]))]
     if pictures:
         parts.append("## What it does")
-        parts += [_figure(path, caption) for path, caption in pictures.items()]
+        figures = "\n\n".join(_figure(path, caption) for path, caption in pictures.items())
+        parts.append(f'<div class="grid" markdown>\n\n{figures}\n\n</div>' if len(pictures) > 1 else figures)
     if isinstance(entry.record, Dataset) and entry.record.example:
         parts += ["## How its folder looks", _block("text", _layout(entry.record.example))]
     parts += ["## Options", _options(described.options) if described.options else "None."]
     parts += ["## Use", _use(entry)]
     if "Shapes" in sections:
-        parts += ["## Shapes", _block("text", _dedented(sections["Shapes"]).replace(";  ", "\n"))]
+        parts += ["## Shapes", _block("text", _dedented(sections["Shapes"]).removesuffix(".").replace(";  ", "\n"))]
     if isinstance(entry.record, Architecture):
         parts += _throughput(entry)
     if "Raises" in sections:
@@ -97,7 +102,7 @@ def _options(options: Mapping[str, Option]) -> str:
     rows = ["| option | type | default | meaning |", "|---|---|---|---|"]
     for option in options.values():
         default = "required" if option.default is REQUIRED else f"`{_short(option.default)}`"
-        rows.append("| " + " | ".join(_cell(each) for each in (f"`{option.name}`", f"`{option.type_name}`", default, option.meaning)) + " |")
+        rows.append(f"| `{option.name}` | `{option.type_name}` | {default} | {option.meaning} |")
     return "\n".join(rows)
 
 
@@ -105,14 +110,12 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else repr(value)
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
 def _use(entry: Entry) -> str:
     root = ', root="..."' if isinstance(entry.record, Dataset) and entry.record.example else ""
-    return _block("python", "import segreg\n\n" + _CALLS[entry.kind].format(entry.key, root)) + "\n\n" + _block(
-        "bash", f"segreg show {entry.key}"
+    return (
+        _block("python", "import segreg\n\n" + _CALLS[entry.kind].format(entry.key, root))
+        + "\n\n"
+        + _block("bash", f"segreg show {entry.key}")
     )
 
 
@@ -143,7 +146,8 @@ def _throughput(entry: Entry) -> list[str]:
     milliseconds, spread = figures["milliseconds"]
     return [
         "## Throughput",
-        f"| images a second | ms a batch of {figures['batch']} | GFLOP/s | of its convolutions | peak MB | parameters |\n"
+        f"| images a second | ms a batch of {figures['batch']} | GFLOP/s | of its convolutions | peak MB "
+        "| parameters |\n"
         "|---|---|---|---|---|---|\n"
         f"| {figures['images_per_second']:.3g} | {milliseconds:.0f} ± {spread / 2:.0f} | {figures['gflops']:.0f} "
         f"| {figures['of_convolutions'][0]:.0%} | {figures['megabytes']:.0f} | {figures['parameters']:,} |",

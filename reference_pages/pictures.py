@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from segreg.losses.weighted_sum import loss as build_loss
 from segreg.plugins import Entry, Kind
 from segreg.registry import build, dataset, metric
-from segreg.losses.weighted_sum import loss as build_loss
 
 # Grey that can be read on white and on a dark page, since one picture serves both.
 _INK = "#808080"
@@ -102,7 +102,9 @@ def _metric(name: str) -> dict[str, Picture]:
     axes.axvline(_RADIUS, color=_INK, linewidth=0.6, linestyle=":")
     axes.set(xlabel=f"radius of the predicted disc; the true one's is {_RADIUS}", ylabel=name)
     return {
-        "sliding.svg": _svg(sliding, f"{name} as a predicted disc slides off the true one, in a picture of {_SIZE}×{_SIZE}."),
+        "sliding.svg": _svg(
+            sliding, f"{name} as a predicted disc slides off the true one, in a picture of {_SIZE}×{_SIZE}."
+        ),
         "growing.svg": _svg(growing, f"{name} as the predicted disc, in its right place, is too small or too large."),
     }
 
@@ -118,7 +120,9 @@ def _dataset(name: str) -> dict[str, Picture]:
         axes.axis("off")
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=120, transparent=True)
-    return {"samples.png": Picture(stream.getvalue(), "The first training pictures; the white line is the mask's border.")}
+    return {
+        "samples.png": Picture(stream.getvalue(), "The first training pictures; the white line is the mask's border.")
+    }
 
 
 _DRAWN: Mapping[Kind, Callable[[str], dict[str, Picture]]] = {

@@ -20,6 +20,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+import segreg
+from segreg import components
 from segreg.cli.main import Parser, main
 from segreg.cli.new_plugin import SCAFFOLD
 from segreg.compat import mend_torchvision
@@ -139,11 +141,56 @@ def test_no_code_of_a_page_is_passed_over(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for block in blocks(text):
         can_run = block.language in ("python", "bash") or (block.language == "toml" and block.title)
-        assert can_run or block.not_run or block.language == "text", f"line {block.line} is neither run nor has a reason"
+        assert can_run or block.not_run or block.language == "text", (
+            f"line {block.line} is neither run nor has a reason"
+        )
     left = BLOCK.sub("", text)
     assert "```" not in left
     assert not re.search(r"<!-- (run|not)", left), "a mark stands right above its block"
     assert not re.search(r"^ {4,}(segreg|pip|python|import|from) ", left, re.MULTILINE), "code stands in a fenced block"
+
+
+def test_the_pages_of_components_hold(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "reference_pages")
+    made = import_module("pages")
+    entries = [entry for kind in made.TITLES for entry in made.components(kind)]
+    assert {entry.key for entry in entries} == {entry.key for entry in components() if entry.plugin.builtin}
+    for entry in entries:
+        page = made.component_page(entry, import_module("pictures").pictures(entry))
+        for name, option in entry.options().items():
+            assert f"| `{name}` | `{option.type_name}` |" in page
+        for block in blocks(page):
+            if block.language == "python" and 'root="..."' in block.code:
+                compile(block.code, entry.key, "exec")
+            else:
+                run(block, Path(f"{entry.key}.md"), {})
+
+
+def test_the_diagram_of_a_network_counts_its_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "reference_pages")
+    boxes = import_module("diagram").boxes
+    found = boxes(segreg.build("unet:width=4,depth=2"))
+    assert [(box.channels, box.size, box.convolutions, box.joined) for box in found] == [
+        (3, 256, 0, 0), (4, 256, 2, 0), (8, 128, 2, 0), (16, 64, 2, 0),
+        (8, 128, 0, 0), (8, 128, 2, 8), (4, 256, 0, 0), (4, 256, 2, 4), (1, 256, 1, 0),
+    ]  # fmt: skip
+    found = boxes(segreg.build("segnet"))
+    assert sum(box.convolutions for box in found) == 26
+    assert [box.size for box in found if box.came_by == "unpooling by indices"] == [16, 32, 64, 128, 256]
+
+
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    notebook = nbformat.read(DOCS / "tutorials" / "skin_lesions.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), (
+        "it is kept without outputs: the site has fresh ones"
+    )
+    NotebookClient(notebook, resources={"metadata": {"path": tmp_path}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = "".join(output.get("text") or output.data.get("text/markdown", "") for output in outputs)
+    # The last cell's text, and the table's seven rows.
+    assert re.search(r"IoU 0\.\d{3} on the first test picture", shown)
+    assert len(re.findall(r"^\| (segnet|unet)", shown, re.MULTILINE)) == 7
+    assert not any(output.get("name") == "stderr" for output in outputs)
 
 
 def test_the_guide_shows_the_scaffold() -> None:

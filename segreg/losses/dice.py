@@ -11,8 +11,8 @@ class DiceLoss(nn.Module):
     """Soft Dice loss: one minus the overlap of prediction and truth, averaged over images and classes.
 
     True and false positives and false negatives, tp, fp and fn, are counted in probabilities, for each image and class.
-    The denominator is the sum of both areas, as in most libraries; V-Net sums the squares. With K >= 2 the mean runs over
-    the classes that an image shows, with one logit over all images.
+    The denominator is the sum of both areas, as in most libraries; V-Net sums the squares. With K >= 2 the mean runs
+    over the classes that an image shows, with one logit over all images.
 
     Formula:
         mean of 1 - (2 tp + smooth) / (2 tp + fp + fn + smooth)
