@@ -7,22 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segreg.options import REQUIRED, Option
-from segreg.plugins import Entry, Kind, imported
+from segreg.plugins import KINDS, Entry, Kind, imported
 from segreg.registry import registry
 from segreg.specs import Architecture, Dataset
 
-TITLES: Mapping[Kind, str] = {
-    "architecture": "Architectures",
-    "loss": "Losses",
-    "metric": "Metrics",
-    "dataset": "Data sets",
-}
-_FOLDERS: Mapping[Kind, str] = {
-    "architecture": "architectures",
-    "loss": "losses",
-    "metric": "metrics",
-    "dataset": "datasets",
-}
+_TITLES = {"loss": "Losses", "dataset": "Data sets"}
+TITLES: Mapping[Kind, str] = {kind: _TITLES.get(kind, f"{kind.capitalize()}s") for kind in KINDS}
 _SECTION = re.compile(r"^(Args|Formula|Shapes|Raises|Reference):[ \n]", re.MULTILINE)
 _THROUGHPUT = Path(__file__).parents[1] / "docs" / "assets" / "throughput.json"
 _CALLS: Mapping[Kind, str] = {
@@ -40,7 +30,8 @@ def components(kind: Kind) -> list[Entry]:
 
 def address(entry: Entry) -> str:
     """Return where the page of a component is, below `reference/` and without a suffix."""
-    return f"{_FOLDERS[entry.kind]}/{entry.key}"
+    package = entry.record.target.split(".")[1]
+    return f"{package}/{entry.key}"
 
 
 def overview_table(kind: Kind) -> str:
@@ -112,11 +103,10 @@ def _short(value: object) -> str:
 
 def _use(entry: Entry) -> str:
     root = ', root="..."' if isinstance(entry.record, Dataset) and entry.record.example else ""
-    return (
-        _block("python", "import segreg\n\n" + _CALLS[entry.kind].format(entry.key, root))
-        + "\n\n"
-        + _block("bash", f"segreg show {entry.key}")
-    )
+    shown = _block("bash", f"segreg show {entry.key}")
+    if entry.kind not in _CALLS:
+        return shown
+    return _block("python", "import segreg\n\n" + _CALLS[entry.kind].format(entry.key, root)) + "\n\n" + shown
 
 
 def _layout(example: str) -> str:

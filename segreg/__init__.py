@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         UnknownNameError,
     )
     from segreg.hooks import hookimpl
+    from segreg.inference.predictor import Predictor, load
     from segreg.losses.weighted_sum import loss
     from segreg.registry import Registry, build, components, dataset, describe, metric
     from segreg.specs import Architecture, Dataset, Loss, Metric
@@ -41,6 +42,7 @@ _HOME = {
         "UnknownNameError",
     ),
     "segreg.hooks": ("hookimpl",),
+    "segreg.inference.predictor": ("Predictor", "load"),
     "segreg.losses.weighted_sum": ("loss",),
     "segreg.registry": ("Registry", "build", "components", "dataset", "describe", "metric"),
     "segreg.specs": ("Architecture", "Dataset", "Loss", "Metric"),
@@ -60,6 +62,7 @@ __all__ = [
     "Metric",
     "OptionError",
     "PluginError",
+    "Predictor",
     "Recipe",
     "Registry",
     "Run",
@@ -75,6 +78,7 @@ __all__ = [
     "describe",
     "fit",
     "hookimpl",
+    "load",
     "loss",
     "metric",
 ]

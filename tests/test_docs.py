@@ -10,6 +10,7 @@ Commands of segreg in a block that is not run are still read by the real parser,
 
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from importlib import import_module
@@ -19,6 +20,7 @@ import attrs
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from PIL import Image
 
 import segreg
 from segreg import components
@@ -111,11 +113,24 @@ def run(block: Block, page: Path, namespace: dict[str, object]) -> None:
             Path(block.title).write_text(block.as_run, encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    data, path = "lesions:size=32,train=8,valid=4,test=4", tmp_path_factory.mktemp("runs") / "mine"
+    segreg.fit("unet:width=4,depth=2", data=data, size=32, epochs=1, out=path, quiet=True)
+    return path
+
+
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that a reader is in: empty but for the data that the pages speak of."""
+def desk(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that a reader is in: empty but for the data, the pictures and the run that the pages speak of."""
     for name, write in DATA.items():
         write(tmp_path / name)
+    shutil.copytree(trained, tmp_path / "runs" / "mine")
+    shutil.copytree(tmp_path / "my-pictures" / "images", tmp_path / "pictures")
+    picture, _ = segreg.dataset("lesions", size=48).splits["test"][0]
+    for name in ("picture.jpg", "slide.tif"):
+        Image.fromarray(picture).save(tmp_path / name)
     # smp imports torchvision.
     mend_torchvision()
     monkeypatch.chdir(tmp_path)

@@ -18,6 +18,7 @@ EXPORTS = [
     "Metric",
     "OptionError",
     "PluginError",
+    "Predictor",
     "Recipe",
     "Registry",
     "Run",
@@ -33,6 +34,7 @@ EXPORTS = [
     "describe",
     "fit",
     "hookimpl",
+    "load",
     "loss",
     "metric",
 ]

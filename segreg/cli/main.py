@@ -19,6 +19,7 @@ _VERBS = {
     "check": "check that a plugin's components keep their contracts",
     "train": "train a model and keep its best weights",
     "compare": "train every model with every loss, and report them side by side",
+    "predict": "write masks for pictures, with a trained model",
     "bench": "time models on this machine, against each other and against their convolutions",
 }
 

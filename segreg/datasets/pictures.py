@@ -4,6 +4,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,6 +21,8 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", "
 
 # Told by content, whatever the suffix says. Pillow knows more, some of which start other programs to draw a page.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_ROWS = 256
+_RAISING = Lock()
 _NOISE = 32  # how far JPEG compression may move a mask's black or white
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
@@ -27,25 +30,50 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 _Indices: TypeAlias = npt.NDArray[np.integer[Any]]
 
 
-def read_image(path: Path) -> Pixels:
+def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Read a picture as RGB, turned upright by its EXIF orientation.
 
-    Grey, palette and CMYK pictures become RGB, alpha is dropped, and 16-bit grey is scaled to 8 bits.
+    Args:
+        path: The file.
+        max_pixels: The largest picture that is read, in pixels.
 
     Shapes:
         returns: uint8 [H, W, 3].
 
     Raises:
-        DataError: the file is missing, truncated, no picture, larger than `MAX_PIXELS`, an animation, or has several
-            pages.
+        DataError: the file is missing, truncated, no picture, larger than `max_pixels`, an animation, or has several
+            pages, or cannot become RGB.
     """
-    with _opened(path) as image:
-        if image.mode in _SIXTEEN_BIT:
-            grey = np.rint(_sixteen_bit(image, path) / 257).astype(np.uint8)
-            return np.repeat(grey[:, :, None], 3, axis=2)
-        if image.mode == "F":
-            raise DataError(f"{path} holds floating-point pixels: save it with 8 or 16 bits a channel")
-        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    with _opened(path, max_pixels) as image:
+        return as_rgb(image, str(path))
+
+
+def as_rgb(image: Image.Image, what: str) -> Pixels:
+    """Return an open picture as RGB.
+
+    Grey, palette and CMYK pictures become RGB, alpha is dropped, and 16-bit grey is scaled to 8 bits.
+
+    Args:
+        image: The picture.
+        what: What messages call it.
+
+    Shapes:
+        returns: uint8 [H, W, 3].
+
+    Raises:
+        DataError: its pixels are floating-point, or of 32 bits.
+    """
+    if image.mode in _SIXTEEN_BIT:
+        grey = np.rint(_sixteen_bit(image, what) / 257).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode == "F":
+        raise DataError(f"{what} holds floating-point pixels: save it with 8 or 16 bits a channel")
+    pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    # In parts, since Pillow makes two more copies of what it turns into an array.
+    for top in range(0, image.height, _ROWS):
+        part = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
+        pixels[top : top + _ROWS] = np.asarray(part if part.mode == "RGB" else part.convert("RGB"))
+    return pixels
 
 
 def read_mask(path: Path, *, num_classes: int, void: int | None = None) -> Pixels:
@@ -118,15 +146,15 @@ def _values(image: Image.Image, path: Path, *, binary: bool) -> _Indices:
     return colours[:, :, 0]
 
 
-def _sixteen_bit(image: Image.Image, path: Path) -> _Indices:
+def _sixteen_bit(image: Image.Image, what: object) -> _Indices:
     values = np.array(image)
     if values.min() < 0 or values.max() > 65535:
-        raise DataError(f"{path} holds 32-bit pixels ({values.min()} to {values.max()}): save it with 8 or 16 bits")
+        raise DataError(f"{what} holds 32-bit pixels ({values.min()} to {values.max()}): save it with 8 or 16 bits")
     return values
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """Give the upright picture; turn everything that Pillow raises over a damaged file into a `DataError`."""
     try:
         # Opening a pipe would wait for somebody to write into it.
@@ -135,8 +163,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             raise DataError(f"{path} is no file: remove it")
         if not about.st_size:
             raise DataError(f"{path} is empty: fetch it again or remove it")
-        with Image.open(path, formats=_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
+        with _allowed(max_pixels), Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > max_pixels:
                 raise Image.DecompressionBombError
             # The other pictures of an MPO are previews, as telephones make them.
             if image.format != "MPO" and getattr(image, "is_animated", False):
@@ -146,7 +174,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except DataError:
         raise
     except Image.DecompressionBombError as cause:
-        raise DataError(f"{path} has more than {MAX_PIXELS:,} pixels: cut it into tiles") from cause
+        raise DataError(f"{path} has more than {max_pixels:,} pixels: cut it into tiles") from cause
     except UnidentifiedImageError as cause:
         raise DataError(f"{path} is no picture of a kind that is read ({', '.join(_FORMATS)}): replace it") from cause
     except Exception as cause:  # decoders raise nearly anything over damaged bytes
@@ -158,3 +186,18 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(
             f"{path} cannot be read ({reason}): it may be truncated; fetch it again or remove it"
         ) from cause
+
+
+@contextmanager
+def _allowed(max_pixels: int) -> Iterator[None]:
+    """Raise Pillow's own limit, which is one for the whole process, for as long as one picture is read."""
+    if max_pixels <= MAX_PIXELS:
+        yield
+        return
+    with _RAISING:
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = max_pixels
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before

@@ -40,6 +40,18 @@ def value(metric: SegmentationMetric, states: States) -> float:
     return holding_all(metric, states).compute()
 
 
+def values_of_images(metric: SegmentationMetric, states: States) -> npt.NDArray[np.float64]:
+    """Return the metric's value on each single image, float64 [N]: `nan` where it says nothing of one."""
+    metric = copy.deepcopy(metric)
+    cast(nn.Module, metric).cpu()
+    number = len(next(iter(states.values())))
+    values = np.empty(number)
+    for i in range(number):
+        fill(metric, {name: state[i] for name, state in states.items()})
+        values[i] = metric.compute()
+    return values
+
+
 def holding_all(metric: SegmentationMetric, states: States) -> SegmentationMetric:
     """Return a copy of the metric, on the CPU, that has seen all the images."""
     copied = copy.deepcopy(metric)

@@ -1,12 +1,18 @@
 """Files that are either whole or not there: whoever reads one sees the last complete version."""
 
+import csv
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from segreg.errors import RunError
+
+# What reading CSV, JSON, safetensors and their contents raises.
+_BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error, SafetensorError)
 
 
 @contextmanager
@@ -63,3 +69,28 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with replacing(path) as aside:
         aside.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever is wrong with a file that is read into one line: it may be damaged, or made to do harm.
+
+    Args:
+        path: The file.
+        what: What it should be.
+
+    Raises:
+        RunError: from the error that it stands for.
+    """
+    try:
+        # A pipe would never end.
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")
+        yield
+    except _BROKEN as error:
+        reason = " ".join(str(error).split())
+        if isinstance(error, TypeError | AttributeError):
+            reason = "it does not have the form that segreg writes"
+        elif isinstance(error, LookupError):
+            reason = f"it lacks {reason}"
+        raise RunError(f"{path} is not {what}: {reason}") from error

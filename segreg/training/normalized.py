@@ -26,10 +26,19 @@ class Normalized(nn.Module):
         self.model = model.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.normalization = normalization
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images, float [B, C, H, W] in [0, 1], to logits, float [B, K, H, W]."""
+    def forward(self, images: Tensor, spread: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Map images to logits.
+
+        Args:
+            images: In [0, 1].
+            spread: Standard deviation and mean of the channels of what the images are parts of; by default, of each
+                image itself.
+
+        Shapes:
+            images: float [B, C, H, W];  spread: two of [1, C, 1, 1];  returns: float [B, K, H, W].
+        """
         if self.normalization == "image":
-            std, mean = torch.std_mean(images, dim=(2, 3), correction=0, keepdim=True)
+            std, mean = spread or torch.std_mean(images, dim=(2, 3), correction=0, keepdim=True)
             images = (images - mean) / std.clamp(min=_LEAST_SPREAD)
         logits: Tensor = self.model(images.contiguous(memory_format=self.memory_format))
         return logits

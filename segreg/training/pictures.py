@@ -168,9 +168,7 @@ def _decode(
             return str(error)
         except OSError as error:  # from the data set of a plugin
             return f"{where} cannot be read: {' '.join(str(error).split())}"
-        return _resized(image, size, Image.Resampling.BILINEAR), _resized(
-            mask[..., None], size, Image.Resampling.NEAREST
-        )
+        return resized(image, size, Image.Resampling.BILINEAR), resized(mask[..., None], size, Image.Resampling.NEAREST)
 
     good: list[str] = []
     with ThreadPoolExecutor(_THREADS) as pool, warnings.catch_warnings():
@@ -225,7 +223,7 @@ def _empty(shape: tuple[int, ...], split: str) -> Tensor:
         ) from error
 
 
-def _resized(pixels: np.ndarray, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:
+def resized(pixels: np.ndarray, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:
     """Resize uint8 [H, W, C] to `size`, channel by channel: Pillow has no images of two or of five channels."""
     if pixels.shape[:2] == size:
         return pixels

@@ -14,7 +14,7 @@ from segreg.training.files import replacing
 from segreg.training.run import Row
 
 _COLORS = colormaps["tab10"].colors  # type: ignore[attr-defined]
-_CLASS_COLORS = (np.array(colormaps["tab20"].colors) * 255).astype(np.uint8)  # type: ignore[attr-defined]
+CLASS_COLORS = (np.array(colormaps["tab20"].colors) * 255).astype(np.uint8)  # type: ignore[attr-defined]
 _TINT = np.array((0, 190, 120))
 
 
@@ -98,7 +98,7 @@ def overlay(picture: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], num_
     """
     if num_classes == 1:
         return np.where((classes == 1)[..., None], 0.55 * picture + 0.45 * _TINT, picture).astype(np.uint8)
-    colors = _CLASS_COLORS[classes % len(_CLASS_COLORS)]
+    colors = CLASS_COLORS[classes % len(CLASS_COLORS)]
     colors[classes == IGNORE_INDEX] = 0
     return (0.35 * picture + 0.65 * colors).astype(np.uint8)
 

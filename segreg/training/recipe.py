@@ -25,15 +25,19 @@ Change: TypeAlias = Literal["hflip", "vflip", "affine"]
 BadFiles: TypeAlias = Literal["stop", "skip"]
 
 
-def _size(value: Any) -> tuple[int, int]:
-    """Read 128, "128", "96x128" or (96, 128) as height and width."""
+def read_size(value: Any) -> tuple[int, int]:
+    """Read 128, "128", "96x128" or (96, 128) as height and width.
+
+    Raises:
+        OptionError: the value is none of these, or has more pixels than a picture may.
+    """
     parts = value.lower().replace("×", "x").split("x") if isinstance(value, str) else value
     parts = list(parts) if isinstance(parts, Sequence) else [parts]
     if len(parts) > 2 or not parts:
         raise OptionError(f"size is {shown(value)}: write one number for a square, or HEIGHTxWIDTH such as 96x128")
     height, width = (structure("size", part, int) for part in (parts[0], parts[-1]))
-    if height * width > MAX_PIXELS:
-        raise OptionError(f"size is {shown(value)}: it must be {MAX_PIXELS:,} pixels or fewer in all")
+    if min(height, width) < 1 or height * width > MAX_PIXELS:
+        raise OptionError(f"size is {shown(value)}: it must be 1 or more each way, and {MAX_PIXELS:,} pixels or fewer")
     return height, width
 
 
@@ -57,7 +61,7 @@ def _augment(value: Any) -> tuple[Any, ...]:
     return read_names("augment", value)
 
 
-_READERS: Mapping[str, Callable[[Any], Any]] = {"metrics": _metrics, "size": _size, "augment": _augment}
+_READERS: Mapping[str, Callable[[Any], Any]] = {"metrics": _metrics, "size": read_size, "augment": _augment}
 
 
 def _must_be(what: str, holds: Callable[[Any], bool]) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
@@ -120,7 +124,7 @@ class Recipe:
     metrics: tuple[str, ...] = attrs.field(default=("iou",), converter=_metrics, validator=_NOT_EMPTY)
     data: str = "lesions"
     bad_files: BadFiles = "stop"
-    size: tuple[int, int] = attrs.field(default=(256, 256), converter=_size)
+    size: tuple[int, int] = attrs.field(default=(256, 256), converter=read_size)
     epochs: int = attrs.field(default=40, validator=_A_COUNT)
     batch: int = attrs.field(default=8, validator=_A_COUNT)
     lr: float = attrs.field(default=1e-3, validator=_A_RATE)

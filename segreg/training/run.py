@@ -3,34 +3,25 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import tomli_w
-import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from segreg.errors import PluginError, RunError, UnknownNameError, shown
-from segreg.expression import Expression, parse
-from segreg.registry import registry
-from segreg.specs import Architecture
-from segreg.training.files import replacing, write_text
-from segreg.training.missing import missing_plugin
-from segreg.training.normalized import Normalization, Normalized
+from segreg.errors import RunError
+from segreg.training.files import reading, replacing, write_text
 from segreg.training.recipe import Recipe, read_recipe
+from segreg.training.saved import read_model
 
 if TYPE_CHECKING:
     from segreg.training.pictures import Skipped
 
 _RESULTS = ("epoch", "metrics", "classes", "pictures", "parameters", "seconds", "images_per_second", "device")
-# What reading CSV, JSON, safetensors and their contents raises.
-_BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error, SafetensorError)
 
 Row = Mapping[str, float]
 Tensors = Mapping[str, Tensor]
@@ -67,7 +58,7 @@ class Run:
         path = self.path / "history.csv"
         if not path.exists():
             return []
-        with _reading(path, "a history"), path.open(encoding="utf-8", newline="") as file:
+        with reading(path, "a history"), path.open(encoding="utf-8", newline="") as file:
             return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
     @property
@@ -85,7 +76,7 @@ class Run:
         if not self.finished:
             raise RunError(f"{self.path} has no results yet: finish it with --resume {self.path}")
         path = self.path / "results.json"
-        with _reading(path, "results"):
+        with reading(path, "results"):
             results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             for name in _RESULTS:
                 results[name]
@@ -114,35 +105,11 @@ class Run:
             RunError: there are no weights yet, or the file is not one of segreg's, or the model is no longer the same.
             PluginError: the plugin that the model came from is not installed, or broken.
         """
-        path = self.path / "model.safetensors"
-        with _reading(path, "a model saved by segreg"):
-            with safe_open(path, "pt") as file:
-                about = json.loads((file.metadata() or {})["segreg"])
-            name, options, normalization = (about[key] for key in ("architecture", "options", "normalize"))
-            expression, options = parse(name), dict(options)
-            if normalization not in get_args(Normalization):
-                raise ValueError(f"normalize is {shown(normalization)}")
-            weights = load_file(path)
-        try:
-            options = _without_initial(expression, options)
-            with torch.device("meta"):
-                registry().build("architecture", expression, **options).load_state_dict(weights, assign=True)
-            model: nn.Module = registry().build("architecture", expression, **options)
-            model.load_state_dict(weights)
-        except UnknownNameError as error:
-            distribution, _, version = str(about.get("plugin")).rpartition(" ")
-            raise missing_plugin(path, name, distribution, version) from error
-        except PluginError:
-            raise
-        # What a constructor says to options that nobody saved is anything.
-        except Exception as error:
-            reason = " ".join(str(error).split())[:200]
-            raise RunError(f"{path} does not fit {name!r} as it is installed here: {reason}") from error
-        return Normalized(model, normalization).eval()
+        return read_model(self.path / "model.safetensors")[0]
 
     def _tensors(self, name: str) -> dict[str, Tensor]:
         path = self.path / f"{name}.safetensors"
-        with _reading(path, "a file of tensors"):
+        with reading(path, "a file of tensors"):
             return load_file(path)
 
     def write_recipe(self, recipe: Recipe, resolved: Mapping[str, Any]) -> None:
@@ -186,27 +153,3 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]])
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write_text(path, text.getvalue())
-
-
-@contextmanager
-def _reading(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever is wrong with a file into a `RunError`: it may be damaged, or made to do harm."""
-    try:
-        # A pipe would never end.
-        if path.exists() and not path.is_file():
-            raise ValueError("it is no file")
-        yield
-    except _BROKEN as error:
-        reason = " ".join(str(error).split())
-        if isinstance(error, TypeError | AttributeError):
-            reason = "it does not have the form that segreg writes"
-        elif isinstance(error, LookupError):
-            reason = f"it lacks {reason}"
-        raise RunError(f"{path} is not {what}: {reason}") from error
-
-
-def _without_initial(expression: Expression, options: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the options of an architecture that only choose the weights to begin with."""
-    record = registry().find("architecture", expression.name).record
-    initial = record.initial if isinstance(record, Architecture) else ()
-    return {option: value for option, value in options.items() if option not in initial}

@@ -28,13 +28,13 @@ def test_the_figures_fit_each_other(tmp_path: Path, training: bool) -> None:
         "-q",
     ]
     status, out, err = call(
-        "bench", "unet:width=2", "--against", "trial/dot", *options, *(["--train"] if training else [])
+        "bench", "unet:width=2,depth=1", "--against", "trial/dot", *options, *(["--train"] if training else [])
     )
     assert (status, err) == (0, "")
     found = json.loads(out)
     assert [(each["model"], each["how"]) for each in found] == [
         ("trial/dot", "plain fp32"),
-        ("unet:width=2", "segreg"),
+        ("unet:width=2,depth=1", "segreg"),
         ("trial/dot", "segreg"),
     ]
     assert found[0]["speed"] == [1.0, 0.0]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.trial import PLUGIN, call
 
-VERBS = ["list", "show", "plugins", "new-plugin", "check", "train", "compare", "bench"]
+VERBS = ["list", "show", "plugins", "new-plugin", "check", "train", "compare", "predict", "bench"]
 
 
 def python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -100,7 +100,15 @@ def safetensors(header: bytes | dict[str, Any], data: bytes = b"", length: int |
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 
 
-ABOUT = {"architecture": "unet", "options": {"width": 4, "depth": 1}, "normalize": "image", "plugin": "segreg 0.1"}
+ABOUT = {
+    "segreg": "0.1",
+    "architecture": "unet",
+    "options": {"in_channels": 3, "num_classes": 1, "width": 4, "depth": 1},
+    "plugin": "segreg 0.1",
+    "classes": ["lesion"],
+    "size": [32, 32],
+    "normalize": "image",
+}
 
 
 def models(mark: Path, weights: dict[str, torch.Tensor]) -> dict[str, bytes]:
@@ -163,7 +171,13 @@ def models(mark: Path, weights: dict[str, torch.Tensor]) -> dict[str, bytes]:
     options += [{"width": 10**exponent} for exponent in (5, 9, 18, 30)]
     options += [{"width": -1}, {"in_channels": 10**9}, {"num_classes": 10**12}, {"depth": 10**9}, {"norm": "../.."}]
     options += [{"width": "9" * 5000}, {"__class__": 1}, {"self": 1}, {"": 1}]
+    options = [{**ABOUT["options"], **value} if isinstance(value, dict) else value for value in options]
     cases |= {f"options-{number}": about(options=value) for number, value in enumerate(options)}
+    sizes: list[Any] = [None, [], [10**9, 10**9], [-1, 32], "all", [32, 32, 32], [[]], [0.5, 32]]
+    cases |= {f"normalize-size-{number}": about(size=value) for number, value in enumerate(sizes)}
+    cases |= {
+        f"normalize-classes-{number}": about(classes=value) for number, value in enumerate([None, [], 3, ["a"] * 9])
+    }
     return cases
 
 

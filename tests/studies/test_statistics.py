@@ -10,7 +10,14 @@ from torch import Tensor
 from segreg.metrics.accuracy import Accuracy
 from segreg.metrics.iou import IoU
 from segreg.metrics.states import image_states
-from segreg.studies.statistics import Interval, bootstrap_interval, mean_and_spread, paired_difference
+from segreg.studies.statistics import (
+    Interval,
+    bootstrap_interval,
+    mean_and_spread,
+    paired_comparison,
+    paired_difference,
+    signed_rank,
+)
 
 each_metric = pytest.mark.parametrize(
     "metric",
@@ -178,3 +185,40 @@ def test_mean_and_spread() -> None:
     assert math.isnan(one.deviation)
     with pytest.raises(ValueError, match="no value"):
         mean_and_spread([])
+
+
+def test_signed_rank_is_the_share_of_signs_at_least_as_extreme() -> None:
+    """Under the hypothesis every sign is a toss of a coin: for few images all tosses can be counted."""
+    differences = np.array([0.3, -0.1, 0.25, 0.7, -0.05, 0.4, 0.6])
+    ranks = np.argsort(np.argsort(np.abs(differences))) + 1
+    tosses = np.array(np.meshgrid(*[[0, 1]] * len(ranks))).reshape(len(ranks), -1)
+    sums = ranks @ tosses
+    seen = ranks[differences > 0].sum()
+    extreme = np.abs(sums - ranks.sum() / 2) >= abs(seen - ranks.sum() / 2)
+    assert signed_rank(differences) == pytest.approx(extreme.mean(), rel=1e-12)
+    # Images on which nothing can be said, and ties, change nothing.
+    assert signed_rank(np.append(differences, [0.0, np.nan])) == signed_rank(differences)
+
+
+def test_equal_rows_do_not_differ() -> None:
+    metric = IoU(num_classes=1)
+    states = states_of_scores([0.2, 0.5, 0.9])
+    compared = paired_comparison(metric, [states], [states])
+    assert compared.p_value == 1
+    assert not compared.beyond_chance
+
+
+def test_beyond_chance_takes_both_ways() -> None:
+    metric, draw = IoU(num_classes=1), np.random.default_rng(0)
+    other = draw.uniform(0.3, 0.7, 30)
+    little = draw.normal(0.02, 0.01, 30)
+    everywhere = paired_comparison(metric, [states_of_scores(other + little)], [states_of_scores(other)])
+    assert everywhere.beyond_chance
+    # One picture makes the mean, and the others are as often ahead as behind.
+    flips = np.where(np.arange(30) % 2, 0.001, -0.001) * np.linspace(1, 2, 30)
+    flips[:5] = 0.25
+    flips[5:12] = -0.002
+    swayed = paired_comparison(metric, [states_of_scores(other + flips)], [states_of_scores(other)])
+    assert swayed.difference.low > 0
+    assert swayed.p_value > 0.05
+    assert not swayed.beyond_chance

@@ -206,7 +206,13 @@ def test_the_command_prints_a_table_and_fails() -> None:
     assert out.splitlines()[-1] == "19 checks: 19 passed"
 
 
-@pytest.mark.parametrize("case", conformance_cases("segreg"))
+# At their full width they say the same, and take a minute.
+UNETS = ("unet", "unet-upsample", "unet-convpool")
+BROUGHT = [case for case in conformance_cases("segreg") if case.subject.label.split()[-1] not in UNETS]
+BROUGHT += conformance_cases(*(f"{unet}:width=8" for unet in UNETS))
+
+
+@pytest.mark.parametrize("case", BROUGHT)
 def test_what_segreg_brings_conforms(case: Case) -> None:
     assert not case.subject.known_failures
     case.run()

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import segreg
@@ -381,7 +382,9 @@ def test_a_file_of_weights_that_is_not_ours_or_does_not_fit_is_named(run: Run, t
     save_file({"weight": torch.ones(1)}, path)
     with pytest.raises(RunError, match=r"model\.safetensors is not a model saved by segreg"):
         Run(tmp_path).model()
-    about = {"architecture": "trial/dot", "options": {"in_channels": 5}, "normalize": "none"}
+    with safe_open(run.path / "model.safetensors", "pt") as file:
+        about = json.loads(file.metadata()["segreg"])
+    about["options"]["in_channels"] = 5
     save_file(load_file(run.path / "model.safetensors"), path, {"segreg": json.dumps(about)})
     with pytest.raises(RunError, match=r"does not fit 'trial/dot' as it is installed here: .*size mismatch") as error:
         Run(tmp_path).model()

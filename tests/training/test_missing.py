@@ -45,7 +45,15 @@ def test_the_recipe_names_its_plugin(run: Run) -> None:
 
 @pytest.mark.parametrize("origin", ["evil; reboot 1.0", "--option=x 1.0", "two\nlines 1.0", "alone", "", "a $(b)"])
 def test_what_a_file_says_is_no_command(tmp_path: Path, origin: str) -> None:
-    about = {"architecture": "theirs/net", "options": {}, "normalize": "image", "plugin": origin}
+    about = {
+        "segreg": "0.1",
+        "architecture": "theirs/net",
+        "options": {"in_channels": 3, "num_classes": 1},
+        "plugin": origin,
+        "classes": ["lesion"],
+        "size": [32, 32],
+        "normalize": "image",
+    }
     save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors", {"segreg": json.dumps(about)})
     with pytest.raises(
         PluginError, match=re.escape("needs 'theirs/net', which is not installed, and does not say who")

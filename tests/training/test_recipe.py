@@ -132,7 +132,7 @@ def test_a_component_is_spelled_in_one_way() -> None:
         ({"size": []}, OptionError, ["size", "HEIGHTxWIDTH"]),
         ({"size": "64x16"}, OptionError, ["size", "64x16", "unet", "32x32"]),
         ({"size": -5}, OptionError, ["size", "-5"]),
-        ({"size": 0, "model": "trial/dot"}, OptionError, ["size", "0x0", "1x1"]),
+        ({"size": 0, "model": "trial/dot"}, OptionError, ["size is 0", "1 or more"]),
         ({"model": "unett"}, UnknownNameError, ["'unett'", "did you mean 'unet'?"]),
         ({"model": "unet:pool=con"}, OptionError, ["unet: pool", "'con'", "did you mean 'conv'?"]),
         ({"model": "unet:widht=8"}, OptionError, ["'widht'", "did you mean 'width'?"]),

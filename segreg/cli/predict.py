@@ -1,0 +1,79 @@
+"""`segreg predict`: masks for pictures."""
+
+import argparse
+from pathlib import Path
+
+from segreg.cli.stop import stoppable
+from segreg.errors import OptionError
+from segreg.inference.folder import plan, predict_files
+from segreg.inference.predictor import load
+from segreg.training.device import describe
+from segreg.training.progress import Display
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the verb takes."""
+    parser.add_argument("run", metavar="RUN", help="directory of a run, or a model.safetensors")
+    parser.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="pictures, and folders of pictures")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder that gets masks/, and overlays/ and probabilities/ if asked for"
+    )
+    parser.add_argument("--overlay", action="store_true", help="also the pictures with what is predicted over them")
+    parser.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="also the probability of each class at each pixel, as arrays of NumPy, float16 [K, H, W]",
+    )
+    parser.add_argument(
+        "--tile",
+        type=int,
+        help="cut pictures into tiles of this height and width, in pixels, at their own scale. By default they are "
+        "resized to the size of training",
+    )
+    parser.add_argument("--overlap", type=int, help="how far tiles overlap, in pixels. Default: an eighth of the tile")
+    parser.add_argument(
+        "--tta", action="store_true", help="average over turned and mirrored views, which takes eight times as long"
+    )
+    parser.add_argument(
+        "--existing",
+        choices=["stop", "skip", "replace"],
+        default="stop",
+        help="where files are there already: stop, skip their pictures, or replace them. Default: stop",
+    )
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps, ... Default: auto")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict, and say where the results are; 1 if a picture could not be read."""
+    if arguments.overlap is not None and arguments.tile is None:
+        raise OptionError(f"--overlap {arguments.overlap} is of tiles: add --tile, such as --tile 512")
+    outputs = plan(
+        arguments.pictures,
+        arguments.out,
+        overlays=arguments.overlay,
+        probabilities=arguments.probabilities,
+        existing=arguments.existing,
+    )
+    predictor = load(
+        arguments.run, device=arguments.device, tile=arguments.tile, overlap=arguments.overlap, tta=arguments.tta
+    )
+    with stoppable(), Display(arguments.quiet) as display:
+        display.line(f"{predictor.about.architecture} on {describe(predictor.device)}, {len(outputs)} pictures")
+        done = 0
+
+        def progress(number: int, total: int) -> None:
+            nonlocal done
+            done = number
+            display.progress("predicting", number, total)
+
+        try:
+            failures = predict_files(predictor, outputs, progress)
+        # Ctrl-C, and the signals that `stoppable` turns into SystemExit.
+        except (KeyboardInterrupt, SystemExit):
+            display.note(f"interrupted after {done} of {len(outputs)} pictures; go on with --existing skip")
+            raise
+        for _, reason in failures:
+            display.note(reason)
+    print(f"{len(outputs) - len(failures)} masks: {arguments.out / 'masks'}")
+    return 1 if failures else 0

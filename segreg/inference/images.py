@@ -1,0 +1,94 @@
+"""Pictures as people have them: a file, a PIL image, an array or a tensor, of any size."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from segreg.datasets.pictures import MAX_PIXELS, Pixels, as_rgb, read_image
+from segreg.errors import DataError, shown
+
+Picture: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[np.generic] | Tensor
+
+_ROWS = 256
+
+
+def pixels_of(picture: Picture, in_channels: int, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Return the pixels of a picture.
+
+    Args:
+        picture: A file, which is read as RGB and turned upright; a PIL image, which is taken as RGB; an array [H, W, C]
+            or [H, W]; or a tensor [C, H, W] or [H, W]. Arrays and tensors are uint8, or float in [0, 1].
+        in_channels: How many channels the model takes.
+        max_pixels: The largest file that is read, in pixels.
+
+    Shapes:
+        returns: uint8 [H, W, C].
+
+    Raises:
+        DataError: the picture cannot be read, or is none of these, or has another number of channels.
+    """
+    if isinstance(picture, str | os.PathLike):
+        with warnings.catch_warnings():
+            # Pillow warns of what is refused, and of oddities that change no pixel.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            pixels = read_image(Path(picture), max_pixels=max_pixels)
+    elif isinstance(picture, Image.Image):
+        pixels = as_rgb(picture, "the image")
+    elif isinstance(picture, Tensor | np.ndarray):
+        pixels = _bytes(picture)
+    else:
+        raise DataError(
+            f"a picture is {shown(picture)}, a {type(picture).__name__}: give a path, a PIL image, an array [H, W, C] "
+            "or a tensor [C, H, W]"
+        )
+    if pixels.shape[2] != in_channels or not pixels.size:
+        raise DataError(
+            f"a picture of {pixels.shape[0]}×{pixels.shape[1]} has {pixels.shape[2]} channels: the model takes "
+            f"pictures of {in_channels}"
+        )
+    return pixels
+
+
+def _bytes(picture: npt.NDArray[np.generic] | Tensor) -> Pixels:
+    channels_first = isinstance(picture, Tensor)
+    values = picture.detach().cpu().numpy() if isinstance(picture, Tensor) else picture
+    if values.ndim == 2:
+        values = values[None] if channels_first else values[..., None]
+    if values.ndim != 3:
+        expected = "tensor [C, H, W]" if channels_first else "array [H, W, C]"
+        raise DataError(f"a picture has the shape {list(values.shape)}: give one picture at a time, as {expected}")
+    if channels_first:
+        values = np.moveaxis(values, 0, 2)
+    if values.dtype == np.uint8:
+        return values  # type: ignore[return-value]
+    if values.dtype.kind != "f":
+        raise DataError(f"a picture is of {values.dtype}: give uint8, or float in [0, 1]")
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    if not 0 <= low <= high <= 1:
+        raise DataError(f"a picture of floats has values from {low:g} to {high:g}: give them in [0, 1]")
+    return np.rint(values * np.float32(255)).astype(np.uint8)  # type: ignore[operator]
+
+
+def mean_and_std(pixels: Pixels) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each channel of a picture, of values in [0, 1], without a copy of it.
+
+    Shapes:
+        pixels: uint8 [H, W, C];  returns: two float32 [1, C, 1, 1].
+    """
+    channels = pixels.shape[2]
+    counts = np.zeros((channels, 256), dtype=np.int64)
+    for top in range(0, len(pixels), _ROWS):
+        for channel in range(channels):
+            counts[channel] += np.bincount(pixels[top : top + _ROWS, :, channel].ravel(), minlength=256)
+    values = np.arange(256) / 255
+    shares = counts / counts.sum(1, keepdims=True)
+    mean = shares @ values
+    std = np.sqrt((shares * (values - mean[:, None]) ** 2).sum(1))
+    return tuple(torch.from_numpy(each).float().view(1, -1, 1, 1) for each in (mean, std))  # type: ignore[return-value]

@@ -1,0 +1,313 @@
+"""A trained model in use: masks and probabilities for pictures of any size."""
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from segreg.datasets.pictures import MAX_PIXELS, Pixels
+from segreg.errors import OptionError, RunError, did_you_mean
+from segreg.inference.images import Picture, mean_and_std, pixels_of
+from segreg.inference.tiles import Strip, blended
+from segreg.registry import registry
+from segreg.specs import Architecture
+from segreg.training.device import Precision, autocast, detect, is_out_of_memory
+from segreg.training.normalized import Normalized
+from segreg.training.pictures import resized
+from segreg.training.prediction import ready_to_predict
+from segreg.training.run import Run
+from segreg.training.saved import About, read_model
+
+# Enough for the processor or the accelerator to be busy, and little beside the weights.
+_PIXELS_AT_ONCE = 2**19
+_PIXELS_WAITING = 2**25
+_ROWS = 256
+
+# Of a file that is cut into tiles, which takes seven bytes a pixel while it is read. Any other may be a bomb.
+_LARGE = 500_000_000
+
+# By how many quarters a picture is turned, and whether it is mirrored after that.
+_VIEWS = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Predictor:
+    """A trained model that takes pictures as people have them. `segreg.load` makes one.
+
+    Args:
+        model: The model, with the normalisation of its input.
+        about: What its file says of it.
+        device: What to compute on.
+        precision: In which convolutions run, as in `Recipe`.
+        tile: Height and width of the tiles that pictures are cut into at their own scale, in pixels. With None a
+            picture is resized as a whole to the size of training.
+        overlap: How far tiles overlap at least, in pixels.
+        tta: Whether to average over the eight turned and mirrored views of a picture.
+    """
+
+    model: Normalized
+    about: About
+    device: torch.device
+    precision: Precision = "auto"
+    tile: int | None = None
+    overlap: int = 0
+    tta: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Check tile and overlap against each other and the model."""
+        if self.tile is None:
+            return
+        least = self._min_size
+        if self.tile < least:
+            raise OptionError(f"tile is {self.tile}: {self.about.architecture} takes {least} pixels and more")
+        if not 0 <= self.overlap < self.tile:
+            raise OptionError(f"overlap is {self.overlap}: it must be 0 or more, and less than the tile, {self.tile}")
+
+    def predict(self, picture: Picture) -> Pixels:
+        """Return the mask of a picture, at the picture's own size.
+
+        Args:
+            picture: A path, a PIL image, an array [H, W, C], or a tensor [C, H, W]; the last two uint8, or float in
+                [0, 1]. Files are turned upright by their EXIF orientation.
+
+        Shapes:
+            returns: uint8 [H, W]: 0 and 1 for a binary task, else class indices in the order of `about.classes`.
+
+        Raises:
+            DataError: the picture cannot be read or used.
+            OptionError: there is not enough memory.
+        """
+        pixels = self.pixels(picture)
+        mask = np.empty(pixels.shape[:2], dtype=np.uint8)
+        for top, strip in next(self.strips([pixels])):
+            mask[top : top + strip.shape[1]] = classes_of(strip)
+        return mask
+
+    def probabilities(self, picture: Picture) -> npt.NDArray[np.float32]:
+        """Return the probability of each class at each pixel, at the picture's own size.
+
+        Args:
+            picture: As for `predict`.
+
+        Shapes:
+            returns: float32 [K, H, W] in [0, 1]: of the foreground for a binary task (K = 1), else summing to 1 over K.
+
+        Raises:
+            DataError, OptionError: as for `predict`.
+        """
+        return next(self.probabilities_of([picture]))
+
+    def probabilities_of(self, pictures: Iterable[Picture]) -> Iterator[npt.NDArray[np.float32]]:
+        """Give the probabilities of many pictures, in their order, computed in batches.
+
+        Args, Shapes, Raises: as for `probabilities`.
+        """
+        for strips in self.strips(map(self.pixels, pictures)):
+            # Most pictures are one strip.
+            parts = [strip.cpu().numpy() for _, strip in strips]
+            yield parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def pixels(self, picture: Picture) -> Pixels:
+        """Return the pixels of a picture, as `strips` takes them.
+
+        Shapes:
+            returns: uint8 [H, W, C].
+
+        Raises:
+            DataError: as for `predict`.
+        """
+        return pixels_of(picture, self.about.in_channels, _LARGE if self.tile else MAX_PIXELS)
+
+    def strips(self, pictures: Iterable[Pixels]) -> Iterator[Iterator[Strip]]:
+        """Give the probabilities of each picture in strips from top to bottom, so that no whole of them need be held.
+
+        A strip's tensor is on the predictor's device. The strips of one picture are to be used up before those of the
+        next.
+
+        Shapes:
+            pictures: uint8 [H, W, C].
+        """
+        return self._tiled(pictures) if self.tile else self._whole(pictures)
+
+    def _whole(self, pictures: Iterable[Pixels]) -> Iterator[Iterator[Strip]]:
+        height, width = self.about.size
+        at_once = max(1, _PIXELS_AT_ONCE // (height * width))
+        waiting: list[tuple[Tensor, tuple[int, int]]] = []
+        for pixels in pictures:
+            small = torch.from_numpy(np.array(resized(pixels, (height, width), Image.Resampling.BILINEAR)))
+            waiting.append((small, (pixels.shape[0], pixels.shape[1])))
+            # Whoever gives the pictures may hold on to them until they get the masks.
+            if len(waiting) == at_once or sum(h * w for _, (h, w) in waiting) > _PIXELS_WAITING:
+                yield from self._enlarged(waiting)
+                waiting = []
+        if waiting:
+            yield from self._enlarged(waiting)
+
+    def _enlarged(self, pictures: list[tuple[Tensor, tuple[int, int]]]) -> Iterator[Iterator[Strip]]:
+        found = self._probabilities(torch.stack([small for small, _ in pictures]).permute(0, 3, 1, 2))
+        for probabilities, (_, size) in zip(found, pictures, strict=True):
+            yield enlarged(probabilities, size)
+
+    def _tiled(self, pictures: Iterable[Pixels]) -> Iterator[Iterator[Strip]]:
+        assert self.tile
+        for pixels in pictures:
+            height, width = pixels.shape[:2]
+            mean, std = (each.to(self.device) for each in mean_and_std(pixels))
+            # Smaller than the model takes: its last row and column are repeated.
+            missing = [(0, max(0, self._min_size - length)) for length in (height, width)]
+            padded = np.pad(pixels, [*missing, (0, 0)], mode="edge") if any(map(any, missing)) else pixels
+            at_once = max(1, _PIXELS_AT_ONCE // min(self.tile**2, padded.shape[0] * padded.shape[1]))
+
+            def predict(pieces: Tensor, spread: tuple[Tensor, Tensor] = (std, mean)) -> Tensor:
+                return self._probabilities(pieces, spread)
+
+            strips = blended(predict, padded, tile=self.tile, overlap=self.overlap, batch=at_once)
+            yield ((top, strip[:, : height - top, :width]) for top, strip in strips if top < height)
+
+    @torch.no_grad()
+    def _probabilities(self, images: Tensor, spread: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Map images, uint8 [B, C, h, w], to probabilities, float32 [B, K, h, w] on the device."""
+        try:
+            images = images.to(self.device).float() / 255
+            views = (
+                [(turns, mirrored) for turns in range(4) for mirrored in (False, True)] if self.tta else [(0, False)]
+            )
+            total: Tensor | None = None
+            for turns, mirrored in views:
+                found = _activated(self._logits(_view(images, turns, mirrored), spread))
+                found = _back(found, turns, mirrored)
+                total = found if total is None else total.add_(found)
+            assert total is not None
+            return total.div_(len(views))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            height, width = images.shape[2:]
+            way_out = f"choose a smaller tile than {self.tile}" if self.tile else "free some, or use another device"
+        raise OptionError(f"there is not enough memory on {self.device} for {height}×{width} pixels: {way_out}")
+
+    def _logits(self, images: Tensor, spread: tuple[Tensor, Tensor] | None) -> Tensor:
+        with autocast(self.device, self.precision):
+            logits: Tensor = self._ready(images, spread)
+        return logits.float()
+
+    @cached_property
+    def _ready(self) -> Normalized:
+        return ready_to_predict(self.model.to(self.device), self.device, self.precision)
+
+    @property
+    def _min_size(self) -> int:
+        record = registry().find("architecture", self.about.architecture).record
+        return record.min_size if isinstance(record, Architecture) else 1
+
+
+def load(
+    source: str | Path | Run,
+    *,
+    device: str = "auto",
+    precision: Precision = "auto",
+    tile: int | None = None,
+    overlap: int | None = None,
+    tta: bool = False,
+) -> Predictor:
+    """Load a trained model to use it.
+
+    The file may come from anybody: nothing in it is run.
+
+    Args:
+        source: A run, its directory, or a `model.safetensors` that segreg wrote.
+        device: `auto`, or one by name, such as `cpu` or `cuda:1`.
+        precision: `bf16`, `fp32`, or `auto`, as in `Recipe`.
+        tile: Cut pictures into tiles of this height and width, in pixels, at their own scale. By default a picture is
+            resized to the size of training, predicted as a whole, and the result resized back: what the model learnt
+            depends on scale. Tiles suit a model that was trained on pieces of large pictures.
+        overlap: How far tiles overlap at least, in pixels; what they say there is blended. By default an eighth of
+            the tile. The model should not look further around a pixel than a quarter of it.
+        tta: Average over the eight turned and mirrored views of a picture, which takes eight times as long. Not for
+            pictures with an up and a down.
+
+    Raises:
+        RunError: there is no such file, or it is not one of segreg's.
+        PluginError: the plugin that the model came from is not installed, or broken.
+        OptionError: an option has a value that it does not take.
+    """
+    chosen = detect(device)
+    model, about = read_model(weights_of(source))
+    if overlap is None:
+        overlap = (tile or 0) // 8
+    return Predictor(model=model, about=about, device=chosen, precision=precision, tile=tile, overlap=overlap, tta=tta)
+
+
+def weights_of(source: str | Path | Run) -> Path:
+    """Return the file of weights of a run, its directory, or the file itself.
+
+    Raises:
+        RunError: it is not there.
+    """
+    path = source.path if isinstance(source, Run) else Path(source)
+    if not path.exists():
+        siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise RunError(
+            f"{path} does not exist{did_you_mean(path.name, siblings)}: give the directory of a run, or a "
+            "model.safetensors"
+        )
+    if not path.is_dir():
+        return path
+    weights = path / "model.safetensors"
+    if not weights.exists():
+        inside = sorted(each.parent for each in path.glob("*/model.safetensors")) or sorted(
+            each.parent for each in path.glob("runs/*/model.safetensors")
+        )
+        near = f", but {inside[0]} does" if inside else ""
+        raise RunError(f"{path} holds no model.safetensors{near}: give the directory of a run that was trained")
+    return weights
+
+
+def classes_of(probabilities: Tensor) -> Pixels:
+    """Return the predicted classes.
+
+    Shapes:
+        probabilities: float [K, H, W];  returns: uint8 [H, W].
+    """
+    classes = probabilities[0] > 0.5 if len(probabilities) == 1 else probabilities.max(dim=0).indices
+    found: Pixels = classes.to(torch.uint8).cpu().numpy()
+    return found
+
+
+def enlarged(probabilities: Tensor, size: tuple[int, int]) -> Iterator[Strip]:
+    """Resize probabilities, bilinearly, strip by strip.
+
+    Shapes:
+        probabilities: float32 [K, h, w];  the strips: float32 [K, n, W], of H rows in all.
+    """
+    height, width = size
+    # Where each row lies among the given ones, by the convention of centres that torch and Pillow share.
+    rows = probabilities.shape[1]
+    places = ((torch.arange(height, device=probabilities.device) + 0.5) * rows / height - 0.5).clamp(min=0)
+    above = places.long()
+    below = (above + 1).clamp(max=rows - 1)
+    share = (places - above)[:, None]
+    for top in range(0, height, _ROWS):
+        part = slice(top, top + _ROWS)
+        strip = torch.lerp(probabilities[:, above[part]], probabilities[:, below[part]], share[part])
+        yield top, F.interpolate(strip[None], (strip.shape[1], width), mode="bilinear", align_corners=False)[0]
+
+
+def _activated(logits: Tensor) -> Tensor:
+    return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+
+
+def _view(images: Tensor, turns: int, mirrored: bool) -> Tensor:
+    turned = images.rot90(turns, (2, 3))
+    return turned.flip(3) if mirrored else turned
+
+
+def _back(found: Tensor, turns: int, mirrored: bool) -> Tensor:
+    return (found.flip(3) if mirrored else found).rot90(-turns, (2, 3))

@@ -1,0 +1,172 @@
+"""`segreg predict`: what it writes is what the predictor says, and nothing of the user's is lost."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import segreg
+from segreg.datasets.pictures import read_mask
+from tests.trial import call
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Pictures of several sizes and kinds, and what is none."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for name, size in (("a.png", (40, 60)), ("b.jpg", (90, 31)), ("c.bmp", (48, 48)), ("d.tif", (33, 200))):
+        Image.fromarray(draw.integers(0, 256, (*size, 3), dtype=np.uint8)).save(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_files_hold_what_the_predictor_says(run: segreg.Run, folder: Path, photograph: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["predict", str(run.path), str(folder), str(photograph), "--out", str(out), "--device", "cpu", "-q"]
+    status, said, errors = call(*words, "--overlay", "--probabilities")
+    assert (status, said, errors) == (0, f"5 masks: {out / 'masks'}\n", "")
+    predictor = segreg.load(run, device="cpu")
+    for path in [*folder.glob("?.*"), photograph]:
+        picture = Image.open(path)
+        mask = out / "masks" / f"{path.stem}.png"
+        assert Image.open(mask).mode == "P"
+        np.testing.assert_array_equal(np.array(Image.open(mask)), predictor.predict(path))
+        # As segreg itself, and whoever looks at the colours, reads a mask.
+        np.testing.assert_array_equal(read_mask(mask, num_classes=1), predictor.predict(path))
+        np.testing.assert_array_equal(np.array(Image.open(mask).convert("L")), predictor.predict(path) * 255)
+        probabilities = np.load(out / "probabilities" / f"{path.stem}.npy")
+        assert probabilities.dtype == np.float16
+        np.testing.assert_allclose(probabilities, predictor.probabilities(path), atol=1e-3)
+        assert Image.open(out / "overlays" / f"{path.stem}.jpg").size == picture.size
+    assert len(list(out.rglob("*"))) == 3 + 15
+
+
+def test_tiles_of_many_classes(tmp_path: Path) -> None:
+    from segreg.datasets.examples import camvid
+
+    camvid(tmp_path / "camvid")
+    run = segreg.fit(
+        "unet:width=2,depth=1",
+        loss="cross-entropy",
+        data=f"camvid:root={tmp_path / 'camvid'}",
+        size=32,
+        epochs=1,
+        out=tmp_path / "run",
+        quiet=True,
+    )
+    picture = tmp_path / "wide.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (110, 170, 3), dtype=np.uint8)).save(picture)
+    words = ["--tile", "64", "--overlap", "16", "--tta", "--probabilities", "--overlay", "--device", "cpu"]
+    status, _, _ = call("predict", str(run.path), str(picture), "--out", str(tmp_path / "out"), *words)
+    assert status == 0
+    predictor = segreg.load(run, device="cpu", tile=64, overlap=16, tta=True)
+    expected = predictor.probabilities(picture)
+    np.testing.assert_allclose(np.load(tmp_path / "out/probabilities/wide.npy"), expected, atol=1e-3)
+    mask = np.array(Image.open(tmp_path / "out/masks/wide.png"))
+    np.testing.assert_array_equal(mask, predictor.predict(picture))
+    np.testing.assert_array_equal(read_mask(tmp_path / "out/masks/wide.png", num_classes=11), mask)
+
+
+def test_nothing_is_overwritten_unasked(run: segreg.Run, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["predict", str(run.path), str(folder), "--out", str(out), "--device", "cpu", "-q"]
+    assert call(*words)[0] == 0
+    mine = out / "masks" / "a.png"
+    mine.write_text("mine")
+    (out / "masks" / "b.png").unlink()
+    status, _, errors = call(*words)
+    assert status == 2
+    assert errors == (
+        f"segreg: {mine} and 2 more are there already: choose another --out, or --existing skip or replace\n"
+    )
+    assert call(*words, "--existing", "skip")[:2] == (0, f"1 masks: {out / 'masks'}\n")
+    assert mine.read_text() == "mine"
+    assert (out / "masks" / "b.png").exists()
+    assert call(*words, "--existing", "replace")[0] == 0
+    assert Image.open(mine).size == (60, 40)
+
+
+def test_a_bad_picture_costs_the_others_nothing(run: segreg.Run, folder: Path, tmp_path: Path) -> None:
+    (folder / "bb.png").write_bytes((folder / "a.png").read_bytes()[:300])
+    (folder / "zz.png").write_bytes(b"")
+    out = tmp_path / "out"
+    status, said, errors = call("predict", str(run.path), str(folder), "--out", str(out), "--device", "cpu", "-q")
+    assert status == 1
+    assert said.startswith("4 masks")
+    assert [line.split(" ")[0] for line in errors.splitlines()] == [str(folder / "bb.png"), str(folder / "zz.png")]
+    assert sorted(path.name for path in out.rglob("*.png")) == ["a.png", "b.png", "c.png", "d.png"]
+    expected = segreg.load(run, device="cpu").predict(folder / "d.tif")
+    np.testing.assert_array_equal(np.array(Image.open(out / "masks" / "d.png")), expected)
+
+
+def test_mistakes_are_one_line(run: segreg.Run, folder: Path, tmp_path: Path) -> None:
+    twin = tmp_path / "more"
+    twin.mkdir()
+    shutil.copy(folder / "a.png", twin / "a.jpg")
+    empty = tmp_path / "empty"
+    (empty / "images").mkdir(parents=True)
+    model = str(run.path)
+    for words, said in (
+        ([model, str(folder / "aa.png")], "aa.png does not exist (did you mean 'a.png'?): give pictures"),
+        ([model, str(empty)], f"empty has no pictures, but {empty / 'images'} may have"),
+        ([model, str(folder), str(twin)], "would both be a.png: predict them one at a time"),
+        ([str(folder), str(folder)], "holds no model.safetensors: give the directory of a run"),
+        ([model, str(folder), "--tile", "8"], "tile is 8: unet takes 32 pixels and more"),
+        ([model, str(folder), "--overlap", "8"], "--overlap 8 is of tiles: add --tile, such as --tile 512"),
+        ([model, str(folder), "--exsting", "skip"], "'--exsting' is not understood (did you mean '--existing'?)"),
+    ):
+        status, out, errors = call("predict", *words, "--out", str(tmp_path / "out"))
+        assert (status, out) == (2, "")
+        assert said in errors
+        assert errors.count("\n") == 1
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_file_that_claims_to_be_huge_is_refused(run: segreg.Run, tmp_path: Path) -> None:
+    for side, tile, said in (
+        (9_460, None, "89,478,485 pixels: cut it into tiles"),
+        (22_400, 512, "500,000,000 pixels"),
+    ):
+        bomb = tmp_path / f"{side}.png"
+        Image.new("1", (side, side)).save(bomb)
+        with pytest.raises(segreg.DataError, match=said):
+            segreg.load(run, tile=tile).predict(bomb)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from Linux's own figures")
+def test_memory_follows_the_picture_and_not_what_is_made_of_it(run: segreg.Run, tmp_path: Path) -> None:
+    """Seven bytes a pixel while it is read. What the model computes on the way is a hundred times the picture."""
+    side = 4000
+    picture = tmp_path / "large.png"
+    Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(picture)
+    program = """
+import resource, sys
+from segreg.cli.main import main
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+import torch, segreg.cli.predict
+before = peak()
+try:
+    main(sys.argv[1:])
+except SystemExit as end:
+    print(peak() - before)
+    sys.exit(end.code)
+"""
+    words = ["predict", str(run.path), str(picture), "--out", str(tmp_path / "out"), "--probabilities", "--tile", "512"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words, "--device", "cpu"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    taken = int(done.stdout.splitlines()[-1])
+    assert taken < 9 * side**2 + 100e6
+    assert np.load(tmp_path / "out/probabilities/large.npy", mmap_mode="r").shape == (1, side, side)

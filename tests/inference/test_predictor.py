@@ -1,0 +1,175 @@
+"""A predictor against what it stands for, done by hand: resize, model, sigmoid, resize back."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+import segreg
+from segreg import DataError, OptionError, RunError
+
+
+def load(run: segreg.Run, **options: Any) -> segreg.Predictor:
+    return segreg.load(run.path, device="cpu", precision="fp32", **options)
+
+
+def by_hand(run: segreg.Run, image: Image.Image) -> torch.Tensor:
+    height, width = run.recipe.size
+    small = torch.from_numpy(np.array(image.resize((width, height), Image.Resampling.BILINEAR)))
+    with torch.no_grad():
+        probabilities = run.model()(small.permute(2, 0, 1)[None] / 255).sigmoid()
+    return F.interpolate(probabilities, (image.height, image.width), mode="bilinear", align_corners=False)[0]
+
+
+def test_the_probabilities_are_those_of_the_model(run: segreg.Run, photograph: Path) -> None:
+    expected = by_hand(run, Image.open(photograph))
+    found = load(run).probabilities(photograph)
+    assert found.dtype == np.float32
+    torch.testing.assert_close(torch.from_numpy(found), expected, atol=1e-4, rtol=0)
+    mask = load(run).predict(photograph)
+    assert mask.dtype == np.uint8
+    assert 0.02 < mask.mean() < 0.98
+    np.testing.assert_array_equal(mask, found[0] > 0.5)
+
+
+def test_a_picture_is_the_same_however_it_is_given(run: segreg.Run, photograph: Path) -> None:
+    pixels = np.array(Image.open(photograph))
+    predictor = load(run)
+    expected = predictor.probabilities(photograph)
+    frozen = pixels.copy()
+    frozen.flags.writeable = False
+    channels_first = torch.from_numpy(pixels).permute(2, 0, 1)
+    for picture in (
+        str(photograph),
+        Image.fromarray(pixels),
+        Image.fromarray(pixels).convert("RGBA"),
+        pixels,
+        frozen,
+        pixels / 255,
+        channels_first,
+        channels_first.float().div(255).requires_grad_(),
+    ):
+        np.testing.assert_array_equal(predictor.probabilities(picture), expected)
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        (np.zeros((8, 8, 4), np.uint8), "8×8 has 4 channels: the model takes pictures of 3"),
+        (np.zeros((8, 8), np.uint8), "has 1 channels"),
+        (np.zeros((2, 8, 8, 3), np.uint8), "[2, 8, 8, 3]: give one picture at a time, as array [H, W, C]"),
+        (torch.zeros(1, 3, 8, 8), "give one picture at a time, as tensor [C, H, W]"),
+        (np.zeros((8, 8, 3), np.int64), "int64: give uint8, or float in [0, 1]"),
+        (np.full((8, 8, 3), 255.0), "from 255 to 255: give them in [0, 1]"),
+        (np.full((8, 8, 3), np.nan), "from nan to nan"),
+        (np.zeros((0, 8, 3), np.uint8), "0×8"),
+        (3, "a picture is 3, a int: give a path"),
+        ("missing.png", "missing.png cannot be read (No such file"),
+    ],
+)
+def test_what_is_no_picture_is_said(run: segreg.Run, picture: Any, said: str) -> None:
+    with pytest.raises(DataError, match=re.escape(said)):
+        load(run).predict(picture)
+
+
+def test_many_pictures_of_many_sizes_are_as_each_alone(run: segreg.Run) -> None:
+    draw = np.random.default_rng(1)
+    sizes = [(40, 56), (1, 1), (3, 300), (48, 48), (700, 31), (40, 56), (300, 3)] * 40
+    pictures = [draw.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    predictor = load(run)
+    many = list(predictor.probabilities_of(pictures))
+    assert [each.shape for each in many] == [(1, *size) for size in sizes]
+    for position in (0, 1, 2, 4, 150, len(sizes) - 1):
+        np.testing.assert_allclose(many[position], predictor.probabilities(pictures[position]), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(150, 203), (64, 64), (65, 400), (20, 90), (7, 7)])
+def test_tiles_leave_no_seam(run: segreg.Run, photograph: Path, size: tuple[int, int]) -> None:
+    picture = np.array(Image.open(photograph).resize(size[::-1]))
+    tiled = load(run, tile=64, overlap=48).probabilities(picture)
+    whole = load(run, tile=1000).probabilities(picture)
+    assert tiled.shape == (1, *size)
+    np.testing.assert_allclose(tiled, whole, atol=2e-4)
+
+
+def test_tiles_are_at_the_pictures_own_scale(run: segreg.Run, photograph: Path) -> None:
+    pixels = torch.from_numpy(np.array(Image.open(photograph))).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        expected = run.model()(pixels).sigmoid()[0]
+    found = load(run, tile=256).probabilities(photograph)
+    torch.testing.assert_close(torch.from_numpy(found), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("tile", [None, 64])
+def test_turned_and_mirrored_views_are_averaged(run: segreg.Run, photograph: Path, tile: int | None) -> None:
+    # The size of training, so that nothing is rounded on the way to it.
+    side = 96 if tile else 48
+    square = np.array(Image.open(photograph).resize((side, side)))
+    one = load(run, tile=tile)
+    expected = np.mean(
+        [
+            undo(one.probabilities(do(square).copy()))
+            for turns in range(4)
+            for do, undo in (
+                (lambda x, t=turns: np.rot90(x, t), lambda p, t=turns: np.rot90(p, -t, (1, 2))),
+                (lambda x, t=turns: np.rot90(x, t)[:, ::-1], lambda p, t=turns: np.rot90(p[:, :, ::-1], -t, (1, 2))),
+            )
+        ],
+        axis=0,
+    )
+    found = load(run, tile=tile, tta=True).probabilities(square)
+    # Tiles lie at other places in a turned picture.
+    np.testing.assert_allclose(found, expected, atol=2e-3 if tile else 1e-4)
+    assert np.abs(found - one.probabilities(square)).max() > 1e-3
+
+
+def test_several_classes(tmp_path: Path) -> None:
+    from segreg.datasets.examples import camvid
+
+    camvid(tmp_path / "camvid")
+    run = segreg.fit(
+        "unet:width=2,depth=1",
+        loss="cross-entropy",
+        data=f"camvid:root={tmp_path / 'camvid'}",
+        size=32,
+        epochs=1,
+        out=tmp_path / "run",
+        quiet=True,
+    )
+    predictor = load(run)
+    picture = np.random.default_rng(0).integers(0, 256, (60, 41, 3), dtype=np.uint8)
+    probabilities = predictor.probabilities(picture)
+    assert probabilities.shape == (len(predictor.about.classes), 60, 41)
+    np.testing.assert_allclose(probabilities.sum(0), 1, atol=1e-5)
+    np.testing.assert_array_equal(predictor.predict(picture), probabilities.argmax(0))
+
+
+def test_where_it_is_loaded_from(run: segreg.Run, photograph: Path) -> None:
+    expected = load(run).predict(photograph)
+    for source in (run, run.path, str(run.path), run.path / "model.safetensors"):
+        np.testing.assert_array_equal(segreg.load(source, precision="fp32").predict(photograph), expected)
+
+
+def test_what_cannot_be_loaded_is_said(run: segreg.Run, photograph: Path, tmp_path: Path) -> None:
+    for source, said in (
+        (run.path.parent / "rum", "rum does not exist (did you mean 'run'?): give the directory of a run"),
+        (run.path.parent, f"holds no model.safetensors, but {run.path} does"),
+        (tmp_path, "holds no model.safetensors: give the directory of a run"),
+        (photograph, "is not a model saved by segreg"),
+    ):
+        with pytest.raises(RunError, match=re.escape(said)):
+            segreg.load(source)
+    for options, said in (
+        ({"tile": 31}, "tile is 31: unet takes 32 pixels and more"),
+        ({"tile": 64, "overlap": 64}, "overlap is 64: it must be 0 or more, and less than the tile, 64"),
+        ({"tile": 64, "overlap": -1}, "overlap is -1"),
+        ({"tile": -64}, "tile is -64"),
+        ({"device": "cuda:99"}, "cuda:99"),
+    ):
+        with pytest.raises(OptionError, match=re.escape(said)):
+            segreg.load(run, **options)
