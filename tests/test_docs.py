@@ -203,7 +203,7 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = "".join(output.get("text") or output.data.get("text/markdown", "") for output in outputs)
     # The last cell's text, and the table's seven rows.
-    assert re.search(r"IoU 0\.\d{3} on the first test picture", shown)
+    assert re.search(r"on the first test picture: IoU 0\.\d{3}", shown)
     assert len(re.findall(r"^\| (segnet|unet)", shown, re.MULTILINE)) == 7
     assert not any(output.get("name") == "stderr" for output in outputs)
 
