@@ -18,6 +18,14 @@ settings.register_profile("segreg", deadline=None, derandomize=True, max_example
 settings.load_profile("segreg")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what tests recorded to be said: what they print stays with the process that runs them."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "said":
+                terminalreporter.write_line(str(text))
+
+
 @attrs.frozen
 class Site:
     """A folder on sys.path, with distributions installed in it."""

@@ -50,6 +50,9 @@ class Count:
     in_a_write: int = 0
     runs: int = 0
 
+    def __str__(self) -> str:
+        return f"{self.kills} kills, {self.in_a_write} in a write, {self.runs} ends bit-identical"
+
 
 def rows(run: Path) -> list[dict[str, str]]:
     """The history without what differs from one time to the next, as it is written; every row must be whole."""
@@ -163,7 +166,7 @@ def moments(target: Target, unbroken: Path, settings: Mapping[str, Any], seed: i
 
 
 @pytest.mark.timeout(60 + 30 * KILLS)
-def test_a_run_that_is_killed_again_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_is_killed_again_and_again(tmp_path: Path, record_property: Callable[[str, str], None]) -> None:
     unbroken, out = tmp_path / "unbroken", tmp_path / "run"
     when, count = moments(train, unbroken, SMALL, seed=0), Count()
     while count.kills < KILLS:
@@ -175,8 +178,9 @@ def test_a_run_that_is_killed_again_and_again(tmp_path: Path, capsys: pytest.Cap
         check_the_end(out, unbroken)
         shutil.rmtree(out)
         count.runs += 1
-    with capsys.disabled():
-        print(f"\nruns: {count.kills} kills, {count.in_a_write} in a write, {count.runs} ends bit-identical")
+    record_property(
+        "said", f"runs: {count.kills} kills, {count.in_a_write} in a write, {count.runs} ends bit-identical"
+    )
 
 
 def table(study: Path) -> list[dict[str, str]]:
@@ -186,7 +190,7 @@ def table(study: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.timeout(60 + 30 * KILLS)
-def test_a_study_that_is_killed_again_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study_that_is_killed_again_and_again(tmp_path: Path, record_property: Callable[[str, str], None]) -> None:
     unbroken, out = tmp_path / "unbroken", tmp_path / "study"
     when, count = moments(compare, unbroken, STUDY, seed=1), Count()
     kills = max(2, KILLS // 4)
@@ -204,5 +208,6 @@ def test_a_study_that_is_killed_again_and_again(tmp_path: Path, capsys: pytest.C
         assert names[0] == names[1]
         shutil.rmtree(out)
         count.runs += 1
-    with capsys.disabled():
-        print(f"\nstudies: {count.kills} kills, {count.in_a_write} in a write, {count.runs} ends bit-identical")
+    record_property(
+        "said", f"studies: {count.kills} kills, {count.in_a_write} in a write, {count.runs} ends bit-identical"
+    )
