@@ -58,7 +58,7 @@ def component_page(entry: Entry, pictures: Mapping[str, str]) -> str:
     if "Formula" in sections:
         parts += ["## Formula", _block("text", _dedented(sections["Formula"]))]
     if pictures:
-        parts.append("## What it does")
+        parts.append("## What it looks like" if entry.kind == "dataset" else "## What it does")
         figures = "\n\n".join(_figure(path, caption) for path, caption in pictures.items())
         parts.append(f'<div class="grid" markdown>\n\n{figures}\n\n</div>' if len(pictures) > 1 else figures)
     if isinstance(entry.record, Dataset) and entry.record.example:
@@ -73,6 +73,8 @@ def component_page(entry: Entry, pictures: Mapping[str, str]) -> str:
         parts += ["## Errors", _dedented(sections["Raises"])]
     if "Reference" in sections or entry.record.reference:
         parts += ["## Reference", _linked(_dedented(sections.get("Reference", entry.record.reference)))]
+    if entry.kind == "dataset":
+        parts.append("Where to get it and what a mask may be is in the guide on [data](../../guides/data.md).")
     return "\n\n".join(parts) + "\n"
 
 
