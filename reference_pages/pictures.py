@@ -1,16 +1,16 @@
 """Pictures of what a component does, computed from the component itself."""
 
 import io
+import math
 from collections.abc import Callable, Mapping
 
 import attrs
 import matplotlib as mpl
-import numpy as np
 import torch
 from diagram import draw_architecture
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
 from segreg.losses.weighted_sum import loss as build_loss
 from segreg.plugins import Entry, Kind
@@ -21,6 +21,7 @@ _INK = "#808080"
 _TEAL, _ORANGE = "#00a08a", "#f08020"
 _SIZE = 96
 _RADIUS = 20
+_SHIFTS = range(2 * _RADIUS + 9)
 
 
 @attrs.frozen
@@ -63,23 +64,25 @@ def _loss(name: str) -> dict[str, Picture]:
     axes.legend(frameon=False)
     slopes.legend(frameon=False)
     slopes.axhline(0, color=_INK, linewidth=0.6)
-
-    sliding = _figure(4, 2.8)
-    axes = sliding.add_subplot()
-    shifts = np.arange(0, 2 * _RADIUS + 9)
-    truth = _disc()[None].long()
-    for confidence, color in ((0.95, _TEAL), (0.7, _ORANGE)):
-        logit = float(torch.tensor(confidence).logit())
-        losses = [loss(_logits(_disc(shift=shift), logit), truth).item() for shift in shifts]
-        axes.plot(shifts, losses, color=color, label=f"with probability {confidence}")
-    _mark_apart(axes)
-    axes.set(xlabel=f"shift of a disc of radius {_RADIUS}, in pixels", ylabel="loss")
-    axes.legend(frameon=False)
     return {
         "loss.svg": _svg(value, "The loss of a picture of one pixel, against the probability that it is given."),
         "gradient.svg": _svg(slope, "Its gradient, which is what the network learns from."),
-        "sliding.svg": _svg(sliding, "The loss as a predicted disc slides off the true one."),
+        "sliding.svg": _svg(_sliding_loss(loss), "The loss as a predicted disc slides off the true one."),
     }
+
+
+def _sliding_loss(loss: nn.Module) -> Figure:
+    figure = _figure(4, 2.8)
+    axes = figure.add_subplot()
+    truth = _disc()[None].long()
+    for confidence, color in ((0.95, _TEAL), (0.7, _ORANGE)):
+        logit = math.log(confidence / (1 - confidence))
+        losses = [loss(_logits(_disc(shift=shift), logit), truth).item() for shift in _SHIFTS]
+        axes.plot(_SHIFTS, losses, color=color, label=f"with probability {confidence}")
+    _mark_apart(axes)
+    axes.set(xlabel=f"shift of a disc of radius {_RADIUS}, in pixels", ylabel="loss")
+    axes.legend(frameon=False)
+    return figure
 
 
 def _metric(name: str) -> dict[str, Picture]:
@@ -90,13 +93,12 @@ def _metric(name: str) -> dict[str, Picture]:
         counted.update(_logits(predicted, 4.0), _disc()[None].long())
         return counted.compute()
 
-    shifts = np.arange(0, 2 * _RADIUS + 9)
     sliding, growing = _figure(4, 2.8), _figure(4, 2.8)
     axes = sliding.add_subplot()
-    axes.plot(shifts, [value(_disc(shift=shift)) for shift in shifts], color=_TEAL)
+    axes.plot(_SHIFTS, [value(_disc(shift=shift)) for shift in _SHIFTS], color=_TEAL)
     axes.set(xlabel=f"shift of a disc of radius {_RADIUS}, in pixels", ylabel=name)
     _mark_apart(axes)
-    radii = np.arange(0, 2 * _RADIUS + 1)
+    radii = range(2 * _RADIUS + 1)
     axes = growing.add_subplot()
     axes.plot(radii, [value(_disc(radius=radius)) for radius in radii], color=_TEAL)
     axes.axvline(_RADIUS, color=_INK, linewidth=0.6, linestyle=":")
