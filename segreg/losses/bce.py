@@ -13,6 +13,9 @@ class BCELoss(nn.Module):
 
     With K >= 2 every class has a sigmoid of its own, against all others. For a softmax take `cross-entropy`.
 
+    Formula:
+        mean of -(pos_weight t log p + (1 - t) log(1 - p)),  t 1 in the class and 0 outside,  p = sigmoid(logit)
+
     Args:
         pos_weight: Weight of the foreground pixels in the sum, against 1 for the background. Above 1 it finds more of
             a small object, at the price of false alarms. A finite number above 0.

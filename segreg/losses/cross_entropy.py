@@ -13,6 +13,9 @@ from segreg.losses.common import check_input, check_option, softmax_logits
 class CrossEntropyLoss(nn.Module):
     """Cross-entropy of a softmax over the classes, averaged over pixels; with one logit, of a sigmoid.
 
+    Formula:
+        sum of -w log p / sum of w,  p the probability of a pixel's true class,  w the weight of that class
+
     Args:
         class_weights: A weight for each class, as many as classes, two (background, foreground) for one logit. The
             mean is the weighted one: the sum of the weights of the pixels divides it. Finite, not negative, not all 0.

@@ -10,9 +10,12 @@ from segreg.losses.common import check_option, masked_mean, soft_overlap
 class DiceLoss(nn.Module):
     """Soft Dice loss: one minus the overlap of prediction and truth, averaged over images and classes.
 
-    For an image and a class it is 1 - (2 tp + smooth) / (2 tp + fp + fn + smooth), with tp, fp and fn counted in
-    probabilities. The denominator is the sum of both areas, as in most libraries; V-Net sums the squares. With
-    K >= 2 the mean runs over the classes that an image shows, with one logit over all images.
+    True and false positives and false negatives, tp, fp and fn, are counted in probabilities, for each image and class.
+    The denominator is the sum of both areas, as in most libraries; V-Net sums the squares. With K >= 2 the mean runs
+    over the classes that an image shows, with one logit over all images.
+
+    Formula:
+        mean of 1 - (2 tp + smooth) / (2 tp + fp + fn + smooth)
 
     Args:
         smooth: Added to both sides of the ratio, so that an empty mask predicted empty scores 0. In pixels, above 0.

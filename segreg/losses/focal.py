@@ -13,6 +13,10 @@ class FocalLoss(nn.Module):
     Pixels that are nearly right weigh little, so the loss turns towards those still wrong. The classes share a
     softmax; with one logit it is a sigmoid.
 
+    Formula:
+        mean of -a (1 - p)^gamma log p,  p the probability of the true class,
+        a = alpha in the foreground and 1 - alpha in the background, or 1 without alpha
+
     Args:
         gamma: How fast the weight falls as a pixel gets right. 0 is plain cross-entropy. Finite, at least 0.
         alpha: Weight of the foreground (class 1), against 1 - alpha for the background, in [0, 1]; the paper's is

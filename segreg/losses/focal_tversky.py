@@ -17,6 +17,9 @@ class FocalTverskyLoss(nn.Module):
     flatter where it is poor. With K >= 2 the mean runs over the classes that an image shows, with one logit over all
     images.
 
+    Formula:
+        mean of T^(1 / gamma),  T = 1 - (tp + smooth) / (tp + alpha fp + beta fn + smooth)
+
     Args:
         alpha: Weight of false positives. Finite, at least 0. (The paper calls the weight of false negatives alpha.)
         beta: Weight of false negatives. Finite, at least 0.

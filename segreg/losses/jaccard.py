@@ -10,8 +10,11 @@ from segreg.losses.common import check_option, masked_mean, soft_overlap
 class JaccardLoss(nn.Module):
     """Soft Jaccard loss: one minus intersection over union, averaged over images and classes.
 
-    For an image and a class it is 1 - (tp + smooth) / (tp + fp + fn + smooth), with tp, fp and fn counted in
-    probabilities. With K >= 2 the mean runs over the classes that an image shows, with one logit over all images.
+    True and false positives and false negatives, tp, fp and fn, are counted in probabilities, for each image and class.
+    With K >= 2 the mean runs over the classes that an image shows, with one logit over all images.
+
+    Formula:
+        mean of 1 - (tp + smooth) / (tp + fp + fn + smooth)
 
     Args:
         smooth: Added to both sides of the ratio, so that an empty mask predicted empty scores 0. In pixels, above 0.

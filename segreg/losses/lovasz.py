@@ -13,6 +13,10 @@ class LovaszLoss(nn.Module):
     distances of the softmax from the truth. It is computed for each image, and averaged over the classes that the
     image shows; with one logit, over all images.
 
+    Formula:
+        sum over i of e_i (J_i - J_(i-1)),  e the errors, largest first,
+        J_i the Jaccard loss, 1 - IoU, if the first i pixels were wrong and the others right
+
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].
 

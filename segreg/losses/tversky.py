@@ -10,9 +10,12 @@ from segreg.losses.common import check_option, masked_mean, soft_overlap
 class TverskyLoss(nn.Module):
     """Tversky loss: Dice with separate weights for false positives and false negatives.
 
-    For an image and a class it is 1 - (tp + smooth) / (tp + alpha fp + beta fn + smooth), with tp, fp and fn counted
-    in probabilities. alpha = beta = 0.5 is Dice, alpha = beta = 1 is Jaccard. With K >= 2 the mean runs over the
+    True and false positives and false negatives, tp, fp and fn, are counted in probabilities, for each image and class.
+    alpha = beta = 0.5 is Dice with twice the smooth, alpha = beta = 1 is Jaccard. With K >= 2 the mean runs over the
     classes that an image shows, with one logit over all images.
+
+    Formula:
+        mean of 1 - (tp + smooth) / (tp + alpha fp + beta fn + smooth)
 
     Args:
         alpha: Weight of false positives. Finite, at least 0.

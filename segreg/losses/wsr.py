@@ -11,12 +11,13 @@ from segreg.losses.common import check_input, check_option, masked_mean, one_hot
 class WSRLoss(nn.Module):
     """Binary cross-entropy plus a term that keeps the prediction sparse and one that keeps it in one piece.
 
-    With p the sigmoid of the logits, and differences taken between neighbours that both count:
-    BCE + weight * (mean p + contiguity * (mean |p - p to the right| + mean |p - p below|)). With K >= 2 every class has
-    a sigmoid of its own.
+    With K >= 2 every class has a sigmoid of its own. Differences are taken between neighbours that both count.
 
     That "WSR" in reports of segmentation experiments stands for this loss, weakly supervised regularisation, is an
     inference from the literature, not a definition found under that name.
+
+    Formula:
+        BCE + weight * (mean p + contiguity * (mean |p - p to the right| + mean |p - p below|)),  p = sigmoid(logit)
 
     Args:
         weight: Weight of both terms. Finite, at least 0; keep it well under 1: above 1 the best prediction of a

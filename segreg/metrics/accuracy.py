@@ -11,6 +11,9 @@ class Accuracy(ConfusionMetric):
     With `average="dataset"` this is the global accuracy of the SegNet paper. Its class average accuracy is
     `recall` with `average="dataset"`.
 
+    Formula:
+        pixels that are right / pixels
+
     Args:
         num_classes: 1 for a binary task, or the number of classes, 2 to 255.
         average: `"image"` for the mean over images, `"dataset"` for pooled pixels.

@@ -6,10 +6,13 @@ from segreg.metrics.confusion import ConfusionMetric
 
 
 class Dice(ConfusionMetric):
-    """Dice coefficient, the F1 score of the pixels: 2 TP / (2 TP + FP + FN).
+    """Dice coefficient, the F1 score of the pixels.
 
     A class that is neither predicted nor true counts as 1 in a binary task; with several classes the image (or, with
     `average="dataset"`, the class) is left out of the mean.
+
+    Formula:
+        2 TP / (2 TP + FP + FN)
 
     Args:
         num_classes: 1 for a binary task, which scores the foreground, or the number of classes, 2 to 255.

@@ -6,10 +6,13 @@ from segreg.metrics.confusion import ConfusionMetric
 
 
 class IoU(ConfusionMetric):
-    """Intersection over union of prediction and truth, the Jaccard index: TP / (TP + FP + FN).
+    """Intersection over union of prediction and truth, the Jaccard index.
 
     A class that is neither predicted nor true counts as 1 in a binary task; with several classes the image (or, with
     `average="dataset"`, the class) is left out of the mean.
+
+    Formula:
+        TP / (TP + FP + FN)
 
     Args:
         num_classes: 1 for a binary task, which scores the foreground, or the number of classes, 2 to 255.

@@ -6,12 +6,15 @@ from segreg.metrics.confusion import ConfusionMetric
 
 
 class Recall(ConfusionMetric):
-    """Share of the true area that is found, also called sensitivity: TP / (TP + FN).
+    """Share of the true area that is found, also called sensitivity.
 
     Something predicted where there is nothing counts as 0. A class that is neither predicted nor true counts as 1 in a
     binary task; with several classes the image (or, with `average="dataset"`, the class) is left out of the mean.
 
     With K >= 2 and `average="dataset"` this is the class average accuracy of the SegNet paper.
+
+    Formula:
+        TP / (TP + FN)
 
     Args:
         num_classes: 1 for a binary task, which scores the foreground, or the number of classes, 2 to 255.

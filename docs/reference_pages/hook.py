@@ -1,0 +1,50 @@
+"""A hook of MkDocs: adds a page for each of segreg's own components to the site, with its pictures."""
+
+from functools import cache
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from pages import TITLES, address, component_page, components, overview_table
+from pictures import pictures
+
+_OVERVIEW = "reference/components.md"
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """Put the pages into the navigation, below the overview."""
+    for section in config.nav or []:
+        for entry in section.get("Reference", []) if isinstance(section, dict) else []:
+            if entry == {"Components": _OVERVIEW}:
+                entry["Components"] = [
+                    _OVERVIEW,
+                    *(
+                        {title: [{each.key: f"reference/{address(each)}.md"} for each in components(kind)]}
+                        for kind, title in TITLES.items()
+                    ),
+                ]
+
+
+def on_files(files: Files, config: MkDocsConfig) -> None:
+    """Add the pages and their pictures."""
+    for path, content in _generated().items():
+        files.append(File.generated(config, f"reference/{path}", content=content))
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Fill in the tables of the overview."""
+    for kind in TITLES if page.file.src_uri == _OVERVIEW else ():
+        markdown = markdown.replace(f"<!-- table: {kind} -->", overview_table(kind))
+    return markdown
+
+
+@cache
+def _generated() -> dict[str, str | bytes]:
+    """Make the pages and pictures, by their path below `reference/`; once, however often the site is served."""
+    made: dict[str, str | bytes] = {}
+    for kind in TITLES:
+        for entry in components(kind):
+            drawn = {f"{address(entry)}-{name}": picture for name, picture in pictures(entry).items()}
+            made |= {path: picture.content for path, picture in drawn.items()}
+            made[f"{address(entry)}.md"] = component_page(entry, {path: each.caption for path, each in drawn.items()})
+    return made

@@ -1,0 +1,153 @@
+"""The reference page of a component, as Markdown: from its record, its signature and its docstring."""
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from segreg.options import REQUIRED, Option
+from segreg.plugins import KINDS, Entry, Kind, imported
+from segreg.registry import registry
+from segreg.specs import Architecture, Dataset
+
+_TITLES = {"loss": "Losses", "dataset": "Data sets"}
+TITLES: Mapping[Kind, str] = {kind: _TITLES.get(kind, f"{kind.capitalize()}s") for kind in KINDS}
+_SECTION = re.compile(r"^(Args|Formula|Shapes|Raises|Reference):[ \n]", re.MULTILINE)
+_THROUGHPUT = Path(__file__).parents[1] / "assets" / "throughput.json"
+_CALLS: Mapping[Kind, str] = {
+    "architecture": 'model = segreg.build("{}", in_channels=3, num_classes=1)',
+    "loss": 'loss = segreg.loss("{}")',
+    "metric": 'metric = segreg.metric("{}", num_classes=1)',
+    "dataset": 'data = segreg.dataset("{}"{})',
+}
+
+
+def components(kind: Kind) -> list[Entry]:
+    """Return segreg's own components of a kind."""
+    return [entry for entry in registry().components(kind) if entry.plugin.builtin]
+
+
+def address(entry: Entry) -> str:
+    """Return where the page of a component is, below `reference/` and without a suffix."""
+    package = entry.record.target.split(".")[1]
+    return f"{package}/{entry.key}"
+
+
+def overview_table(kind: Kind) -> str:
+    """Return a table of the components of a kind that links to their pages."""
+    rows = [f"| [`{entry.key}`]({address(entry)}.md) | {entry.record.summary} |" for entry in components(kind)]
+    return "\n".join(["| name | what |", "|---|---|", *rows])
+
+
+def component_page(entry: Entry, pictures: Mapping[str, str]) -> str:
+    """Return the page of a component, with pictures given as paths with captions."""
+    described = registry().describe(entry.kind, entry.key)
+    about, *rest = _SECTION.split(described.docstring)
+    sections = dict(zip(rest[::2], rest[1::2], strict=True))
+    parts = [
+        f"# `{entry.key}`",
+        about.strip(),
+    ]
+    if entry.record.options:
+        presets = ",".join(f"{name}={value}" for name, value in entry.record.options.items())
+        base = next(each for each in components(entry.kind) if each.record.target == entry.record.target)
+        parts.insert(1, f"{entry.record.summary}: [`{base.key}`]({base.key}.md) with `{presets}`.")
+    if entry.record.aliases:
+        parts.append(f"Also called {', '.join(f'`{alias}`' for alias in entry.record.aliases)}.")
+    if "Formula" in sections:
+        parts += ["## Formula", _block("text", _dedented(sections["Formula"]))]
+    if pictures:
+        parts.append("## What it looks like" if entry.kind == "dataset" else "## What it does")
+        figures = "\n\n".join(_figure(path, caption) for path, caption in pictures.items())
+        parts.append(f'<div class="grid" markdown>\n\n{figures}\n\n</div>' if len(pictures) > 1 else figures)
+    if isinstance(entry.record, Dataset) and entry.record.example:
+        parts += ["## How its folder looks", _block("text", _layout(entry.record.example))]
+    parts += ["## Options", _options(described.options) if described.options else "None."]
+    parts += ["## Use", _use(entry)]
+    if "Shapes" in sections:
+        parts += ["## Shapes", _block("text", _dedented(sections["Shapes"]).removesuffix(".").replace(";  ", "\n"))]
+    if isinstance(entry.record, Architecture):
+        parts += _throughput(entry)
+    if "Raises" in sections:
+        parts += ["## Errors", _dedented(sections["Raises"])]
+    if "Reference" in sections or entry.record.reference:
+        parts += ["## Reference", _linked(_dedented(sections.get("Reference", entry.record.reference)))]
+    if entry.kind == "dataset":
+        parts.append("Where to get it and what a mask may be is in the guide on [data](../../guides/data.md).")
+    return "\n\n".join(parts) + "\n"
+
+
+def _dedented(text: str) -> str:
+    return "\n".join(line.strip() for line in text.strip().splitlines())
+
+
+def _block(language: str, text: str) -> str:
+    return f"```{language}\n{text}\n```"
+
+
+def _figure(path: str, caption: str) -> str:
+    name = Path(path).name
+    return f'<figure markdown="span">\n![{caption}]({name})\n<figcaption>{caption}</figcaption>\n</figure>'
+
+
+def _options(options: Mapping[str, Option]) -> str:
+    rows = ["| option | type | default | meaning |", "|---|---|---|---|"]
+    for option in options.values():
+        default = "required" if option.default is REQUIRED else f"`{_short(option.default)}`"
+        rows.append(f"| `{option.name}` | `{option.type_name}` | {default} | {option.meaning} |")
+    return "\n".join(rows)
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)
+
+
+def _use(entry: Entry) -> str:
+    root = ', root="..."' if isinstance(entry.record, Dataset) and entry.record.example else ""
+    shown = _block("bash", f"segreg show {entry.key}")
+    if entry.kind not in _CALLS:
+        return shown
+    return _block("python", "import segreg\n\n" + _CALLS[entry.kind].format(entry.key, root)) + "\n\n" + shown
+
+
+def _layout(example: str) -> str:
+    """Write down the tree of files that the data set's own example makes."""
+    with tempfile.TemporaryDirectory() as folder:
+        imported(example)(Path(folder))
+        return "\n".join(_tree(Path(folder)))
+
+
+def _tree(folder: Path, most: int = 3) -> list[str]:
+    lines = []
+    found = sorted(folder.iterdir())
+    folders, files = [each for each in found if each.is_dir()], [each for each in found if each.is_file()]
+    # Folders that hold files are all shown, and of folders that hold folders one.
+    for each in folders if len(folders) <= 6 else folders[:1]:
+        lines += [f"{each.name}/", *(f"  {line}" for line in _tree(each, most))]
+    lines += ["..."] if len(folders) > 6 else []
+    lines += [each.name for each in files[: most - 1]] + (["..."] if len(files) >= most else [])
+    return lines
+
+
+def _throughput(entry: Entry) -> list[str]:
+    measured = json.loads(_THROUGHPUT.read_text(encoding="utf-8"))
+    figures = next((each for each in measured["figures"] if each["model"] == entry.key), None)
+    if figures is None:
+        return []
+    milliseconds, spread = figures["milliseconds"]
+    return [
+        "## Throughput",
+        f"| images a second | ms a batch of {figures['batch']} | GFLOP/s | of its convolutions | peak MB "
+        "| parameters |\n"
+        "|---|---|---|---|---|---|\n"
+        f"| {figures['images_per_second']:.3g} | {milliseconds:.0f} ± {spread / 2:.0f} | {figures['gflops']:.0f} "
+        f"| {figures['of_convolutions'][0]:.0%} | {figures['megabytes']:.0f} | {figures['parameters']:,} |",
+        f"Predictions at {figures['size']}×{figures['size']} with `{measured['command']}`, on {measured['machine']}, "
+        f"{measured['date']}. What the columns mean is under [Performance](../../performance.md).",
+    ]
+
+
+def _linked(text: str) -> str:
+    text = re.sub(r"arXiv:(\d{4}\.\d{5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", " ".join(text.split()))
+    return re.sub(r"(?<![(\w])(https?://[^\s;]+)", r"<\1>", text)

@@ -1,0 +1,171 @@
+"""Pictures of what a component does, computed from the component itself."""
+
+import io
+import math
+from collections.abc import Callable, Mapping
+
+import attrs
+import matplotlib as mpl
+import torch
+from diagram import draw_architecture
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from segreg.losses.weighted_sum import loss as build_loss
+from segreg.plugins import Entry, Kind
+from segreg.registry import build, dataset, metric
+
+# Grey that can be read on white and on a dark page, since one picture serves both.
+_INK = "#808080"
+_TEAL, _ORANGE = "#00a08a", "#f08020"
+_SIZE = 96
+_RADIUS = 20
+_SHIFTS = range(2 * _RADIUS + 9)
+
+
+@attrs.frozen
+class Picture:
+    """A file, and what it shows in a sentence."""
+
+    content: bytes
+    caption: str
+
+
+def pictures(entry: Entry) -> dict[str, Picture]:
+    """Draw a component, by the name of the file; no picture for a kind, or a data set, that there is none of."""
+    draw = _DRAWN.get(entry.kind)
+    return draw(entry.key) if draw else {}
+
+
+def _architecture(name: str) -> dict[str, Picture]:
+    figure = _figure(9, 4.2)
+    draw_architecture(figure.add_subplot(), build(name), _INK, _TEAL, _ORANGE)
+    caption = (
+        "The way of a 256×256 picture through the network, as its layers report it: channels, and the number of "
+        "convolutions that follow each other, by resolution."
+    )
+    return {"layers.svg": _svg(figure, caption)}
+
+
+def _loss(name: str) -> dict[str, Picture]:
+    loss = build_loss(name)
+    p = torch.linspace(0.005, 0.995, 199, dtype=torch.float64)
+    value, slope = _figure(4, 2.8), _figure(4, 2.8)
+    axes, slopes = value.add_subplot(), slope.add_subplot()
+    for label, truth, color in (("a pixel of the object", 1, _TEAL), ("a pixel of the background", 0, _ORANGE)):
+        logits = p.logit().requires_grad_()
+        losses = torch.stack([loss(each.view(1, 1, 1, 1), torch.full((1, 1, 1), truth)) for each in logits])
+        (gradients,) = torch.autograd.grad(losses.sum(), logits)
+        axes.plot(p, losses.detach(), color=color, label=label)
+        slopes.plot(p, gradients, color=color, label=label)
+    axes.set(xlabel="predicted probability of the object", ylabel="loss")
+    slopes.set(xlabel="predicted probability of the object", ylabel="gradient by the logit")
+    axes.legend(frameon=False)
+    slopes.legend(frameon=False)
+    slopes.axhline(0, color=_INK, linewidth=0.6)
+    return {
+        "loss.svg": _svg(value, "The loss of a picture of one pixel, against the probability that it is given."),
+        "gradient.svg": _svg(slope, "Its gradient, which is what the network learns from."),
+        "sliding.svg": _svg(_sliding_loss(loss), "The loss as a predicted disc slides off the true one."),
+    }
+
+
+def _sliding_loss(loss: nn.Module) -> Figure:
+    figure = _figure(4, 2.8)
+    axes = figure.add_subplot()
+    truth = _disc()[None].long()
+    for confidence, color in ((0.95, _TEAL), (0.7, _ORANGE)):
+        logit = math.log(confidence / (1 - confidence))
+        losses = [loss(_logits(_disc(shift=shift), logit), truth).item() for shift in _SHIFTS]
+        axes.plot(_SHIFTS, losses, color=color, label=f"with probability {confidence}")
+    _mark_apart(axes)
+    axes.set(xlabel=f"shift of a disc of radius {_RADIUS}, in pixels", ylabel="loss")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _metric(name: str) -> dict[str, Picture]:
+    counted = metric(name, num_classes=1)
+
+    def value(predicted: Tensor) -> float:
+        counted.reset()
+        counted.update(_logits(predicted, 4.0), _disc()[None].long())
+        return counted.compute()
+
+    sliding, growing = _figure(4, 2.8), _figure(4, 2.8)
+    axes = sliding.add_subplot()
+    axes.plot(_SHIFTS, [value(_disc(shift=shift)) for shift in _SHIFTS], color=_TEAL)
+    axes.set(xlabel=f"shift of a disc of radius {_RADIUS}, in pixels", ylabel=name)
+    _mark_apart(axes)
+    radii = range(2 * _RADIUS + 1)
+    axes = growing.add_subplot()
+    axes.plot(radii, [value(_disc(radius=radius)) for radius in radii], color=_TEAL)
+    axes.axvline(_RADIUS, color=_INK, linewidth=0.6, linestyle=":")
+    axes.set(xlabel=f"radius of the predicted disc; the true one's is {_RADIUS}", ylabel=name)
+    return {
+        "sliding.svg": _svg(
+            sliding, f"{name} as a predicted disc slides off the true one, in a picture of {_SIZE}×{_SIZE}."
+        ),
+        "growing.svg": _svg(growing, f"{name} as the predicted disc, in its right place, is too small or too large."),
+    }
+
+
+def _dataset(name: str) -> dict[str, Picture]:
+    if name != "lesions":
+        return {}
+    split = dataset(name, train=6).splits["train"]
+    figure = _figure(9, 1.7)
+    for axes, (image, mask) in zip(figure.subplots(1, len(split)), split, strict=True):
+        axes.imshow(image)
+        axes.contour(mask, [0.5], colors="white", linewidths=1)
+        axes.axis("off")
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=120, transparent=True)
+    return {
+        "samples.png": Picture(stream.getvalue(), "The first training pictures; the white line is the mask's border.")
+    }
+
+
+_DRAWN: Mapping[Kind, Callable[[str], dict[str, Picture]]] = {
+    "architecture": _architecture,
+    "loss": _loss,
+    "metric": _metric,
+    "dataset": _dataset,
+}
+
+
+def _disc(*, shift: float = 0, radius: float = _RADIUS) -> Tensor:
+    """Return a mask, bool [H, W]: a disc left of the middle, so that there is room to slide to the right."""
+    y, x = torch.meshgrid(torch.arange(_SIZE), torch.arange(_SIZE), indexing="ij")
+    return (x - _SIZE / 4 - shift) ** 2 + (y - _SIZE / 2) ** 2 < radius**2
+
+
+def _logits(mask: Tensor, logit: float) -> Tensor:
+    """Return logits, float [1, 1, H, W], that say the mask with the given confidence."""
+    return torch.where(mask, logit, -logit)[None, None]
+
+
+def _mark_apart(axes: Axes) -> None:
+    axes.axvline(2 * _RADIUS, color=_INK, linewidth=0.6, linestyle=":")
+    axes.annotate("apart", (2 * _RADIUS, 0.02), xycoords=("data", "axes fraction"), ha="right", color=_INK, size=8)
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure: Figure, caption: str) -> Picture:
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[:].set_color(_INK)
+        axes.tick_params(colors=_INK)
+        axes.xaxis.label.set_color(_INK)
+        axes.yaxis.label.set_color(_INK)
+        if legend := axes.get_legend():
+            for text in legend.get_texts():
+                text.set_color(_INK)
+    stream = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "segreg"}):
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    return Picture(stream.getvalue(), caption)
