@@ -21,6 +21,9 @@ if TYPE_CHECKING:
         UnknownNameError,
     )
     from segreg.hooks import hookimpl
+    from segreg.inference.evaluate import evaluate
+    from segreg.inference.evaluation import Evaluation
+    from segreg.inference.export import Exported, export
     from segreg.inference.predictor import Predictor, load
     from segreg.losses.weighted_sum import loss
     from segreg.registry import Registry, build, components, dataset, describe, metric
@@ -42,6 +45,9 @@ _HOME = {
         "UnknownNameError",
     ),
     "segreg.hooks": ("hookimpl",),
+    "segreg.inference.evaluate": ("evaluate",),
+    "segreg.inference.evaluation": ("Evaluation",),
+    "segreg.inference.export": ("Exported", "export"),
     "segreg.inference.predictor": ("Predictor", "load"),
     "segreg.losses.weighted_sum": ("loss",),
     "segreg.registry": ("Registry", "build", "components", "dataset", "describe", "metric"),
@@ -57,6 +63,8 @@ __all__ = [
     "Architecture",
     "DataError",
     "Dataset",
+    "Evaluation",
+    "Exported",
     "ExpressionError",
     "Loss",
     "Metric",
@@ -77,6 +85,8 @@ __all__ = [
     "components",
     "dataset",
     "describe",
+    "evaluate",
+    "export",
     "fit",
     "hookimpl",
     "load",

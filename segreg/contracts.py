@@ -30,7 +30,11 @@ class SegmentationMetric(Protocol):
     """
 
     def update(self, logits: Tensor, target: Tensor) -> None:
-        """Take in a batch, logits [B, K, H, W] and target [B, H, W], without waiting for the device."""
+        """Take in a batch, logits [B, K, H, W] and target [B, H, W], without waiting for the device.
+
+        A metric that has to compute on the host, as those of boundaries do, says so in its record's `known_failures`,
+        under `update-does-not-wait`.
+        """
 
     def compute(self) -> float:
         """Return the value over all images since the last reset; `nan` if there was none."""

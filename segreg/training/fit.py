@@ -1,8 +1,6 @@
 """From a recipe to a finished run."""
 
 import shlex
-from datetime import datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ from segreg.registry import registry
 from segreg.training.checkpoint import state_path
 from segreg.training.device import detect
 from segreg.training.execute import execute
-from segreg.training.files import is_empty, slug
+from segreg.training.files import is_empty, new_directory
 from segreg.training.pictures import Data, load
 from segreg.training.progress import Display
 from segreg.training.recipe import Recipe, make_recipe
@@ -43,7 +41,7 @@ def fit(
         TrainingError: the loss is no longer a finite number, or memory ran out.
     """
     recipe = make_recipe(preset, model=model, **settings)
-    run = Run(Path(out) if out else new_directory(recipe))
+    run = Run(Path(out) if out else new_directory("runs", recipe.label))
     check_empty(run)
     with Display(quiet) as display:
         _carry_out(recipe, run, display, force=False)
@@ -79,13 +77,6 @@ def resume(directory: str | Path, *, force: bool = False, quiet: bool = False, *
             raise RunError(f"{run.path} is finished and has kept no state to go on from: train anew for more epochs")
         _carry_out(recipe, run, display, force)
     return Run(run.path)
-
-
-def new_directory(recipe: Recipe) -> Path:
-    """Return a directory under `runs/` that does not exist yet, named after the time, the model and the loss."""
-    name = f"{datetime.now():%Y%m%d-%H%M%S}-{slug(recipe.label)}"
-    tries = (Path("runs") / (f"{name}-{number}" if number else name) for number in count())
-    return next(path for path in tries if not path.exists())
 
 
 def check_empty(run: Run) -> None:

@@ -1,7 +1,6 @@
 """A run on disk: what was asked for, what happened, and the best weights."""
 
 import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -14,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from segreg.errors import RunError
-from segreg.training.files import reading, replacing, write_text
+from segreg.training.files import reading, replacing, write_csv, write_text
 from segreg.training.recipe import Recipe, read_recipe, read_toml
 from segreg.training.saved import read_model
 
@@ -128,12 +127,12 @@ class Run:
     def write_history(self, rows: Sequence[Row]) -> None:
         """Write all epochs so far."""
         figures = [[f"{row[name]:.6g}" for name in rows[0]] for row in rows]
-        _write_csv(self.path / "history.csv", list(rows[0]), figures)
+        write_csv(self.path / "history.csv", list(rows[0]), figures)
 
     def write_splits(self, names: Mapping[str, Sequence[str]]) -> None:
         """Write which picture is in which split."""
         rows = [(split, name) for split, members in names.items() for name in members]
-        _write_csv(self.path / "splits.csv", ("split", "name"), rows)
+        write_csv(self.path / "splits.csv", ("split", "name"), rows)
 
     def write_skipped(self, skipped: "Sequence[Skipped]") -> None:
         """Write which pictures were left out, and why; no file where none were."""
@@ -141,7 +140,7 @@ class Run:
         if not skipped:
             path.unlink(missing_ok=True)
             return
-        _write_csv(path, ("split", "name", "reason"), [attrs.astuple(each) for each in skipped])
+        write_csv(path, ("split", "name", "reason"), [attrs.astuple(each) for each in skipped])
 
     def write_model(self, weights: Tensors, about: Mapping[str, Any]) -> None:
         """Write the best weights so far, with all that it takes to rebuild the model."""
@@ -156,9 +155,3 @@ class Run:
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write the results, which makes the run a finished one."""
         write_text(self.path / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_text(path, text.getvalue())

@@ -75,7 +75,7 @@ def test_plugins_says_what_each_brought_and_what_became_of_it(broken: None) -> N
     assert (status, err) == (0, "")
     lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
     assert "segreg-trial 1.0" in lines["trial"]
-    assert lines["trial"].rstrip().endswith("10 components")
+    assert lines["trial"].rstrip().endswith("12 components")
     assert "ModuleNotFoundError: No module named 'nothing_of_that_name'" in lines["shaky"]
     assert "Traceback" not in out
 
@@ -92,7 +92,7 @@ def test_plugins_as_json(broken: None) -> None:
         "namespace": "trial",
         "distribution": "segreg-trial",
         "version": "1.0",
-        "components": 10,
+        "components": 12,
         "disabled": False,
         "problem": None,
     }

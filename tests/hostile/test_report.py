@@ -22,8 +22,7 @@ from segreg.studies.page import write_page
 from segreg.studies.plan import Plan, directory_name, make_plan
 from segreg.studies.report import Row, cells, write_report
 from segreg.studies.study import compare
-from segreg.training.files import slug
-from segreg.training.fit import new_directory
+from segreg.training.files import new_directory, slug
 from segreg.training.recipe import Recipe, make_recipe
 from segreg.training.run import Run
 
@@ -186,7 +185,7 @@ def test_no_name_leads_out_of_the_directory_that_it_belongs_to(study: str, note:
     recipe = attrs.evolve(make_recipe(), model=f'trial/dot:note="{note}"', loss=note or "bce")
     harmless(Plan(name=study, rows=((recipe,),)).directory, "studies")
     harmless(Path("runs") / directory_name(recipe), "runs")
-    harmless(new_directory(recipe), "runs")
+    harmless(new_directory("runs", recipe.label), "runs")
     assert slug(note) == slug(slug(note))
 
 

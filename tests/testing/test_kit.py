@@ -220,7 +220,10 @@ BROUGHT += conformance_cases(*(f"{unet}:width=8" for unet in UNETS))
 
 @pytest.mark.parametrize("case", BROUGHT)
 def test_what_segreg_brings_conforms(case: Case) -> None:
-    assert not case.subject.known_failures
+    on_the_host = ("metric hausdorff95", "metric surface-dice")
+    assert set(case.subject.known_failures) == (
+        {"update-does-not-wait"} if case.subject.label in on_the_host else set()
+    )
     case.run()
 
 

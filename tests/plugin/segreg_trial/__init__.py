@@ -12,6 +12,8 @@ def segreg_architectures() -> Iterable[Architecture]:
         Architecture(
             name="hungry", target="segreg_trial.parts:Hungry", summary="Wants all memory for a large batch", min_size=1
         ),
+        Architecture(name="inward", target="segreg_trial.parts:Inward", summary="Asks for values", min_size=1),
+        Architecture(name="rounding", target="segreg_trial.parts:Rounding", summary="Divides below zero", min_size=4),
         Architecture(name="demanding", target="segreg_trial.parts:Demanding", summary="Has an option without default"),
     ]
 

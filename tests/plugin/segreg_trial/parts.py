@@ -56,6 +56,23 @@ class Hungry(Dot):
         return super().forward(images)
 
 
+class Inward(Dot):
+    """Looks at its images to know what to do, which no exporter can follow."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) if images.mean() > 0.5 else -super().forward(images)
+
+
+class Rounding(Dot):
+    """Pads to even sizes by a division that ONNX rounds the other way."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[2:]
+        bottom, right = (2 * torch.sym_max(2, -(-length // 2)) - length for length in (height, width))
+        padded = F.pad(images, (0, right, 0, bottom))
+        return F.pad(super().forward(padded), (0, width - padded.shape[3], 0, height - padded.shape[2]))
+
+
 class Demanding(nn.Module):
     def __init__(self, *, in_channels: int = 3, num_classes: int = 1, pages: int) -> None:
         super().__init__()
