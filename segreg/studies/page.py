@@ -172,7 +172,8 @@ def _galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
     if not best:
         return
     finished = [row for row in rows if row.runs]
-    num_classes = len(best.runs[0].results["classes"])
+    classes = best.runs[0].results["classes"]
+    num_classes = len(classes)
     samples = {row.label: row.runs[0].samples for row in finished}
     images, masks = (samples[best.label][name].numpy() for name in ("images", "masks"))
     legend = (
@@ -181,6 +182,7 @@ def _galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
     yield {
         "title": "Predictions on validation pictures",
         "hint": f"Move the slider from the picture over the truth to what each row predicts. {legend}",
+        "classes": _legend(classes) if num_classes > 1 else [],
         "height": images.shape[2],
         "width": images.shape[3],
         "pictures": [
@@ -215,6 +217,15 @@ def _galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
             for case in cases
         ],
     }
+
+
+def _legend(classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the name and the colour of each class."""
+    colors = np.resize(CLASS_COLORS, (len(classes), 3)).tolist()
+    return [
+        (printable(str(name)), "#{:02x}{:02x}{:02x}".format(*color))
+        for name, color in zip(classes, colors, strict=True)
+    ]
 
 
 def _picture(
