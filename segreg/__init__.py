@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from segreg.hooks import hookimpl
     from segreg.inference.evaluate import evaluate
     from segreg.inference.evaluation import Evaluation
+    from segreg.inference.export import Exported, export
     from segreg.inference.predictor import Predictor, load
     from segreg.losses.weighted_sum import loss
     from segreg.registry import Registry, build, components, dataset, describe, metric
-    from segreg.specs import Architecture, Dataset, Loss, Metric
+    from segreg.specs import Architecture, Dataset, Loss, Metric, Tracker
     from segreg.studies.study import Study, compare
     from segreg.training.fit import fit
     from segreg.training.recipe import Recipe
@@ -46,10 +47,11 @@ _HOME = {
     "segreg.hooks": ("hookimpl",),
     "segreg.inference.evaluate": ("evaluate",),
     "segreg.inference.evaluation": ("Evaluation",),
+    "segreg.inference.export": ("Exported", "export"),
     "segreg.inference.predictor": ("Predictor", "load"),
     "segreg.losses.weighted_sum": ("loss",),
     "segreg.registry": ("Registry", "build", "components", "dataset", "describe", "metric"),
-    "segreg.specs": ("Architecture", "Dataset", "Loss", "Metric"),
+    "segreg.specs": ("Architecture", "Dataset", "Loss", "Metric", "Tracker"),
     "segreg.studies.study": ("Study", "compare"),
     "segreg.training.fit": ("fit",),
     "segreg.training.recipe": ("Recipe",),
@@ -62,6 +64,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Evaluation",
+    "Exported",
     "ExpressionError",
     "Loss",
     "Metric",
@@ -74,6 +77,7 @@ __all__ = [
     "RunError",
     "SegregError",
     "Study",
+    "Tracker",
     "TrainingError",
     "UnknownNameError",
     "build",
@@ -82,6 +86,7 @@ __all__ = [
     "dataset",
     "describe",
     "evaluate",
+    "export",
     "fit",
     "hookimpl",
     "load",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from segreg.hooks import hookimpl
-from segreg.specs import Architecture, Dataset, Loss, Metric
+from segreg.specs import Architecture, Dataset, Loss, Metric, Tracker
 
 _SEGNET = "Badrinarayanan et al., SegNet, 2015, arXiv:1511.00561"
 _UNET = "Ronneberger et al., U-Net, 2015, arXiv:1505.04597"
@@ -207,5 +207,18 @@ def segreg_datasets() -> Iterable[Dataset]:
             summary="Road scenes in 11 classes",
             reference="Brostow et al., Semantic Object Classes in Video, 2009; "
             "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/",
+        ),
+    ]
+
+
+@hookimpl
+def segreg_trackers() -> Iterable[Tracker]:
+    """Declare the trackers."""
+    return [
+        Tracker(
+            name="tensorboard",
+            target="segreg.trackers.tensorboard:TensorBoard",
+            summary="Curves, settings, results and sample pictures in TensorBoard",
+            reference="https://www.tensorflow.org/tensorboard",
         ),
     ]

@@ -15,7 +15,7 @@ from segreg.training.run import Row
 
 _COLORS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 CLASS_COLORS = (np.array(colormaps["tab20"].colors) * 255).astype(np.uint8)  # type: ignore[attr-defined]
-_TINT = np.array((0, 190, 120))
+TINT = np.array((0, 190, 120))
 
 
 def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], metric: str) -> None:
@@ -105,7 +105,7 @@ def overlay(picture: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], num_
         picture: uint8 [H, W, 3];  classes: uint8 [H, W];  returns: uint8 [H, W, 3].
     """
     if num_classes == 1:
-        return np.where((classes == 1)[..., None], 0.55 * picture + 0.45 * _TINT, picture).astype(np.uint8)
+        return np.where((classes == 1)[..., None], 0.55 * picture + 0.45 * TINT, picture).astype(np.uint8)
     colors = CLASS_COLORS[classes % len(CLASS_COLORS)]
     colors[classes == IGNORE_INDEX] = 0
     return (0.35 * picture + 0.65 * colors).astype(np.uint8)

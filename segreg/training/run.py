@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from segreg.errors import RunError
 from segreg.training.files import reading, replacing, write_csv, write_text
-from segreg.training.recipe import Recipe, read_recipe
+from segreg.training.recipe import Recipe, read_recipe, read_toml
 from segreg.training.saved import read_model
 
 if TYPE_CHECKING:
@@ -90,6 +90,15 @@ class Run:
     def samples(self) -> dict[str, Tensor]:
         """A few validation pictures: `images` uint8 [n, C, H, W], `masks` and `predictions` uint8 [n, H, W]."""
         return self._tensors("samples")
+
+    @property
+    def made_on(self) -> dict[str, str]:
+        """What it was made with and on, by name: system, device, and versions, also of the plugins."""
+        tables = read_toml(self.path / "recipe.toml")
+        with reading(self.path / "recipe.toml", "the recipe of a run"):
+            plugins = {each["plugin"]: each["version"] for each in tables.get("component", [])}
+            made_on = {**dict(tables.get("platform", {})), **plugins}
+        return {str(name): str(value) for name, value in made_on.items()}
 
     def model(self) -> nn.Module:
         """Rebuild the model with its best weights, in evaluation mode, from `model.safetensors` alone.

@@ -79,6 +79,7 @@ def test_a_finished_run_has_the_files_that_the_documentation_names(run: Run) -> 
         "scores.safetensors",
         "splits.csv",
         "state",
+        "worst",
     ]
     assert run.finished
 
