@@ -78,6 +78,7 @@ def evaluate(
         _subject(source, load(source, device=device, precision=precision, tile=tile, tta=tta)) for source in sources
     ]
     expression = data or _data_of(subjects)
+    recipes = [subject.recipe for subject in subjects if subject.recipe and subject.recipe.data == expression]
     dataset = registry().build("dataset", expression)
     splits = _splits_of(dataset, expression, split)
     split = "all" if len(splits) > 1 else splits[0]
@@ -89,7 +90,7 @@ def evaluate(
     path = Path(out) if out else new_directory("evaluations", f"{' '.join(labels)} {split}")
     with _new(path), Display(quiet) as display:
         skipped: dict[str, str] = {}
-        skip = data is None and any(subject.recipe and subject.recipe.bad_files == "skip" for subject in subjects)
+        skip = any(recipe.bad_files == "skip" for recipe in recipes)
         total = sum(len(dataset.splits[each]) for each in splits)
         models = []
         for label, subject in zip(labels, subjects, strict=True):
@@ -108,7 +109,7 @@ def evaluate(
             classes=tuple(map(str, dataset.classes)),
             models=models,
             comparisons=_compared(built, models) if len(models) == 2 else {},
-            notes=_notes(subjects, data is None, dataset, splits, skipped),
+            notes=_notes(subjects, bool(recipes), dataset, splits, skipped),
         )
         write_page(evaluation, [(subject.weights, subject.predictor) for subject in subjects])
     return evaluation

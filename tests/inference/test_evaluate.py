@@ -353,7 +353,7 @@ def test_the_command_prints_the_table_and_writes_below_evaluations(
 
 
 def test_pictures_that_were_trained_on_are_said(scenes_run: segreg.Run, scenes: Path, tmp_path: Path) -> None:
-    everything = evaluate(scenes_run, split="all", metrics="iou", out=tmp_path / "all")
+    everything = evaluate(scenes_run, data=scenes_run.recipe.data, split="all", metrics="iou", out=tmp_path / "all")
     assert len(everything.models[0].names) == 16
     assert any("trained on pictures of train" in note for note in everything.notes)
     copied = tmp_path / "run"
