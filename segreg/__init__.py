@@ -21,10 +21,13 @@ if TYPE_CHECKING:
         UnknownNameError,
     )
     from segreg.hooks import hookimpl
+    from segreg.inference.evaluate import evaluate
+    from segreg.inference.evaluation import Evaluation
+    from segreg.inference.export import Exported, export
     from segreg.inference.predictor import Predictor, load
     from segreg.losses.weighted_sum import loss
     from segreg.registry import Registry, build, components, dataset, describe, metric
-    from segreg.specs import Architecture, Dataset, Loss, Metric
+    from segreg.specs import Architecture, Dataset, Loss, Metric, Tracker
     from segreg.studies.study import Study, compare
     from segreg.training.fit import fit
     from segreg.training.recipe import Recipe
@@ -42,10 +45,13 @@ _HOME = {
         "UnknownNameError",
     ),
     "segreg.hooks": ("hookimpl",),
+    "segreg.inference.evaluate": ("evaluate",),
+    "segreg.inference.evaluation": ("Evaluation",),
+    "segreg.inference.export": ("Exported", "export"),
     "segreg.inference.predictor": ("Predictor", "load"),
     "segreg.losses.weighted_sum": ("loss",),
     "segreg.registry": ("Registry", "build", "components", "dataset", "describe", "metric"),
-    "segreg.specs": ("Architecture", "Dataset", "Loss", "Metric"),
+    "segreg.specs": ("Architecture", "Dataset", "Loss", "Metric", "Tracker"),
     "segreg.studies.study": ("Study", "compare"),
     "segreg.training.fit": ("fit",),
     "segreg.training.recipe": ("Recipe",),
@@ -57,6 +63,8 @@ __all__ = [
     "Architecture",
     "DataError",
     "Dataset",
+    "Evaluation",
+    "Exported",
     "ExpressionError",
     "Loss",
     "Metric",
@@ -69,6 +77,7 @@ __all__ = [
     "RunError",
     "SegregError",
     "Study",
+    "Tracker",
     "TrainingError",
     "UnknownNameError",
     "build",
@@ -76,6 +85,8 @@ __all__ = [
     "components",
     "dataset",
     "describe",
+    "evaluate",
+    "export",
     "fit",
     "hookimpl",
     "load",

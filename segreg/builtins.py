@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from segreg.hooks import hookimpl
-from segreg.specs import Architecture, Dataset, Loss, Metric
+from segreg.specs import Architecture, Dataset, Loss, Metric, Tracker
 
 _SEGNET = "Badrinarayanan et al., SegNet, 2015, arXiv:1511.00561"
 _UNET = "Ronneberger et al., U-Net, 2015, arXiv:1505.04597"
+_ON_THE_HOST = {"update-does-not-wait": "distances between boundaries are computed by SciPy, on the host"}
 
 
 @hookimpl
@@ -150,6 +151,23 @@ def segreg_metrics() -> Iterable[Metric]:
             summary="Share of the true area that is found",
             reference="van Rijsbergen, Information Retrieval, 1979, chapter 7",
         ),
+        Metric(
+            name="hausdorff95",
+            target="segreg.metrics.hausdorff95:Hausdorff95",
+            higher_is_better=False,
+            summary="How far the boundaries are apart, but for the farthest 5 %, in pixels",
+            reference="Taha and Hanbury, Metrics for Evaluating 3D Medical Image Segmentation, 2015",
+            aliases=("hd95",),
+            known_failures=_ON_THE_HOST,
+        ),
+        Metric(
+            name="surface-dice",
+            target="segreg.metrics.surface_dice:SurfaceDice",
+            summary="Share of both boundaries within a tolerance of the other, in pixels",
+            reference="Nikolov et al., Clinically Applicable Segmentation, 2018, arXiv:1809.04430",
+            aliases=("nsd",),
+            known_failures=_ON_THE_HOST,
+        ),
     ]
 
 
@@ -189,5 +207,18 @@ def segreg_datasets() -> Iterable[Dataset]:
             summary="Road scenes in 11 classes",
             reference="Brostow et al., Semantic Object Classes in Video, 2009; "
             "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/",
+        ),
+    ]
+
+
+@hookimpl
+def segreg_trackers() -> Iterable[Tracker]:
+    """Declare the trackers."""
+    return [
+        Tracker(
+            name="tensorboard",
+            target="segreg.trackers.tensorboard:TensorBoard",
+            summary="Curves, settings, results and sample pictures in TensorBoard",
+            reference="https://www.tensorflow.org/tensorboard",
         ),
     ]

@@ -1,4 +1,4 @@
-"""What the four kinds of component promise each other: tensor shapes, value ranges, and the checks of both.
+"""What the kinds of component promise each other: tensor shapes, value ranges, and the checks of both.
 
 Images are float32 `[B, C, H, W]`, in [0, 1] before normalisation. Logits are float `[B, K, H, W]` and never
 activated. A target is int64 `[B, H, W]`. With `num_classes=1` the task is binary: K is 1, the probability is the
@@ -7,7 +7,8 @@ A pixel whose target is `IGNORE_INDEX` counts for nothing, in every loss and eve
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,11 @@ class SegmentationMetric(Protocol):
     """
 
     def update(self, logits: Tensor, target: Tensor) -> None:
-        """Take in a batch, logits [B, K, H, W] and target [B, H, W], without waiting for the device."""
+        """Take in a batch, logits [B, K, H, W] and target [B, H, W], without waiting for the device.
+
+        A metric that has to compute on the host, as those of boundaries do, says so in its record's `known_failures`,
+        under `update-does-not-wait`.
+        """
 
     def compute(self) -> float:
         """Return the value over all images since the last reset; `nan` if there was none."""
@@ -49,6 +54,42 @@ class SegmentationDataset(Protocol):
 
     classes: Sequence[str]
     splits: Mapping[str, Sequence[Sample]]
+
+
+@runtime_checkable
+class RunTracker(Protocol):
+    """Is told how one run goes, between epochs and never within a step, and shows it where people look.
+
+    Every run builds its own, and one that goes on builds it again. If it raises, it is told no more, and the run goes
+    on without it. A process may be killed at any moment: what matters is written when it is heard.
+    """
+
+    def begin(self, directory: Path, recipe: Mapping[str, Any], rows: Sequence[Mapping[str, float]]) -> None:
+        """Hear that a run begins, or goes on.
+
+        Args:
+            directory: The run's own, in which a tracker may have a file or folder of its name.
+            recipe: The settings, by name.
+            rows: The epochs that are done already, as `epoch` takes them; none for a new run. A log that has these is
+                not to show them twice, and one that has later ones is to forget those: they will be trained again.
+        """
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        """Hear of an epoch: its row of `history.csv`."""
+
+    def finish(self, results: Mapping[str, Any], pictures: Mapping[str, npt.NDArray[np.uint8]]) -> None:
+        """Hear that the run is finished.
+
+        Args:
+            results: What `results.json` holds.
+            pictures: By name, a few validation pictures: the picture, the truth and the prediction, side by side.
+
+        Shapes:
+            pictures: each uint8 [H, 3 * W, 3].
+        """
+
+    def close(self) -> None:
+        """Let go of files and connections. Called last, whether the run is finished, stopped or failed."""
 
 
 def check_logits_and_target(logits: Tensor, target: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""The whole plugin interface: four hooks that take nothing and return records.
+"""The whole plugin interface: five hooks that take nothing and return records.
 
 A plugin module defines any of them, marked with `@hookimpl`, and is named by an entry point in the group `segreg.v1`.
 The entry point's name becomes the namespace of the plugin's components.
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from segreg.specs import Architecture, Dataset, Loss, Metric
+from segreg.specs import Architecture, Dataset, Loss, Metric, Tracker
 
 GROUP = "segreg.v1"
 
@@ -37,4 +37,10 @@ def segreg_metrics() -> Iterable[Metric]:
 @hookspec
 def segreg_datasets() -> Iterable[Dataset]:
     """Declare data sets."""
+    return ()
+
+
+@hookspec
+def segreg_trackers() -> Iterable[Tracker]:
+    """Declare trackers."""
     return ()

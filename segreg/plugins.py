@@ -17,9 +17,9 @@ import pluggy
 from segreg import hooks
 from segreg.errors import PluginError, SegregError
 from segreg.options import Option, options_of, structured
-from segreg.specs import NAME, Architecture, Component, Dataset, Loss, Metric, normalize
+from segreg.specs import NAME, Architecture, Component, Dataset, Loss, Metric, Tracker, normalize
 
-Kind: TypeAlias = Literal["architecture", "loss", "metric", "dataset"]
+Kind: TypeAlias = Literal["architecture", "loss", "metric", "dataset", "tracker"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 BUILTIN = "segreg"
 
@@ -31,6 +31,7 @@ _HOOKS: Mapping[Kind, tuple[str, type[Component]]] = {
     "loss": ("segreg_losses", Loss),
     "metric": ("segreg_metrics", Metric),
     "dataset": ("segreg_datasets", Dataset),
+    "tracker": ("segreg_trackers", Tracker),
 }
 
 
@@ -39,7 +40,7 @@ class Entry:
     """A component that can be built.
 
     Args:
-        kind: `architecture`, `loss`, `metric` or `dataset`.
+        kind: `architecture`, `loss`, `metric`, `dataset` or `tracker`.
         key: What people write: `unet`, or `namespace/name` for a plugin's.
         record: What the plugin declared.
         plugin: Who declared it.

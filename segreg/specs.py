@@ -161,3 +161,8 @@ class Dataset(Component):
         default="",
         validator=_must_be("written as 'package.module:function'", lambda value: value == "" or _is_target(value)),
     )
+
+
+@attrs.frozen(kw_only=True)
+class Tracker(Component):
+    """A tracker: `target(*, ...)` is told how a run goes, and shows it where people look."""

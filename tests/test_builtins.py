@@ -21,9 +21,10 @@ def test_everything_that_is_declared_is_here() -> None:
         builtins.segreg_losses,
         builtins.segreg_metrics,
         builtins.segreg_datasets,
+        builtins.segreg_trackers,
     )
     assert [entry.record for entry in ENTRIES] == [record for hook in hooks for record in hook()]
-    assert {entry.kind for entry in ENTRIES} == {"architecture", "loss", "metric", "dataset"}
+    assert {entry.kind for entry in ENTRIES} == {"architecture", "loss", "metric", "dataset", "tracker"}
 
 
 @every_component

@@ -75,9 +75,9 @@ def pad_to_stride(images: Tensor, stride: int, *, least: int = 1) -> Tensor:
     Shapes: [B, C, H, W] -> [B, C, H', W'].
     """
     height, width = images.shape[-2:]
-    # sym_max is max() for sizes that torch.export leaves open.
-    bottom = stride * torch.sym_max(least, -(-height // stride)) - height  # type: ignore[no-untyped-call]
-    right = stride * torch.sym_max(least, -(-width // stride)) - width  # type: ignore[no-untyped-call]
+    # sym_max is max() for sizes that torch.export leaves open; ONNX divides integers towards zero, so none is negative.
+    bottom = stride * torch.sym_max(least, (height + stride - 1) // stride) - height  # type: ignore[no-untyped-call]
+    right = stride * torch.sym_max(least, (width + stride - 1) // stride) - width  # type: ignore[no-untyped-call]
     return F.pad(images, (0, right, 0, bottom), mode="replicate")
 
 
@@ -101,6 +101,11 @@ def max_unpool(features: Tensor, positions: Tensor) -> Tensor:
     Shapes:
         features: float [B, C, H, W];  positions: int64 [B, C, H, W];  returns: float [B, C, 2 H, 2 W].
     """
+    if torch.compiler.is_exporting():
+        # In operations that any runtime has: torch.export would write torch's own, and autocast, into the program.
+        batch, channels, height, width = features.shape
+        image = features.new_zeros(batch, channels, 4 * height * width)
+        return image.scatter(2, positions.flatten(2), features.flatten(2)).view(batch, channels, 2 * height, 2 * width)
     unpooled: Tensor = _MaxUnpool.apply(features, positions)  # type: ignore[no-untyped-call]
     return unpooled
 

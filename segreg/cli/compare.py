@@ -6,7 +6,7 @@ from pathlib import Path
 from segreg.cli.output import print_table
 from segreg.cli.settings import add_settings, given_settings
 from segreg.cli.stop import stoppable
-from segreg.studies.report import cells
+from segreg.studies.report import cells, conclusion
 from segreg.studies.study import compare
 
 
@@ -46,5 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
             **given_settings(arguments),
         )
     print_table(*cells(made.rows, made.plan.recipes[0]))
+    concluded = conclusion(made.rows, made.plan.recipes[0])
+    if concluded:
+        print(f"{concluded}\n")
     print(f"report: {made.path / 'report.html'}")
     return 1 if any(made.failure(recipe) for recipe in made.plan.recipes) else 0

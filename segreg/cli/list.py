@@ -12,7 +12,7 @@ _KIND_OF = {word: kind for kind in KINDS for word in (kind, f"{kind}s", f"{kind}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the verb takes."""
-    parser.add_argument("kind", nargs="?", help="architectures, losses, metrics or datasets; by default all")
+    parser.add_argument("kind", nargs="?", help="architectures, losses, metrics, datasets or trackers; by default all")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

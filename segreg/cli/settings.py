@@ -15,7 +15,7 @@ def add_settings(parser: argparse.ArgumentParser, without: Collection[str]) -> N
             continue
         several = isinstance(option.default, tuple) and option.name != "size"
         default = "x".join(map(str, option.default)) if option.name == "size" else option.default
-        shown = " ".join(default) if several else "none" if default is None else default
+        shown = "none" if default in (None, ()) else " ".join(default) if several else default
         group.add_argument(
             f"--{option.name.replace('_', '-')}",
             # `--metric iou` reads better where one is given.

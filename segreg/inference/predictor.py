@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -14,10 +15,9 @@ from torch.nn import functional as F
 
 from segreg.datasets.pictures import MAX_PIXELS, Pixels
 from segreg.errors import OptionError, RunError, did_you_mean
+from segreg.inference import hub
 from segreg.inference.images import Picture, mean_and_std, pixels_of
 from segreg.inference.tiles import Strip, blended
-from segreg.registry import registry
-from segreg.specs import Architecture
 from segreg.training.device import Precision, autocast, detect, is_out_of_memory
 from segreg.training.normalized import Normalized
 from segreg.training.pictures import resized
@@ -50,6 +50,7 @@ class Predictor:
             picture is resized as a whole to the size of training.
         overlap: How far tiles overlap at least, in pixels.
         tta: Whether to average over the eight turned and mirrored views of a picture.
+        weights: The file that the model was read from; of a finished run, its scores go into a model card.
     """
 
     model: Normalized
@@ -59,12 +60,13 @@ class Predictor:
     tile: int | None = None
     overlap: int = 0
     tta: bool = False
+    weights: Path | None = None
 
     def __attrs_post_init__(self) -> None:
         """Check tile and overlap against each other and the model."""
         if self.tile is None:
             return
-        least = self._min_size
+        least = self.about.min_size
         if self.tile < least:
             raise OptionError(f"tile is {self.tile}: {self.about.architecture} takes {least} pixels and more")
         if not 0 <= self.overlap < self.tile:
@@ -125,6 +127,65 @@ class Predictor:
         """
         return pixels_of(picture, self.about.in_channels, _LARGE if self.tile else MAX_PIXELS)
 
+    @classmethod
+    def from_pretrained(
+        cls, source: str | Path, *, revision: str | None = None, token: str | None = None, **options: Any
+    ) -> "Predictor":
+        """Load a model that `save_pretrained` or `push_to_hub` wrote. From the Hub only its weights are fetched.
+
+        Args:
+            source: A folder, or the name of a repository on the Hugging Face Hub, such as `somebody/lesions`.
+            revision: Branch, tag or commit of the repository.
+            token: Of an account, for a private repository; by default the one that huggingface_hub has stored.
+            options: As for `segreg.load`.
+
+        Raises:
+            RunError: it cannot be fetched, or was not written by segreg.
+            PluginError: the plugin that the model came from is not installed, or broken.
+            OptionError: an option has a value that it does not take, or huggingface_hub is not installed.
+        """
+        path = Path(source) if Path(source).exists() else hub.fetch(str(source), revision, token)
+        return load(path, **options)
+
+    def save_pretrained(self, directory: str | Path, *, force: bool = False) -> None:
+        """Write the model into a folder of the form that model hubs have.
+
+        `model.safetensors` is enough to load it. `config.json` repeats what it says of itself, and `README.md` is a
+        model card, with the data and the scores of the run if the model came from a finished one. The licence is yours
+        to write; a `README.md` that is there is kept.
+
+        Args:
+            directory: It is made where it does not exist.
+            force: Write over a model that is there.
+
+        Raises:
+            RunError: there is a model already, or the directory cannot be written to.
+        """
+        hub.save(Path(directory), self.model.model, self.about, self._run, force)
+
+    def push_to_hub(self, repo_id: str, *, private: bool | None = None, token: str | None = None) -> str:
+        """Write what `save_pretrained` writes to a repository on the Hugging Face Hub, in one commit.
+
+        Args:
+            repo_id: Such as `somebody/lesions`; the repository is made where it does not exist. A `README.md` that is
+                there is kept.
+            private: Whether a repository that is made is private; by default as the account is set up.
+            token: Of an account; by default the one that huggingface_hub has stored.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            RunError: the Hub does not take it.
+            OptionError: huggingface_hub is not installed.
+        """
+        return hub.push(repo_id, self.model.model, self.about, self._run, private, token)
+
+    @property
+    def _run(self) -> Run | None:
+        run = Run(self.weights.parent) if self.weights else None
+        return run if run and run.finished else None
+
     def strips(self, pictures: Iterable[Pixels]) -> Iterator[Iterator[Strip]]:
         """Give the probabilities of each picture in strips from top to bottom, so that no whole of them need be held.
 
@@ -161,7 +222,7 @@ class Predictor:
             height, width = pixels.shape[:2]
             mean, std = (each.to(self.device) for each in mean_and_std(pixels))
             # Smaller than the model takes: its last row and column are repeated.
-            missing = [(0, max(0, self._min_size - length)) for length in (height, width)]
+            missing = [(0, max(0, self.about.min_size - length)) for length in (height, width)]
             padded = np.pad(pixels, [*missing, (0, 0)], mode="edge") if any(map(any, missing)) else pixels
             at_once = max(1, _PIXELS_AT_ONCE // min(self.tile**2, padded.shape[0] * padded.shape[1]))
 
@@ -202,11 +263,6 @@ class Predictor:
     def _ready(self) -> Normalized:
         return ready_to_predict(self.model.to(self.device), self.device, self.precision)
 
-    @property
-    def _min_size(self) -> int:
-        record = registry().find("architecture", self.about.architecture).record
-        return record.min_size if isinstance(record, Architecture) else 1
-
 
 def load(
     source: str | Path | Run,
@@ -239,10 +295,20 @@ def load(
         OptionError: an option has a value that it does not take.
     """
     chosen = detect(device)
-    model, about = read_model(weights_of(source))
+    weights = weights_of(source)
+    model, about = read_model(weights)
     if overlap is None:
         overlap = (tile or 0) // 8
-    return Predictor(model=model, about=about, device=chosen, precision=precision, tile=tile, overlap=overlap, tta=tta)
+    return Predictor(
+        model=model,
+        about=about,
+        device=chosen,
+        precision=precision,
+        tile=tile,
+        overlap=overlap,
+        tta=tta,
+        weights=weights,
+    )
 
 
 def weights_of(source: str | Path | Run) -> Path:

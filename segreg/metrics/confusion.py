@@ -20,6 +20,31 @@ Average: TypeAlias = Literal["image", "dataset"]
 _ONE = 1 << 30
 
 
+def check_num_classes(num_classes: int) -> None:
+    """Raise `ValueError` unless a metric can have so many classes."""
+    if not 1 <= num_classes <= IGNORE_INDEX:
+        raise ValueError(f"num_classes is {num_classes}: allowed are 1 (binary) and 2 to {IGNORE_INDEX}")
+
+
+def check_channels(logits: Tensor, num_classes: int) -> None:
+    """Raise `ValueError` unless the logits have a channel for each class."""
+    if logits.shape[1] != num_classes:
+        raise ValueError(
+            f"logits {list(logits.shape)} have {logits.shape[1]} channels: the metric was made with "
+            f"num_classes={num_classes}, and takes as many"
+        )
+
+
+def predicted_classes(logits: Tensor) -> Tensor:
+    """Return the class of each pixel: of a binary task 1 where the logit is above 0, else the one of the largest.
+
+    Shapes:
+        logits: float [B, K, H, W];  returns: int64 [B, H, W].
+    """
+    # The indices of max are those of argmax, which takes five times as long on CPU across contiguous planes.
+    return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.max(dim=1).indices
+
+
 def confusion_counts(logits: Tensor, target: Tensor) -> Tensor:
     """Count the pixels of each image by class, without waiting for the device.
 
@@ -30,8 +55,7 @@ def confusion_counts(logits: Tensor, target: Tensor) -> Tensor:
             right, that are predicted as the class, and that truly are the class.
     """
     classes = max(logits.shape[1], 2)
-    # The indices of max are those of argmax, which takes five times as long on CPU across contiguous planes.
-    predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.max(dim=1).indices
+    predicted = predicted_classes(logits)
     # Ignored pixels go to a row of their own, which is then cut off: to pick them out would need a sync.
     cell = target.clamp(max=classes).mul_(classes).add_(predicted).flatten(1)
     matrix = cell.new_zeros(len(cell), (classes + 1) * classes)
@@ -70,8 +94,7 @@ class ConfusionMetric(nn.Module, ABC):
 
     def __init__(self, *, num_classes: int, average: Average = "image") -> None:
         super().__init__()
-        if not 1 <= num_classes <= IGNORE_INDEX:
-            raise ValueError(f"num_classes is {num_classes}: allowed are 1 (binary) and 2 to {IGNORE_INDEX}")
+        check_num_classes(num_classes)
         if average not in get_args(Average):
             raise ValueError(f"average is {average!r}: allowed are 'image' and 'dataset'")
         self.num_classes = num_classes
@@ -102,11 +125,7 @@ class ConfusionMetric(nn.Module, ABC):
                 outside [0, max(K, 2)) other than 255.
         """
         check_logits_and_target(logits, target)
-        if logits.shape[1] != self.num_classes:
-            raise ValueError(
-                f"logits {list(logits.shape)} have {logits.shape[1]} channels: the metric was made with "
-                f"num_classes={self.num_classes}, and takes as many"
-            )
+        check_channels(logits, self.num_classes)
         with torch.no_grad():
             counts = confusion_counts(logits, target)
             if self.average == "dataset":

@@ -1,7 +1,7 @@
 """What a metric keeps of each single image, from which its value over any selection of images is worked out."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -42,14 +42,31 @@ def value(metric: SegmentationMetric, states: States) -> float:
 
 def values_of_images(metric: SegmentationMetric, states: States) -> npt.NDArray[np.float64]:
     """Return the metric's value on each single image, float64 [N]: `nan` where it says nothing of one."""
+    return np.array([each.compute() for each in _of_each_image(metric, states)])
+
+
+def class_values_of_images(metric: SegmentationMetric, states: States) -> npt.NDArray[np.float64]:
+    """Return the value of each class on each single image, float64 [N, K], as `class_values`."""
+    return np.stack([class_values(each) for each in _of_each_image(metric, states)])
+
+
+def class_values(metric: SegmentationMetric) -> npt.NDArray[np.float64]:
+    """Return the value of each class, float64 [K]: `nan` where it says nothing of one. K is 0 if it keeps none.
+
+    One value for all classes, as of accuracy, is no value of a class either.
+    """
+    per_class = getattr(metric, "per_class", None)
+    values = np.asarray(per_class(), dtype=np.float64) if per_class else np.empty(0)
+    return values if values.size > 1 else np.empty(0)
+
+
+def _of_each_image(metric: SegmentationMetric, states: States) -> Iterator[SegmentationMetric]:
+    """Give the metric as it is after each single image, in one copy that changes."""
     metric = copy.deepcopy(metric)
     cast(nn.Module, metric).cpu()
-    number = len(next(iter(states.values())))
-    values = np.empty(number)
-    for i in range(number):
+    for i in range(len(next(iter(states.values())))):
         fill(metric, {name: state[i] for name, state in states.items()})
-        values[i] = metric.compute()
-    return values
+        yield metric
 
 
 def holding_all(metric: SegmentationMetric, states: States) -> SegmentationMetric:

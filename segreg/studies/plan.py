@@ -124,9 +124,7 @@ def directory_name(recipe: Recipe) -> str:
     """Return a name for a run's directory that is readable, and differs if what comes out of the recipe does."""
     defaults = {option.name: option.default for option in recipe_options().values()}
     settings = {
-        name: value
-        for name, value in attrs.evolve(recipe, checkpoint_every=None).to_dict().items()
-        if name not in _LATER or value != defaults[name]
+        name: value for name, value in recipe.deciding().items() if name not in _LATER or value != defaults[name]
     }
     digest = hashlib.sha256(tomli_w.dumps(settings).encode()).hexdigest()[:8]
     return f"{slug(recipe.label)}-s{recipe.seed}-{digest}"

@@ -1,24 +1,28 @@
-"""The report of a study: a table as text, CSV, Markdown and HTML, with curves and pictures."""
+"""The report of a study: a table as text, CSV and Markdown, what can be concluded from it, curves and pictures."""
 
-import base64
 import csv
 import html
 import io
 import math
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import attrs
 import torch
-from jinja2 import Environment
 
 from segreg.contracts import SegmentationMetric
 from segreg.errors import printable
 from segreg.metrics.states import States, value
 from segreg.registry import higher_is_better, registry
-from segreg.studies.statistics import Interval, Spread, bootstrap_interval, mean_and_spread, paired_difference
+from segreg.studies.statistics import (
+    Comparison,
+    Interval,
+    Spread,
+    bootstrap_interval,
+    mean_and_spread,
+    paired_comparison,
+)
 from segreg.training.evaluation import is_better
 from segreg.training.files import write_text
 from segreg.training.plots import plot_curves, plot_samples
@@ -49,8 +53,8 @@ class Row:
         runs: The finished runs, one a seed.
         failure: Why a run failed, or an empty text.
         scores: Each metric on each split, by `(metric, split)`; empty without finished runs.
-        behind_best: How far the first metric on the validation split is from the best row's, with the interval over
-            images; None for the best row itself.
+        behind_best: How the first metric on the validation split differs from the best row's; None for the best row
+            itself, and without finished runs.
     """
 
     model: str
@@ -58,7 +62,7 @@ class Row:
     runs: Sequence[Run]
     failure: str
     scores: Mapping[tuple[str, str], Score]
-    behind_best: Interval | None = None
+    behind_best: Comparison | None = None
 
     @property
     def label(self) -> str:
@@ -99,7 +103,7 @@ def summarize(grid: Sequence[Sequence[tuple[Recipe, Run, str]]]) -> list[Row]:
 
 
 def write_report(path: Path, name: str, rows: Sequence[Row], recipe: Recipe) -> None:
-    """Write `results.csv`, `results.md`, `curves.png`, `samples.png` and `report.html`.
+    """Write `results.csv`, `results.md`, `curves.png` and `samples.png`.
 
     Args:
         path: The study's directory.
@@ -116,12 +120,17 @@ def write_report(path: Path, name: str, rows: Sequence[Row], recipe: Recipe) -> 
         plot_curves(path / "curves.png", {row.label: [run.history for run in row.runs] for row in finished}, metric)
         predictions = {row.label: row.runs[0].samples["predictions"] for row in finished}
         plot_samples(path / "samples.png", first.samples, predictions, len(first.results["classes"]))
-    write_text(path / "report.html", _html(path, name, rows, recipe))
+
+
+def score_columns(rows: Sequence[Row], recipe: Recipe) -> list[tuple[str, str]]:
+    """Return which metrics on which splits the table has."""
+    splits = next(([split for _, split in row.scores] for row in rows if row.scores), ["train", "valid"])
+    return [(metric, split) for metric in recipe.metrics for split in dict.fromkeys(splits)]
 
 
 def cells(rows: Sequence[Row], recipe: Recipe) -> tuple[list[str], list[list[str]]]:
     """Return the table as text: its header, and a line a row."""
-    columns = _columns(rows, recipe)
+    columns = score_columns(rows, recipe)
     header = ["model", "loss", *(f"{metric} {split}" for metric, split in columns)]
     header += ["behind best", "parameters", "seconds", "images/s"]
     body = []
@@ -150,7 +159,31 @@ def markdown(name: str, rows: Sequence[Row], recipe: Recipe) -> str:
     lines = [header, ["---"] * len(header), *body]
     text = "\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)
     said = "\n".join(f"- {_escaped(note)}" for note in notes(rows, recipe))
-    return f"# {_escaped(printable(name))}\n\n{text}\n\n{said}\n"
+    concluded = conclusion(rows, recipe)
+    between = f"{_escaped(concluded)}\n\n" if concluded else ""
+    return f"# {_escaped(printable(name))}\n\n{text}\n\n{between}{said}\n"
+
+
+def best_row(rows: Sequence[Row]) -> Row | None:
+    """Return the row that the others are compared with; None if no run is finished."""
+    return next((row for row in rows if row.runs and row.behind_best is None), None)
+
+
+def conclusion(rows: Sequence[Row], recipe: Recipe) -> str:
+    """Say in words which row is best, and which of the others differ from it by more than chance; empty for one row."""
+    best, metric = best_row(rows), recipe.metrics[0]
+    others = [(row, row.behind_best) for row in rows if row.behind_best]
+    if not best or not others:
+        return ""
+    behind = [f"{printable(row.label)} ({each.difference.value:+.3f})" for row, each in others if each.beyond_chance]
+    level = [printable(row.label) for row, each in others if not each.beyond_chance]
+    images = best.runs[0].results["pictures"]["valid"]
+    said = [f"{printable(best.label)} is best on valid, with {metric} {_valid(best, metric):.3f}."]
+    if behind:
+        said.append(f"Behind it by more than chance: {_listed(behind)}.")
+    if level:
+        said.append(f"On these {images} pictures it cannot be told apart from {_listed(level)}.")
+    return " ".join(said)
 
 
 def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
@@ -171,10 +204,15 @@ def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
         "a little too good; test, where there is one, was not looked at in training.",
         f"In brackets: 95 % bootstrap interval over the images of the split ({seeds} seed(s); with more than one, ± is "
         "the standard deviation over seeds). It says nothing about other sources of images.",
-        f"Behind best: difference of {recipe.metrics[0]} on valid to the best row, on the same images; * where its "
-        "95 % interval leaves out 0, so that the choice of images does not explain it.",
+        f"Behind best: difference of {recipe.metrics[0]} on valid to the best row, on the same images; * where the "
+        "choice of images does not explain it: its 95 % interval leaves out 0, and p of Wilcoxon's signed-rank test is "
+        "below 0.05. Each row is compared by itself: of twenty that are equal, one may still seem to differ.",
         f"Seconds are those of training one seed, validation included, on {'; '.join(devices) or 'nothing yet'}.",
     ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _escaped(text: str) -> str:
@@ -210,7 +248,7 @@ def _compared_with_best(rows: Sequence[Row], name: str) -> list[Row]:
     for row in rows:
         if row.runs and row is not best:
             states = [_states(run.scores, "valid", name) for run in row.runs]
-            row = attrs.evolve(row, behind_best=paired_difference(metric, states, best_states))
+            row = attrs.evolve(row, behind_best=paired_comparison(metric, states, best_states))
         compared.append(row)
     return compared
 
@@ -229,26 +267,22 @@ def _states(scores: Mapping[str, torch.Tensor], split: str, metric: str) -> Stat
     return {name.removeprefix(prefix): tensor.numpy() for name, tensor in scores.items() if name.startswith(prefix)}
 
 
-def _columns(rows: Sequence[Row], recipe: Recipe) -> list[tuple[str, str]]:
-    splits = next(([split for _, split in row.scores] for row in rows if row.scores), ["train", "valid"])
-    return [(metric, split) for metric in recipe.metrics for split in dict.fromkeys(splits)]
-
-
 def _behind(row: Row) -> str:
     if row.behind_best is None:
         return "best"
-    difference, low, high = row.behind_best
-    return f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]{'' if low <= 0 <= high else ' *'}"
+    difference, low, high = row.behind_best.difference
+    return f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]{' *' if row.behind_best.beyond_chance else ''}"
 
 
 def _csv(rows: Sequence[Row], recipe: Recipe) -> str:
-    columns = _columns(rows, recipe)
+    columns = score_columns(rows, recipe)
     parts = ("mean", "sd", "low", "high")
     header = ["model", "loss", "seeds", *(f"{m}_{split}_{part}" for m, split in columns for part in parts)]
     header += [
         "behind_best",
         "behind_best_low",
         "behind_best_high",
+        "behind_best_p",
         "parameters",
         "seconds",
         "images_per_second",
@@ -263,27 +297,10 @@ def _csv(rows: Sequence[Row], recipe: Recipe) -> str:
             for column in columns:
                 score = row.scores[column]
                 line += [score.interval.value, score.spread.deviation, score.interval.low, score.interval.high]
-            line += [*(row.behind_best or ("", "", "")), row.parameters, row.seconds, row.images_per_second]
+            behind = row.behind_best
+            line += [*behind.difference, behind.p_value] if behind else [""] * 4
+            line += [row.parameters, row.seconds, row.images_per_second]
         else:
             line += [""] * (len(header) - len(line) - 1)
         writer.writerow([*(f"{cell:.6g}" if isinstance(cell, float) else cell for cell in line), row.failure])
     return text.getvalue()
-
-
-def _html(path: Path, name: str, rows: Sequence[Row], recipe: Recipe) -> str:
-    header, body = cells(rows, recipe)
-    pictures = {
-        title: base64.b64encode((path / file).read_bytes()).decode()
-        for title, file in (("Learning curves", "curves.png"), ("Predictions on validation pictures", "samples.png"))
-        if (path / file).exists()
-    }
-    template = (files("segreg.studies") / "report.html").read_text(encoding="utf-8")
-    page = Environment(autoescape=True).from_string(template)
-    return page.render(
-        name=printable(name),
-        header=header,
-        body=body,
-        pictures=pictures,
-        notes=notes(rows, recipe),
-        recipe=recipe.to_toml(),
-    )

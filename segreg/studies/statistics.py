@@ -9,14 +9,14 @@ much it moves if training is repeated, with the images as they are. Neither cove
 annotator, or the optimism of a value on images by which the weights were chosen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from segreg.contracts import SegmentationMetric
-from segreg.metrics.states import States, fill, holding_all, values_of_images
+from segreg.metrics.states import States, class_values, fill, holding_all, values_of_images
 
 _LEVEL = 0.05
 _TAILS = (_LEVEL / 2, 1 - _LEVEL / 2)
@@ -42,9 +42,19 @@ class Comparison(NamedTuple):
     p_value: float
 
     @property
+    def by_interval(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.difference.low > 0 or self.difference.high < 0
+
+    @property
+    def by_test(self) -> bool:
+        """Whether Wilcoxon's test finds more than one would by chance in twenty."""
+        return self.p_value < _LEVEL
+
+    @property
     def beyond_chance(self) -> bool:
         """Whether the choice of images does not explain the difference, by the interval and by the test."""
-        return not self.difference.low <= 0 <= self.difference.high and self.p_value < _LEVEL
+        return self.by_interval and self.by_test
 
 
 class Spread(NamedTuple):
@@ -73,7 +83,18 @@ def bootstrap_interval(
 
     Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
-    return _interval(_values(metric, states_by_seed, resamples=resamples, seed=seed))
+    return _interval(_values(metric, states_by_seed, _value, resamples=resamples, seed=seed))
+
+
+def bootstrap_intervals_of_classes(
+    metric: SegmentationMetric, states: States, *, resamples: int = 1000, seed: int = 0
+) -> list[Interval]:
+    """Return the value of each class, with its interval as from `bootstrap_interval`, for a single run.
+
+    Args, Raises: as for `bootstrap_interval`. The list is empty if the metric has no values of classes.
+    """
+    values = _values(metric, [states], class_values, resamples=resamples, seed=seed)
+    return [_interval(column) for column in values.T]
 
 
 def paired_difference(
@@ -104,8 +125,8 @@ def paired_difference(
     """
     _number_of_images([*states_by_seed, *other_states_by_seed])
     # The same seed gives both the same resamples.
-    values = _values(metric, states_by_seed, resamples=resamples, seed=seed)
-    other_values = _values(metric, other_states_by_seed, resamples=resamples, seed=seed)
+    values = _values(metric, states_by_seed, _value, resamples=resamples, seed=seed)
+    other_values = _values(metric, other_states_by_seed, _value, resamples=resamples, seed=seed)
     return _interval(values - other_values)
 
 
@@ -160,21 +181,31 @@ def mean_and_spread(values: Sequence[float]) -> Spread:
 
 
 def _values(
-    metric: SegmentationMetric, states_by_seed: Sequence[States], *, resamples: int, seed: int
+    metric: SegmentationMetric,
+    states_by_seed: Sequence[States],
+    read: Callable[[SegmentationMetric], npt.NDArray[np.float64]],
+    *,
+    resamples: int,
+    seed: int,
 ) -> npt.NDArray[np.float64]:
-    """Return the mean of the value over seeds: first over the images as they are, then over each resample."""
+    """Return the mean over seeds of what is read: first over the images as they are, then over each resample."""
     number = _number_of_images(states_by_seed)
     metric = holding_all(metric, states_by_seed[0])
     generator = np.random.default_rng(seed)
-    values = np.empty((1 + resamples, len(states_by_seed)))
+    means = []
     times_drawn = np.ones(number, dtype=np.int64)
-    for row in values:
-        for column, states in enumerate(states_by_seed):
+    for _ in range(1 + resamples):
+        values = []
+        for states in states_by_seed:
             fill(metric, {name: np.tensordot(times_drawn, s, axes=1) for name, s in states.items()})
-            row[column] = metric.compute()
+            values.append(read(metric))
+        means.append(np.mean(values, axis=0))
         times_drawn = np.bincount(generator.integers(number, size=number), minlength=number)
-    means: npt.NDArray[np.float64] = values.mean(axis=1)
-    return means
+    return np.array(means)
+
+
+def _value(metric: SegmentationMetric) -> npt.NDArray[np.float64]:
+    return np.array(metric.compute())
 
 
 def _interval(values: npt.NDArray[np.float64]) -> Interval:

@@ -14,6 +14,7 @@ import torch
 
 from segreg.errors import RunError, SegregError
 from segreg.plugins import one_line
+from segreg.studies.page import write_page
 from segreg.studies.plan import Plan, directory_name, make_plan
 from segreg.studies.report import Row, summarize, write_report
 from segreg.training.checkpoint import remove_state, state_path
@@ -26,6 +27,7 @@ from segreg.training.pictures import Data
 from segreg.training.progress import Display
 from segreg.training.recipe import Recipe, make_recipe, read_toml
 from segreg.training.run import Run
+from segreg.training.tracking import build_trackers
 
 QUICK = "quick"
 EXPERIMENT = "experiment"
@@ -108,6 +110,7 @@ def compare(
             missing = [recipe for recipe in recipes if not made.run(recipe).finished]
             if len(missing) < len(recipes):
                 display.line(f"{len(recipes) - len(missing)} of {len(recipes)} runs are there already, in {made.path}")
+            build_trackers(recipes[0])  # what one lacks shows before a picture is read
             # All runs of a plan share one device, and one data set at one size.
             shared = (detect(recipes[0].device), open_data(recipes[0], display)) if missing else None
             with locked(made.path):
@@ -116,6 +119,7 @@ def compare(
                     _make_runs(made, missing, *shared, display, force)
                 display.progress("writing the report", 0, 1)
                 write_report(made.path, plan.name, made.rows, plan.recipes[0])
+                write_page(made.path, plan.name, made.rows, plan.recipes[0])
         # Ctrl-C, and the signals that the command line turns into SystemExit.
         except (KeyboardInterrupt, SystemExit):
             display.note("interrupted; the same command goes on with what is missing")

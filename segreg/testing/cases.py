@@ -15,7 +15,7 @@ from segreg.options import structured
 from segreg.plugins import KINDS, one_line
 from segreg.registry import Registry, registry
 from segreg.specs import Metric, normalize
-from segreg.testing import architectures, components, datasets, losses, metrics, plugins
+from segreg.testing import architectures, components, datasets, losses, metrics, plugins, trackers
 from segreg.testing.subject import Check, CheckFailed, ComponentSubject, PluginSubject
 
 Status: TypeAlias = Literal["passed", "failed", "failed as expected", "advice"]
@@ -27,6 +27,7 @@ CHECKS = {
     "loss": (*components.CHECKS, components.REFERENCE, *losses.CHECKS),
     "metric": (*components.CHECKS, components.REFERENCE, *metrics.CHECKS),
     "dataset": (*components.CHECKS, *datasets.CHECKS),
+    "tracker": (*components.CHECKS, *trackers.CHECKS),
 }
 
 

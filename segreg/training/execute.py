@@ -1,17 +1,18 @@
 """A recipe is carried out: from the state on disk, or from the beginning, to the results."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from segreg.contracts import SegmentationMetric
 from segreg.errors import OptionError, RunError, SegregError
 from segreg.losses.weighted_sum import loss as build_loss
-from segreg.metrics.states import States, holding_all, value
+from segreg.metrics.states import States, holding_all, value, values_of_images
 from segreg.registry import higher_is_better, registry
 from segreg.training import device as devices
 from segreg.training.checkpoint import Checkpoints, State, best_epoch_on_disk, load_state
@@ -21,13 +22,15 @@ from segreg.training.lock import locked
 from segreg.training.loop import Parts, start, train
 from segreg.training.memory import out_of_memory
 from segreg.training.normalized import Normalized
-from segreg.training.pictures import Data
-from segreg.training.plots import plot_curves, plot_samples
+from segreg.training.pictures import Data, Pictures
+from segreg.training.plots import plot_curves, plot_samples, shown_picture
 from segreg.training.progress import Display
 from segreg.training.provenance import differences, every_option, made_with, resolved
 from segreg.training.randomness import seed_all
 from segreg.training.recipe import Recipe
 from segreg.training.run import Run
+from segreg.training.tracking import Tracking, build_trackers
+from segreg.training.worst import Case, worst_positions, write_cases
 
 _SAMPLES = 4
 
@@ -53,8 +56,8 @@ def execute(
     devices.keep_freed_memory()
     seed_all(recipe.seed)
     parts = _build(recipe, data, device)
-    with locked(run.path):
-        _execute(recipe, run, data, parts, display, force)
+    with locked(run.path), Tracking(build_trackers(recipe), display) as tracking:
+        _execute(recipe, run, data, parts, display, tracking, force)
 
 
 def _build(recipe: Recipe, data: Data, device: torch.device) -> Parts:
@@ -73,7 +76,9 @@ def _build(recipe: Recipe, data: Data, device: torch.device) -> Parts:
     )
 
 
-def _execute(recipe: Recipe, run: Run, data: Data, parts: Parts, display: Display, force: bool) -> None:
+def _execute(
+    recipe: Recipe, run: Run, data: Data, parts: Parts, display: Display, tracking: Tracking, force: bool
+) -> None:
     pictures = len(data.splits["train"])
     tables = resolved(recipe, data, parts.device)
     made = made_with(recipe, tables, data)
@@ -94,12 +99,13 @@ def _execute(recipe: Recipe, run: Run, data: Data, parts: Parts, display: Displa
         (run.path / "state").mkdir(exist_ok=True)
     run.write_splits({split: pictures.names for split, pictures in data.splits.items()})
     run.write_skipped(data.skipped)
+    tracking.begin(run, recipe, state.rows)
     about = _about(recipe, data)
     ahead = best_epoch_on_disk(run) if taken_up == "unchanged" else 0
     checkpoints = Checkpoints(run, about, made, ahead, state.position if taken_up else "")
     fits = True
     try:
-        train(recipe, parts, data.splits, state, run, checkpoints, display)
+        train(recipe, parts, data.splits, state, run, checkpoints, display, tracking)
     except Exception as error:
         # What did not fit is referred to from the error, and is freed with it.
         fits = not devices.is_out_of_memory(error)
@@ -111,7 +117,7 @@ def _execute(recipe: Recipe, run: Run, data: Data, parts: Parts, display: Displa
         raise out_of_memory(recipe, parts, data.splits, state, run)
     if checkpoints.last != state.position:
         checkpoints.write(state)
-    _conclude(recipe, run, data, parts, state, display)
+    _conclude(recipe, run, data, parts, state, display, tracking)
 
 
 def _about(recipe: Recipe, data: Data) -> dict[str, Any]:
@@ -159,7 +165,9 @@ def _take_up(
     return "changed" if changed else "unchanged"
 
 
-def _conclude(recipe: Recipe, run: Run, data: Data, parts: Parts, state: State, display: Display) -> None:
+def _conclude(
+    recipe: Recipe, run: Run, data: Data, parts: Parts, state: State, display: Display, tracking: Tracking
+) -> None:
     """Score the best weights on every split, draw the pictures, and write the results last."""
     model = state.evaluated
     model.model.load_state_dict(state.best_weights)
@@ -181,35 +189,63 @@ def _conclude(recipe: Recipe, run: Run, data: Data, parts: Parts, state: State, 
     )
     display.progress("drawing pictures", 0, 1)
     valid = data.splits["valid"]
-    chosen = torch.linspace(0, len(valid) - 1, min(_SAMPLES, len(valid))).round().long()
-    samples = {
-        "images": valid.images[chosen],
-        "masks": valid.masks[chosen],
-        "predictions": predict(model, valid.images[chosen], device=device, precision=precision),
-    }
+    chosen = torch.linspace(0, len(valid) - 1, min(_SAMPLES, len(valid))).round().long().tolist()
+    samples = _predicted(recipe, parts, model, valid, chosen)
     run.write_tensors("samples", samples)
     plot_curves(run.path / "curves.png", {recipe.label: [state.rows]}, recipe.metrics[0])
     plot_samples(run.path / "samples.png", samples, {recipe.label: samples["predictions"]}, data.num_classes)
-    run.write_results(
-        {
-            "epoch": state.best_epoch,
-            "metrics": {
-                split: {name: _or_none(value(parts.metrics[name], each)) for name, each in metrics.items()}
-                for split, metrics in states.items()
-            },
-            "per_class": {
-                split: {name: _per_class(parts.metrics[name], each) for name, each in metrics.items()}
-                for split, metrics in states.items()
-            },
-            "classes": list(data.classes),
-            "pictures": {split: len(pictures) for split, pictures in data.splits.items()},
-            "skipped": len(data.skipped),
-            "parameters": sum(parameter.numel() for parameter in parts.model.parameters()),
-            "seconds": sum(row["seconds"] for row in state.rows),
-            "images_per_second": float(np.median([row["images_per_second"] for row in state.rows])),
-            "device": devices.describe(parts.device),
-        }
-    )
+    results = {
+        "epoch": state.best_epoch,
+        "metrics": {
+            split: {name: _or_none(value(parts.metrics[name], each)) for name, each in metrics.items()}
+            for split, metrics in states.items()
+        },
+        "per_class": {
+            split: {name: _per_class(parts.metrics[name], each) for name, each in metrics.items()}
+            for split, metrics in states.items()
+        },
+        "worst": _write_worst(recipe, run, parts, model, valid, states["valid"]),
+        "classes": list(data.classes),
+        "pictures": {split: len(pictures) for split, pictures in data.splits.items()},
+        "skipped": len(data.skipped),
+        "parameters": sum(parameter.numel() for parameter in parts.model.parameters()),
+        "seconds": sum(row["seconds"] for row in state.rows),
+        "images_per_second": float(np.median([row["images_per_second"] for row in state.rows])),
+        "device": devices.describe(parts.device),
+    }
+    run.write_results(results)
+    tracking.finish(results, samples, [valid.names[index] for index in chosen], data.num_classes)
+
+
+def _predicted(
+    recipe: Recipe, parts: Parts, model: nn.Module, pictures: Pictures, positions: Sequence[int]
+) -> dict[str, Tensor]:
+    """Return some of the pictures with truth and prediction."""
+    chosen = torch.as_tensor(positions)
+    return {
+        "images": pictures.images[chosen],
+        "masks": pictures.masks[chosen],
+        "predictions": predict(model, pictures.images[chosen], device=parts.device, precision=recipe.precision),
+    }
+
+
+def _write_worst(
+    recipe: Recipe, run: Run, parts: Parts, model: nn.Module, pictures: Pictures, states: Mapping[str, States]
+) -> list[dict[str, Any]]:
+    """Write the pictures that the first metric is worst on, and return what the results say of them."""
+    first = recipe.metrics[0]
+    values = values_of_images(parts.metrics[first], states[first])
+    positions = worst_positions(values, parts.higher_is_better)
+    if not positions:
+        return []
+    shown = _predicted(recipe, parts, model, pictures, positions)
+    cases = [
+        Case(pictures.names[position], float(values[position]), shown_picture(image), truth, prediction)
+        for position, image, truth, prediction in zip(
+            positions, *(shown[name].numpy() for name in ("images", "masks", "predictions")), strict=True
+        )
+    ]
+    return write_cases(run, cases)
 
 
 def _per_class(metric: SegmentationMetric, states: States) -> list[float | None]:

@@ -1,10 +1,13 @@
 """Files that are either whole or not there: whoever reads one sees the last complete version."""
 
 import csv
+import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -65,10 +68,24 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:60].rstrip("-.")
 
 
+def new_directory(parent: str, about: str) -> Path:
+    """Return a directory that does not exist yet, named after the time and what it is about."""
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-{slug(about)}"
+    tries = (Path(parent) / (f"{name}-{number}" if number else name) for number in count())
+    return next(path for path in tries if not path.exists())
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with replacing(path) as aside:
         aside.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table, whole or not at all."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    write_text(path, text.getvalue())
 
 
 @contextmanager

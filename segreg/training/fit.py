@@ -1,8 +1,6 @@
 """From a recipe to a finished run."""
 
 import shlex
-from datetime import datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +9,12 @@ from segreg.registry import registry
 from segreg.training.checkpoint import state_path
 from segreg.training.device import detect
 from segreg.training.execute import execute
-from segreg.training.files import is_empty, slug
+from segreg.training.files import is_empty, new_directory
 from segreg.training.pictures import Data, load
 from segreg.training.progress import Display
 from segreg.training.recipe import Recipe, make_recipe
 from segreg.training.run import Run
+from segreg.training.tracking import build_trackers
 
 
 def fit(
@@ -42,7 +41,7 @@ def fit(
         TrainingError: the loss is no longer a finite number, or memory ran out.
     """
     recipe = make_recipe(preset, model=model, **settings)
-    run = Run(Path(out) if out else new_directory(recipe))
+    run = Run(Path(out) if out else new_directory("runs", recipe.label))
     check_empty(run)
     with Display(quiet) as display:
         _carry_out(recipe, run, display, force=False)
@@ -80,13 +79,6 @@ def resume(directory: str | Path, *, force: bool = False, quiet: bool = False, *
     return Run(run.path)
 
 
-def new_directory(recipe: Recipe) -> Path:
-    """Return a directory under `runs/` that does not exist yet, named after the time, the model and the loss."""
-    name = f"{datetime.now():%Y%m%d-%H%M%S}-{slug(recipe.label)}"
-    tries = (Path("runs") / (f"{name}-{number}" if number else name) for number in count())
-    return next(path for path in tries if not path.exists())
-
-
 def check_empty(run: Run) -> None:
     """Raise `RunError` if there is anything in the directory already."""
     if run.path.exists() and not run.path.is_dir():
@@ -108,6 +100,7 @@ def open_data(recipe: Recipe, display: Display) -> Data:
 
 def _carry_out(recipe: Recipe, run: Run, display: Display, force: bool) -> None:
     device = detect(recipe.device)
+    build_trackers(recipe)  # what one lacks shows before a picture is read
     data = open_data(recipe, display)
     go_on = f"go on with: segreg train --resume {shlex.quote(str(run.path))}"
     try:

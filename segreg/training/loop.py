@@ -22,6 +22,7 @@ from segreg.training.progress import Display
 from segreg.training.randomness import random_state, restore_random_state, seed_all
 from segreg.training.recipe import Recipe
 from segreg.training.run import Run
+from segreg.training.tracking import Tracking
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +54,7 @@ def train(
     run: Run,
     checkpoints: Checkpoints,
     display: Display,
+    tracking: Tracking,
 ) -> None:
     """Train from a state to the last epoch of the recipe; the state changes along the way.
 
@@ -96,6 +98,7 @@ def train(
         else:
             checkpoints.offer(state)
         display.epoch(state.rows[-1], recipe.epochs, best)
+        tracking.epoch(state.rows[-1])
 
 
 def train_epoch(

@@ -153,17 +153,14 @@ def _decode(
 ) -> Pictures:
     """Read one split, and add to `bad` what cannot be used of it."""
     masks = _empty((len(samples), *size), split)
-    # Not every file system has names that are text.
-    names = [
-        str(name).encode(errors="backslashreplace").decode() for name in getattr(samples, "names", range(len(samples)))
-    ]
+    names = names_of(samples)
     images: Tensor | None = None
 
     def one(position: int) -> tuple[np.ndarray, np.ndarray] | str:
         where = f"{split} picture {names[position]!r}"
         try:
             image, mask = samples[position]
-            _check(image, mask, where, limit)
+            check_sample(image, mask, where, limit)
         except DataError as error:
             return str(error)
         except OSError as error:  # from the data set of a plugin
@@ -199,7 +196,15 @@ def _decode(
     return Pictures(images[: len(good)], masks[: len(good)], good)
 
 
-def _check(image: np.ndarray, mask: np.ndarray, where: str, limit: int) -> None:
+def names_of(samples: Sequence[Sample]) -> list[str]:
+    """Return what reports call the samples of a split: their names, or else their positions."""
+    # Not every file system has names that are text.
+    return [
+        str(name).encode(errors="backslashreplace").decode() for name in getattr(samples, "names", range(len(samples)))
+    ]
+
+
+def check_sample(image: np.ndarray, mask: np.ndarray, where: str, limit: int) -> None:
     """Raise `DataError` unless a sample keeps the contract of data sets."""
     if image.dtype != np.uint8 or image.ndim != 3 or mask.dtype != np.uint8 or mask.shape != image.shape[:2]:
         raise DataError(

@@ -15,7 +15,7 @@ from segreg.training.run import Row
 
 _COLORS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 CLASS_COLORS = (np.array(colormaps["tab20"].colors) * 255).astype(np.uint8)  # type: ignore[attr-defined]
-_TINT = np.array((0, 190, 120))
+TINT = np.array((0, 190, 120))
 
 
 def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], metric: str) -> None:
@@ -75,8 +75,7 @@ def plot_samples(
     )
     grid = figure.subplots(len(images), len(columns), squeeze=False)
     for row, image in enumerate(images):
-        # Pictures of other than three channels are shown by their first one.
-        picture = np.moveaxis(image, 0, 2) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
+        picture = shown_picture(image)
         region = masks[row] == 1
         has_border = region.any() and not region.all()
         for axes, (label, classes) in zip(grid[row], columns.items(), strict=True):
@@ -90,6 +89,15 @@ def plot_samples(
     _save(figure, path)
 
 
+def shown_picture(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return a picture as one looks at it; one of other than three channels is shown by its first.
+
+    Shapes:
+        image: uint8 [C, H, W];  returns: uint8 [H, W, 3].
+    """
+    return np.moveaxis(image, 0, 2) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
+
+
 def overlay(picture: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], num_classes: int) -> npt.NDArray[np.uint8]:
     """Lay classes over a picture.
 
@@ -97,7 +105,7 @@ def overlay(picture: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], num_
         picture: uint8 [H, W, 3];  classes: uint8 [H, W];  returns: uint8 [H, W, 3].
     """
     if num_classes == 1:
-        return np.where((classes == 1)[..., None], 0.55 * picture + 0.45 * _TINT, picture).astype(np.uint8)
+        return np.where((classes == 1)[..., None], 0.55 * picture + 0.45 * TINT, picture).astype(np.uint8)
     colors = CLASS_COLORS[classes % len(CLASS_COLORS)]
     colors[classes == IGNORE_INDEX] = 0
     return (0.35 * picture + 0.65 * colors).astype(np.uint8)

@@ -65,8 +65,7 @@ def made_with(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict[str
         tables: What `resolved` says of it.
         data: The pictures.
     """
-    settings = recipe.to_dict()
-    settings.pop("checkpoint_every", None)
+    settings = recipe.deciding()
     # What `auto` or `cuda` stands for is said below.
     del settings["device"]
     return {

@@ -61,7 +61,16 @@ def _augment(value: Any) -> tuple[Any, ...]:
     return read_names("augment", value)
 
 
-_READERS: Mapping[str, Callable[[Any], Any]] = {"metrics": _metrics, "size": read_size, "augment": _augment}
+def _track(value: Any) -> tuple[Any, ...]:
+    return read_names("track", value)
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "metrics": _metrics,
+    "size": read_size,
+    "augment": _augment,
+    "track": _track,
+}
 
 
 def _must_be(what: str, holds: Callable[[Any], bool]) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
@@ -114,6 +123,8 @@ class Recipe:
             leaves them as they are.
         checkpoint_every: Write a state to go on from every so many steps, 1 or more; `none` only between epochs, as
             often as that takes no more than a twentieth of the time. It changes nothing in what comes out.
+        track: Trackers, as expressions, such as `tensorboard`: they show the run where people look, and change nothing
+            in what comes out. `none` for none.
 
     Raises:
         OptionError: a value is outside its range.
@@ -138,6 +149,7 @@ class Recipe:
     seed: int = attrs.field(default=0, validator=_A_SEED)
     clip_grad: float | None = attrs.field(default=None, validator=optional(_A_RATE))
     checkpoint_every: int | None = attrs.field(default=None, validator=optional(_A_COUNT), eq=False)
+    track: tuple[str, ...] = attrs.field(default=(), converter=_track, eq=False)
 
     @property
     def label(self) -> str:
@@ -147,6 +159,10 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings by name, without those that are None: TOML has no word for it."""
         return attrs.asdict(self, recurse=False, filter=lambda _, value: value is not None)
+
+    def deciding(self) -> dict[str, Any]:
+        """Return those of the settings that decide what comes out."""
+        return attrs.asdict(self, recurse=False, filter=lambda field, value: field.eq is True and value is not None)
 
     def to_toml(self) -> str:
         """Write the recipe as TOML."""
@@ -252,6 +268,7 @@ def _checked(recipe: Recipe) -> Recipe:
         loss=format_sum((weight, _spelled("loss", term)) for weight, term in parse_sum(recipe.loss)),
         metrics=tuple(dict.fromkeys(metrics)),
         data=str(_spelled("dataset", parse(recipe.data))),
+        track=tuple(dict.fromkeys(str(_spelled("tracker", parse(tracker))) for tracker in recipe.track)),
     )
     try:
         checked.to_toml().encode()

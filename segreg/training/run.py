@@ -1,7 +1,6 @@
 """A run on disk: what was asked for, what happened, and the best weights."""
 
 import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -14,8 +13,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from segreg.errors import RunError
-from segreg.training.files import reading, replacing, write_text
-from segreg.training.recipe import Recipe, read_recipe
+from segreg.training.files import reading, replacing, write_csv, write_text
+from segreg.training.recipe import Recipe, read_recipe, read_toml
 from segreg.training.saved import read_model
 
 if TYPE_CHECKING:
@@ -92,6 +91,15 @@ class Run:
         """A few validation pictures: `images` uint8 [n, C, H, W], `masks` and `predictions` uint8 [n, H, W]."""
         return self._tensors("samples")
 
+    @property
+    def made_on(self) -> dict[str, str]:
+        """What it was made with and on, by name: system, device, and versions, also of the plugins."""
+        tables = read_toml(self.path / "recipe.toml")
+        with reading(self.path / "recipe.toml", "the recipe of a run"):
+            plugins = {each["plugin"]: each["version"] for each in tables.get("component", [])}
+            made_on = {**dict(tables.get("platform", {})), **plugins}
+        return {str(name): str(value) for name, value in made_on.items()}
+
     def model(self) -> nn.Module:
         """Rebuild the model with its best weights, in evaluation mode, from `model.safetensors` alone.
 
@@ -119,12 +127,12 @@ class Run:
     def write_history(self, rows: Sequence[Row]) -> None:
         """Write all epochs so far."""
         figures = [[f"{row[name]:.6g}" for name in rows[0]] for row in rows]
-        _write_csv(self.path / "history.csv", list(rows[0]), figures)
+        write_csv(self.path / "history.csv", list(rows[0]), figures)
 
     def write_splits(self, names: Mapping[str, Sequence[str]]) -> None:
         """Write which picture is in which split."""
         rows = [(split, name) for split, members in names.items() for name in members]
-        _write_csv(self.path / "splits.csv", ("split", "name"), rows)
+        write_csv(self.path / "splits.csv", ("split", "name"), rows)
 
     def write_skipped(self, skipped: "Sequence[Skipped]") -> None:
         """Write which pictures were left out, and why; no file where none were."""
@@ -132,7 +140,7 @@ class Run:
         if not skipped:
             path.unlink(missing_ok=True)
             return
-        _write_csv(path, ("split", "name", "reason"), [attrs.astuple(each) for each in skipped])
+        write_csv(path, ("split", "name", "reason"), [attrs.astuple(each) for each in skipped])
 
     def write_model(self, weights: Tensors, about: Mapping[str, Any]) -> None:
         """Write the best weights so far, with all that it takes to rebuild the model."""
@@ -147,9 +155,3 @@ class Run:
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write the results, which makes the run a finished one."""
         write_text(self.path / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_text(path, text.getvalue())

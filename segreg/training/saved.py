@@ -53,6 +53,12 @@ class About:
         """Channels of the images."""
         return int(self.options["in_channels"])
 
+    @property
+    def min_size(self) -> int:
+        """The smallest height and width that the model takes, in pixels."""
+        record = registry().find("architecture", self.architecture).record
+        return record.min_size if isinstance(record, Architecture) else 1
+
 
 def about_of(metadata: Mapping[str, str]) -> About:
     """Read the metadata of a file of weights.

@@ -32,7 +32,9 @@ def keys(kind: str) -> list[str]:
 
 
 def test_everything_is_listed_by_kind() -> None:
-    expected = [name for kind in ("architecture", "loss", "metric", "dataset") for name in (kind, *keys(kind))]
+    expected = [
+        name for kind in ("architecture", "loss", "metric", "dataset", "tracker") for name in (kind, *keys(kind))
+    ]
     assert listed() == expected
     assert {"unet", "segnet", "trial/dot", "wsr", "iou", "ph2", "trial/bands"} < set(expected)
 
@@ -73,7 +75,7 @@ def test_plugins_says_what_each_brought_and_what_became_of_it(broken: None) -> N
     assert (status, err) == (0, "")
     lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
     assert "segreg-trial 1.0" in lines["trial"]
-    assert lines["trial"].rstrip().endswith("9 components")
+    assert lines["trial"].rstrip().endswith("12 components")
     assert "ModuleNotFoundError: No module named 'nothing_of_that_name'" in lines["shaky"]
     assert "Traceback" not in out
 
@@ -90,7 +92,7 @@ def test_plugins_as_json(broken: None) -> None:
         "namespace": "trial",
         "distribution": "segreg-trial",
         "version": "1.0",
-        "components": 9,
+        "components": 12,
         "disabled": False,
         "problem": None,
     }

@@ -10,7 +10,19 @@ import pytest
 
 from tests.trial import PLUGIN, call
 
-VERBS = ["list", "show", "plugins", "new-plugin", "check", "train", "compare", "predict", "bench"]
+VERBS = [
+    "list",
+    "show",
+    "plugins",
+    "new-plugin",
+    "check",
+    "train",
+    "compare",
+    "evaluate",
+    "predict",
+    "export",
+    "bench",
+]
 
 
 def python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:

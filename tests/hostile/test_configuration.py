@@ -125,7 +125,7 @@ def test_a_file_with_damage_anywhere(path: Path, data: st.DataObject) -> None:
     refusal(lambda: make_plan(path))
 
 
-@given(st.sampled_from(["architecture", "loss", "metric", "dataset"]), EXPRESSIONS | st.text(max_size=30))
+@given(st.sampled_from(["architecture", "loss", "metric", "dataset", "tracker"]), EXPRESSIONS | st.text(max_size=30))
 @settings(max_examples=300)
 def test_an_expression_of_anything(kind: Any, text: str) -> None:
     refusal(lambda: registry().resolve(kind, text))

@@ -1,9 +1,13 @@
 """Names, texts and errors of any content in a report, and in the names of what is written."""
 
+import base64
 import csv
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segreg.errors import printable
+from segreg.studies.page import write_page
 from segreg.studies.plan import Plan, directory_name, make_plan
 from segreg.studies.report import Row, cells, write_report
 from segreg.studies.study import compare
-from segreg.training.files import slug
-from segreg.training.fit import new_directory
+from segreg.training.files import new_directory, slug
 from segreg.training.recipe import Recipe, make_recipe
 from segreg.training.run import Run
 
@@ -47,12 +51,13 @@ TEXTS = st.sampled_from(HOSTILE) | st.text(st.characters(exclude_categories=["Cs
 
 
 class Page(HTMLParser):
-    """The tags of a page with their attributes, and its text."""
+    """The tags of a page with their attributes, its text, and its scripts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, Any]] = []
         self.text = ""
+        self.scripts: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
@@ -60,13 +65,17 @@ class Page(HTMLParser):
         self.tags.append((tag, tuple(each for each in attributes if each[0] != "class")))
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self.cdata_elem == "script":
+            self.scripts.append(data)
+        else:
+            self.text += data
 
 
 def report(folder: Path, name: str, rows: Sequence[tuple[str, str, str]], recipe: Recipe) -> tuple[str, str]:
     """The HTML and the Markdown of a study of failed runs."""
     made = [Row(model=model, loss=loss, runs=[], failure=failure, scores={}) for model, loss, failure in rows]
     write_report(folder, name, made, recipe)
+    write_page(folder, name, made, recipe)
     table = cells(made, recipe)[1]
     assert all(cell.isprintable() for line in table for cell in line)
     return tuple((folder / file).read_text(encoding="utf-8") for file in ("report.html", "results.md"))
@@ -118,11 +127,25 @@ def test_a_whole_study_of_hostile_names(tmp_path: Path, monkeypatch: pytest.Monk
     finished = [made.run(recipe) for recipe in made.plan.recipes if made.run(recipe).finished]
     assert len(finished) == 2
     assert finished[0].results["classes"] == HOSTILE
-    page = Page((made.path / "report.html").read_text(encoding="utf-8"))
-    assert not {"script", "svg", "b", "a"} & {tag for tag, _ in page.tags}
+    text = (made.path / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert not {"a", "h3"} & {tag for tag, _ in page.tags}
     fetched = [value for _, attributes in page.tags for name, value in attributes if name in ("src", "href")]
-    assert len(fetched) == 2
-    assert all(value.startswith("data:image/png;base64,") for value in fetched)
+    assert fetched
+    assert all(re.match(r"data:image/(png|jpeg);base64,[\w+/=]+$|#(picture|truth)-\d-\d$", value) for value in fetched)
+    # The names of the rows are in the data of the curves, and leave them by no tag.
+    curves, script = page.scripts
+    assert script == (files("segreg.studies") / "report.js").read_text(encoding="utf-8")
+    assert "<" not in curves
+    assert json.loads(curves)["rows"][0]["label"] == printable(f"{made.plan.recipes[0].model} · cross-entropy")
+    # And if one did, the browser runs no other script than this one, and fetches nothing.
+    [policy] = [
+        dict(attributes)["content"]
+        for _, attributes in page.tags
+        if ("http-equiv", "Content-Security-Policy") in attributes
+    ]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" == policy
     assert not [name for _, attributes in page.tags for name, _ in attributes if name.startswith("on")]
     assert "<script>alert(1)</script>" in page.text
 
@@ -162,7 +185,7 @@ def test_no_name_leads_out_of_the_directory_that_it_belongs_to(study: str, note:
     recipe = attrs.evolve(make_recipe(), model=f'trial/dot:note="{note}"', loss=note or "bce")
     harmless(Plan(name=study, rows=((recipe,),)).directory, "studies")
     harmless(Path("runs") / directory_name(recipe), "runs")
-    harmless(new_directory(recipe), "runs")
+    harmless(new_directory("runs", recipe.label), "runs")
     assert slug(note) == slug(slug(note))
 
 

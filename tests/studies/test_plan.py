@@ -172,10 +172,10 @@ def test_runs_that_differ_in_anything_have_directories_that_differ() -> None:
         "seed": 1,
         "clip_grad": 1.0,
     }
-    assert {*other, "checkpoint_every"} == {field.name for field in attrs.fields(Recipe)}
+    assert {*other, "checkpoint_every", "track"} == {field.name for field in attrs.fields(Recipe)}
     recipes = [make_recipe(), *(make_recipe(**{name: value}) for name, value in other.items())]
     names = [directory_name(recipe) for recipe in recipes]
     assert len(set(names)) == len(recipes)
     # By this name the runs of a study are found that were made before the later settings were there.
     assert names[0] == "unet-bce-s0-853bbedd"
-    assert directory_name(make_recipe(checkpoint_every=5)) == names[0]
+    assert directory_name(make_recipe(checkpoint_every=5, track="tensorboard")) == names[0]

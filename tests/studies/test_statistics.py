@@ -13,6 +13,7 @@ from segreg.metrics.states import image_states
 from segreg.studies.statistics import (
     Interval,
     bootstrap_interval,
+    bootstrap_intervals_of_classes,
     mean_and_spread,
     paired_comparison,
     paired_difference,
@@ -48,6 +49,27 @@ def value_in_one_go(metric, logits: Tensor, target: Tensor) -> float:
     fresh = type(metric)(num_classes=metric.num_classes, average=metric.average)
     fresh.update(logits, target)
     return fresh.compute()
+
+
+def test_a_class_has_the_interval_of_its_own_values() -> None:
+    logits, target = pictures(3, 9, seed=2)
+    metric = IoU(num_classes=3)
+    states = image_states(metric, logits, target)
+    values = np.array([value_of_classes(logits[i : i + 1], target[i : i + 1]) for i in range(9)])
+    draws = [values, *(values[row] for row in np.random.default_rng(5).integers(9, size=(200, 9)))]
+    means = np.array([np.nanmean(draw, axis=0) for draw in draws])
+    found = bootstrap_intervals_of_classes(metric, states, resamples=200, seed=5)
+    for interval, column in zip(found, means.T, strict=True):
+        assert interval == pytest.approx((column[0], *np.quantile(column[1:], [0.025, 0.975])))
+    for other in (IoU(num_classes=1), Accuracy(num_classes=3)):
+        logits, target = pictures(other.num_classes, 9, seed=2)
+        assert bootstrap_intervals_of_classes(other, image_states(other, logits, target), resamples=3) == []
+
+
+def value_of_classes(logits: Tensor, target: Tensor) -> list[float]:
+    metric = IoU(num_classes=3)
+    metric.update(logits, target)
+    return metric.per_class().tolist()
 
 
 def test_the_metric_stays_as_it_is() -> None:

@@ -2,13 +2,17 @@
 
 import csv
 import html
+import json
 import re
+import shutil
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from segreg.cli.main import main
@@ -130,7 +134,7 @@ def test_the_pictures_of_a_study_can_be_looked_at(study: Study, name: str) -> No
 
 
 class Page(HTMLParser):
-    """Collects what a browser would fetch, the tags, and the text of the cells."""
+    """Collects what a browser would fetch, the tags, and the text of the cells of the first table."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -138,16 +142,20 @@ class Page(HTMLParser):
         self.tags: set[str] = set()
         self.cells: list[str] = []
         self.inside = False
+        self.feed(text[text.index("<tbody>") : text.index("</tbody>")])
+        table, self.cells = self.cells, []
         self.feed(text)
+        self.cells = table
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.fetched += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
-        self.inside = tag == "td"
-        self.cells += [""] if self.inside else []
+        if tag in ("td", "th"):
+            self.inside = True
+            self.cells.append("")
 
     def handle_endtag(self, tag: str) -> None:
-        self.inside = False
+        self.inside = self.inside and tag not in ("td", "th")
 
     def handle_data(self, data: str) -> None:
         if self.inside:
@@ -157,20 +165,60 @@ class Page(HTMLParser):
 def test_the_report_is_one_file_that_holds_everything(study: Study) -> None:
     text = (study.path / "report.html").read_text(encoding="utf-8")
     page = Page(text)
-    assert len(page.fetched) == 2
-    assert all(source.startswith("data:image/png;base64,iVBOR") for source in page.fetched)
+    known = ("data:image/png;base64,iVBOR", "data:image/jpeg;base64,/9j/", "#picture-", "#truth-")
+    assert all(source.startswith(known) for source in page.fetched)
+    # Of 4 samples a picture, a truth and 4 predictions; of 4 worst cases each one; and tiles that show them again.
+    assert len([source for source in page.fetched if source.startswith("data:")]) == 4 * (2 + 4) + 4 * (2 + 1)
     assert "url(" not in text
     assert "@import" not in text
-    assert "script" not in page.tags
-    table = (study.path / "results.md").read_text(encoding="utf-8")
-    assert all(html.escape(cell, quote=False).replace("|", "&#124;") in table for cell in page.cells)
-    assert len(page.cells) >= 4 * 7
+    assert "://" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_the_page_says_what_the_table_says(study: Study) -> None:
+    cells = Page((study.path / "report.html").read_text(encoding="utf-8")).cells
+    lines = (study.path / "results.md").read_text(encoding="utf-8").splitlines()
+    table = [
+        html.unescape(cell.strip()) for line in lines if line.startswith("| trial") for cell in line.split("|")[1:-1]
+    ]
+    assert len(cells) == len(table) == 4 * 8
+    for said, expected in zip(cells, table, strict=True):
+        # The page adds how likely a difference is by chance.
+        words = re.sub(r"p\s[=<] [\d.]+|more than chance|may be chance", "", said)
+        assert " ".join(words.split()) == expected
+
+
+def test_the_page_says_with_what_it_was_made(study: Study) -> None:
+    text = (study.path / "report.html").read_text(encoding="utf-8")
+    said = {
+        "segreg": version("segreg"),
+        "segreg-trial": "1.0",
+        "torch": torch.__version__,
+        "augment": "hflip",
+        "seeds": "0, 1",
+    }
+    for name, value in said.items():
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in text
+
+
+def test_runs_of_an_earlier_version_still_have_a_report(study: Study, tmp_path: Path) -> None:
+    """They kept no worst cases."""
+    shutil.copytree(study.path, tmp_path / "study")
+    for path in tmp_path.glob("study/runs/*/results.json"):
+        results = json.loads(path.read_text(encoding="utf-8"))
+        del results["worst"]
+        path.write_text(json.dumps(results), encoding="utf-8")
+        shutil.rmtree(path.parent / "worst")
+    compare(**SETTINGS, losses=["bce", "dice"], out=tmp_path / "study")
+    now, before = ((path / "report.html").read_text(encoding="utf-8") for path in (tmp_path / "study", study.path))
+    assert "Worst cases" in before
+    assert "Worst cases" not in now
+    assert Page(now).cells == Page(before).cells
 
 
 def test_names_do_not_become_markup(study: Study) -> None:
     text = (study.path / "report.html").read_text(encoding="utf-8")
     page = Page(text)
-    assert not {"b", "i"} & page.tags
+    assert not {"i", "a"} & page.tags
     assert page.cells.count(HOSTILE) == 2
     assert html.escape("<i>band") in text
 
@@ -242,7 +290,10 @@ def test_a_study_with_trouble(
     lines = output.out.splitlines()
     row = next(line for line in lines if "trial/broken" in line)
     assert f"failed: {reason}" in row
-    assert sum("trial/dot" in line for line in lines) == 3
+    assert sum("trial/dot" in line for line in lines[:-3]) == 3
+    assert re.fullmatch(
+        r"trial/dot · (dice|trial/fragile) is best on valid, with trial/mistakes 0\.\d{3}\. .*", lines[-3]
+    )
     assert lines[-1] == f"report: {tmp_path / 'study' / 'report.html'}"
     table = list(csv.DictReader((tmp_path / "study" / "results.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["failure"] for row in table] == [reason, "", ""]
@@ -252,9 +303,10 @@ def test_a_study_with_trouble(
     better, worse = sorted(table[1:], key=lambda row: float(row["trial/mistakes_valid_mean"]))
     assert better["behind_best"] == ""
     assert float(worse["behind_best"]) > 0
-    page = Page((tmp_path / "study" / "report.html").read_text(encoding="utf-8"))
+    text = (tmp_path / "study" / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
     assert f"failed: {reason}" in page.cells
-    assert "b" not in page.tags
+    assert "<b>broken" not in text
 
 
 def test_a_study_in_which_everything_fails_still_has_a_report(tmp_path: Path) -> None:

@@ -70,6 +70,12 @@ OBJECTIONS = {
         "splits-are-disjoint": r"valid\[0\] is also in the split 'train'",
         "splits-go-to-workers": "pickle",
     },
+    "tracker": {
+        "hears-a-run": "TypeError: float",
+        "hears-a-run-that-goes-on": "FileExistsError",
+        "closes-before-it-begins": "no attribute 'folder'",
+        "leaves-the-run-alone": r"it changes the file history\.csv of the run",
+    },
 }
 COMMON = {"target-is-found", "options-are-documented", "defaults-are-of-their-types", "unknown-options-are-refused"}
 
@@ -214,7 +220,10 @@ BROUGHT += conformance_cases(*(f"{unet}:width=8" for unet in UNETS))
 
 @pytest.mark.parametrize("case", BROUGHT)
 def test_what_segreg_brings_conforms(case: Case) -> None:
-    assert not case.subject.known_failures
+    on_the_host = ("metric hausdorff95", "metric surface-dice")
+    assert set(case.subject.known_failures) == (
+        {"update-does-not-wait"} if case.subject.label in on_the_host else set()
+    )
     case.run()
 
 
@@ -252,6 +261,11 @@ def test_a_component_that_exits_fails_and_ends_nothing() -> None:
     assert "printed" in err
     status, out, err = call("check", "faulty/exits", "-q", "-v")
     assert "raise SystemExit(0)" in out
+
+
+def test_a_tracker_that_changes_what_it_is_given_is_seen() -> None:
+    with pytest.raises(CheckFailed, match="leaves-the-run-alone: it changes what it is given"):
+        cases_of("tracker", "leaves-what-it-is-given")["leaves-the-run-alone"].run()
 
 
 def test_an_initial_option_has_to_be_one() -> None:

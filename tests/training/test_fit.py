@@ -21,7 +21,8 @@ from safetensors.torch import load_file, save_file
 
 import segreg
 from segreg.errors import DataError, OptionError, RunError, TrainingError
-from segreg.training.fit import new_directory, resume
+from segreg.training.files import new_directory
+from segreg.training.fit import resume
 from segreg.training.recipe import make_recipe
 from segreg.training.run import Run
 from tests.trial import without_times
@@ -78,6 +79,7 @@ def test_a_finished_run_has_the_files_that_the_documentation_names(run: Run) -> 
         "scores.safetensors",
         "splits.csv",
         "state",
+        "worst",
     ]
     assert run.finished
 
@@ -351,7 +353,7 @@ def test_without_out_a_run_gets_a_directory_of_its_own(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     recipe = make_recipe(model="unet:pool=conv", loss="bce+0.5*dice")
     for _ in range(3):
-        new_directory(recipe).mkdir(parents=True)
+        new_directory("runs", recipe.label).mkdir(parents=True)
     names = [path.name for path in Path("runs").iterdir()]
     assert len(names) == 3
     assert all(re.fullmatch(r"\d{8}-\d{6}-unet-pool-conv-bce-0.5-dice(-\d)?", name) for name in names)

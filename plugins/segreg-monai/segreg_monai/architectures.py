@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segreg.architectures.blocks import check_positive, crop, pad_to_stride
@@ -13,7 +14,7 @@ from segreg.losses.common import check_option
 mend_torchvision()
 
 from monai.networks.nets.attentionunet import AttentionUnet  # noqa: E402
-from monai.networks.nets.basic_unet import BasicUNet  # noqa: E402
+from monai.networks.nets.basic_unet import BasicUNet, UpCat  # noqa: E402
 from monai.networks.nets.basic_unetplusplus import BasicUNetPlusPlus  # noqa: E402
 from monai.networks.nets.dynunet import DynUNet  # noqa: E402
 from monai.networks.nets.mednext import create_mednext  # noqa: E402
@@ -48,6 +49,9 @@ class Adapted(nn.Module):
         # SwinUNETR reads the values of tensors while it is built, which the device `meta` does not have.
         with torch.device("cpu"):
             self.model = peer(spatial_dims=2, in_channels=in_channels, out_channels=num_classes, **options)
+        for block in self.model.modules():
+            if isinstance(block, UpCat):
+                block.__class__ = _UpCat
         self.stride = stride
         self.to(torch.get_default_device())
 
@@ -56,6 +60,21 @@ class Adapted(nn.Module):
         logits = self.model(pad_to_stride(images, self.stride, least=2))
         # BasicUNetPlusPlus gives a list, even of one.
         return crop(logits[0] if isinstance(logits, list) else logits, images)
+
+
+class _UpCat(UpCat):
+    """Pads by what is missing. MONAI asks whether anything is, and torch.export takes the answer for all sizes'."""
+
+    def forward(self, x: Tensor, x_e: Tensor | None) -> Tensor:
+        """Join feature maps from below with those from the left, [B, C, H, W], whose H and W may be 1 more."""
+        joined: Tensor
+        if x_e is None or not torch.compiler.is_exporting():
+            joined = super().forward(x, x_e)
+        else:
+            x_0 = self.upsample(x)
+            missing = (0, x_e.shape[3] - x_0.shape[3], 0, x_e.shape[2] - x_0.shape[2])
+            joined = self.convs(torch.cat([x_e, F.pad(x_0, missing, mode="replicate")], dim=1))
+        return joined
 
 
 def basicunet(

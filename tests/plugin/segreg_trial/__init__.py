@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from segreg import Architecture, Dataset, Loss, Metric, hookimpl
+from segreg import Architecture, Dataset, Loss, Metric, Tracker, hookimpl
 
 
 @hookimpl
@@ -12,6 +12,8 @@ def segreg_architectures() -> Iterable[Architecture]:
         Architecture(
             name="hungry", target="segreg_trial.parts:Hungry", summary="Wants all memory for a large batch", min_size=1
         ),
+        Architecture(name="inward", target="segreg_trial.parts:Inward", summary="Asks for values", min_size=1),
+        Architecture(name="rounding", target="segreg_trial.parts:Rounding", summary="Divides below zero", min_size=4),
         Architecture(name="demanding", target="segreg_trial.parts:Demanding", summary="Has an option without default"),
     ]
 
@@ -41,3 +43,8 @@ def segreg_metrics() -> Iterable[Metric]:
 @hookimpl
 def segreg_datasets() -> Iterable[Dataset]:
     return [Dataset(name="bands", target="segreg_trial.parts:Bands", summary="A band of light for each class")]
+
+
+@hookimpl
+def segreg_trackers() -> Iterable[Tracker]:
+    return [Tracker(name="diary", target="segreg_trial.parts:Diary", summary="Writes down what it hears")]

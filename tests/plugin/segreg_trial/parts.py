@@ -1,7 +1,9 @@
 """The implementations, which need torch."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +54,23 @@ class Hungry(Dot):
         if self.training and self.left < 0 and len(images) > self.limit:
             torch.empty(2**60, dtype=torch.uint8, device=images.device)
         return super().forward(images)
+
+
+class Inward(Dot):
+    """Looks at its images to know what to do, which no exporter can follow."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) if images.mean() > 0.5 else -super().forward(images)
+
+
+class Rounding(Dot):
+    """Pads to even sizes by a division that ONNX rounds the other way."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[2:]
+        bottom, right = (2 * torch.sym_max(2, -(-length // 2)) - length for length in (height, width))
+        padded = F.pad(images, (0, right, 0, bottom))
+        return F.pad(super().forward(padded), (0, width - padded.shape[3], 0, height - padded.shape[2]))
 
 
 class Demanding(nn.Module):
@@ -181,3 +200,36 @@ class Bands:
             return drawn
 
         self.splits = {"train": samples(0, train), "valid": samples(1, valid), "test": samples(2, test)}
+
+
+class Diary:
+    """Writes down what it hears, a line for each call.
+
+    Args:
+        tears: The call that raises; none by default.
+    """
+
+    def __init__(self, *, tears: str = "") -> None:
+        self.tears = tears
+        self.path: Path | None = None
+
+    def begin(self, directory: Path, recipe: Mapping[str, Any], rows: Sequence[Mapping[str, float]]) -> None:
+        self.path = directory / "diary.txt"
+        self.write("begin", recipe["model"], *(int(row["epoch"]) for row in rows))
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        self.write("epoch", int(row["epoch"]))
+
+    def finish(self, results: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> None:
+        shapes = {(*picture.shape, str(picture.dtype)) for picture in pictures.values()}
+        self.write("finish", results["epoch"], *pictures, *shapes)
+
+    def close(self) -> None:
+        if self.path:
+            self.write("close")
+
+    def write(self, *words: Any) -> None:
+        with self.path.open("a") as file:
+            file.write(f"{' '.join(map(str, words))}\n")
+        if words[0] == self.tears:
+            raise RuntimeError("the page\nis torn")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from segreg import Architecture, Dataset, Loss, Metric, hookimpl
+from segreg import Architecture, Dataset, Loss, Metric, Tracker, hookimpl
 
 HERE = "segreg_faulty"
 
@@ -114,3 +114,15 @@ def segreg_datasets() -> Iterable[Dataset]:
         "splits-go-to-workers",
     ]
     return [Dataset(name=name, target=f"{HERE}.datasets:{_class_name(name)}", summary="") for name in names]
+
+
+@hookimpl
+def segreg_trackers() -> Iterable[Tracker]:
+    names = [
+        "hears-a-run",
+        "hears-a-run-that-goes-on",
+        "closes-before-it-begins",
+        "leaves-the-run-alone",
+        "leaves-what-it-is-given",
+    ]
+    return [Tracker(name=name, target=f"{HERE}.trackers:{_class_name(name)}", summary="") for name in names]

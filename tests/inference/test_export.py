@@ -1,0 +1,212 @@
+"""What is exported gives what the model gives, wherever it runs, and says how to use it."""
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import segreg
+from segreg import OptionError, RunError
+from segreg.registry import registry
+from segreg.training.provenance import every_option
+from tests.trial import call
+from tests.trial import trial as trial
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "production.md"
+
+
+def saved(expression: str, folder: Path, **changes: Any) -> segreg.Run:
+    """A run with nothing but weights: random ones, with batch norms that have seen images."""
+    classes = changes.get("classes", ["lesion"])
+    entry, options = registry().resolve("architecture", expression, in_channels=3, num_classes=len(classes))
+    torch.manual_seed(0)
+    model = segreg.build(expression, in_channels=3, num_classes=len(classes)).train()
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1.0
+    with torch.no_grad():
+        model(torch.rand(4, 3, 64, 64))
+    about = {
+        "segreg": "0.1.0",
+        "architecture": entry.key,
+        "options": every_option(entry, options),
+        "plugin": entry.plugin.origin,
+        "classes": classes,
+        "size": [48, 64],
+        "normalize": "image",
+        **changes,
+    }
+    run = segreg.Run(folder)
+    run.write_model(model.state_dict(), about)
+    return run
+
+
+def random_batches(count: int = 5) -> list[torch.Tensor]:
+    """Of sizes that are multiples of nothing, and other ones than the export itself compares."""
+    generator = torch.Generator().manual_seed(1)
+    shapes = [(batch, 3, 37 + 2 * batch, 50 + batch) for batch in range(1, count + 1)]
+    return [torch.rand(shape, generator=generator) for shape in shapes]
+
+
+def share_that_agrees(run: segreg.Run, logits: list[torch.Tensor]) -> float:
+    model = run.model()
+    with torch.no_grad():
+        expected = [model(images) for images in random_batches(len(logits))]
+    return sum(
+        float((got - want).abs().max() <= 1e-3 * want.std()) for got, want in zip(logits, expected, strict=True)
+    ) / len(expected)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "unet:width=4,depth=2",
+        "unet:width=4,depth=1,pool=conv,upsample=bilinear,norm=instance",
+        "segnet-basic",
+    ],
+)
+def test_onnx_gives_what_the_model_gives(expression: str, tmp_path: Path) -> None:
+    run = saved(expression, tmp_path, classes=["skin", "läsion"])
+    made = segreg.export(run, quiet=True)
+    session = onnxruntime.InferenceSession(made.path, providers=["CPUExecutionProvider"])
+    assert [each.shape for each in session.get_inputs()] == [["batch", 3, "height", "width"]]
+    assert [each.shape for each in session.get_outputs()] == [["batch", 2, "height", "width"]]
+    found = [session.run(["logits"], {"images": images.numpy()})[0] for images in random_batches()]
+    # Between values that are equal but for rounding SegNet may choose otherwise, and then much of an image changes.
+    assert share_that_agrees(run, list(map(torch.from_numpy, found))) >= (0.6 if "segnet" in expression else 1)
+
+    said = session.get_modelmeta().custom_metadata_map
+    assert json.loads(said["classes"]) == ["skin", "läsion"]
+    assert json.loads(said["size"]) == [48, 64]
+    assert said["normalize"] == "none"
+    assert said["plugin"].startswith("segreg ")
+    assert segreg.build(said["architecture"]).state_dict().keys() == run.model().model.state_dict().keys()
+    assert session.get_modelmeta().description == said["usage"]
+    # Where the code lay that the model was traced from is nobody's business.
+    assert str(Path(segreg.__file__).parent).encode() not in made.path.read_bytes()
+
+
+def test_a_program_gives_what_the_model_gives(tmp_path: Path) -> None:
+    run = saved("segnet", tmp_path)
+    made = segreg.export(tmp_path / "model.safetensors", format="torch-export", quiet=True)
+    assert made.path == tmp_path / "model.pt2"
+    # Its smallest feature map would be a single pixel, which torch.export takes for a case of its own.
+    assert made.metadata["min_size"] == 33
+    program = torch.export.load(made.path).module()
+    with torch.no_grad():
+        assert share_that_agrees(run, [program(images) for images in random_batches(2)]) == 1
+    with zipfile.ZipFile(made.path) as archive:
+        code = str(Path(segreg.__file__).parent).encode()
+        assert not [part for part in archive.namelist() if code in archive.read(part)]
+
+
+def test_normalisation_can_be_left_to_the_caller(tmp_path: Path) -> None:
+    run = saved("unet:width=4,depth=1", tmp_path)
+    made = segreg.export(run, format="torch-export", normalization=False, quiet=True)
+    assert made.metadata["normalize"] == "image"
+    assert "mean 0 and standard deviation 1" in made.metadata["usage"]
+    images = 0.2 + 0.3 * random_batches()[1].double().numpy()
+    normalized = (images - images.mean((2, 3), keepdims=True)) / images.std((2, 3), keepdims=True)
+    with torch.no_grad():
+        got = torch.export.load(made.path).module()(torch.from_numpy(normalized).float())
+        torch.testing.assert_close(got, run.model()(torch.from_numpy(images).float()), atol=1e-4, rtol=0)
+
+
+def blocks(title: str) -> str:
+    [block] = re.findall(rf'```python title="{title}"\n(.*?)```', GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    return str(block)
+
+
+def test_the_guides_example_needs_neither_torch_nor_segreg(
+    run: segreg.Run, photograph: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: Any
+) -> None:
+    segreg.export(run, tmp_path / "model.onnx", quiet=True)
+    # What exporters say on their way is for their own authors.
+    assert capfd.readouterr() == ("", "")
+    assert not list(recwarn)
+    # A telephone held upright writes the picture lying, and says so.
+    turned = Image.open(photograph).getexif()
+    turned[0x0112] = 6
+    Image.open(photograph).save(tmp_path / "picture.png", exif=turned)
+    alone = "import sys\nsys.modules['torch'] = sys.modules['segreg'] = None\n"
+    subprocess.run([sys.executable, "-c", alone + blocks("predict.py")], cwd=tmp_path, check=True, timeout=120)
+    mask = np.asarray(Image.open(tmp_path / "mask.png"))
+    expected = segreg.load(run, device="cpu", precision="fp32").predict(tmp_path / "picture.png")
+    assert set(np.unique(mask)) == {0, 255}
+    assert mask.shape == expected.shape == (203, 150)
+    assert (expected != mask // 255).mean() < 1e-3
+
+
+def test_the_guides_example_for_torch(
+    run: segreg.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    segreg.export(run, tmp_path / "model.pt2", format="torch-export", quiet=True)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(blocks("predict_with_torch.py"), "predict_with_torch.py", "exec"), {})
+    assert capsys.readouterr().out == "['lesion'] torch.Size([2, 1, 64, 96])\n"
+
+
+def test_the_command_says_what_was_made(tmp_path: Path) -> None:
+    saved("trial/dot", tmp_path, normalize="none")
+    status, out, err = call("export", str(tmp_path), "--format", "torch-export", "--quiet")
+    assert (status, err) == (0, "")
+    assert re.search(r"model\.pt2: \d+\.\d MB\nimages: float32 \[B, 3, H, W\], red, green and blue in \[0, 1\]; H", out)
+    assert re.search(
+        r"largest difference from the model: \d.*\(allowed: 1e-03\), on random images of 1×3×1×1, 3×3", out
+    )
+
+    written = (tmp_path / "model.pt2").read_bytes()
+    status, _, err = call("export", str(tmp_path), "--format", "torch-export")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "model.pt2 exists already: choose another --out, or write over it with --force" in err
+    assert (tmp_path / "model.pt2").read_bytes() == written
+    status, _, err = call("export", str(tmp_path), "--format", "torch-export", "--force", "-q")
+    assert (status, err) == (0, "")
+
+
+def test_a_model_that_asks_for_values_is_refused_in_one_line(tmp_path: Path) -> None:
+    run = saved("trial/inward", tmp_path)
+    with pytest.raises(RunError, match=r"^trial/inward cannot be exported as onnx: .*data-dependent") as caught:
+        segreg.export(run, quiet=True)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_a_translation_that_is_wrong_is_found_and_not_kept(tmp_path: Path) -> None:
+    run = saved("trial/rounding", tmp_path)
+    (tmp_path / "model.onnx").write_text("mine")
+    with pytest.raises(RunError, match=r"the file gives other logits than the model, off by .* on images of 3×3×5×19"):
+        segreg.export(run, force=True, quiet=True)
+    assert (tmp_path / "model.onnx").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "onx"}, r"format is 'onx' \(did you mean 'onnx'\?\): it must be onnx or torch-export"),
+        ({"out": "model.pt"}, r"--out is model.pt: for onnx it must end in .onnx, in a folder that exists"),
+        ({"out": "nowhere/model.onnx"}, r"--out is nowhere/model.onnx: for onnx it must end in .onnx, in a folder"),
+    ],
+)
+def test_mistakes_are_told_before_the_work(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    run = saved("trial/dot", tmp_path)
+    with pytest.raises(OptionError, match=message):
+        segreg.export(run, **options)
+
+
+def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = saved("trial/dot", tmp_path)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(OptionError, match=r"needs onnxscript: pip install 'segreg\[onnx\]'"):
+        segreg.export(run)

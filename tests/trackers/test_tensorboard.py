@@ -1,0 +1,150 @@
+"""What TensorBoard's own reader finds in the folder of a run."""
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
+
+import segreg
+from segreg.errors import PluginError
+from segreg.training.fit import resume
+from segreg.training.run import Run
+
+SETTINGS: dict[str, Any] = {
+    "loss": "trial/fragile",
+    "metrics": ["iou", "trial/mistakes"],
+    "data": 'trial/bands:train=6,valid=5,test=2,classes=["sky","road"]',
+    "size": (12, 8),
+    "epochs": 3,
+    "batch": 2,
+    "device": "cpu",
+    "track": "tensorboard",
+    "quiet": True,
+}
+
+
+def read(run: Run) -> EventAccumulator:
+    # Without limits: by default it keeps a sample.
+    every = dict.fromkeys(("scalars", "images", "tensors"), 0)
+    return EventAccumulator(str(run.path / "tensorboard"), size_guidance=every).Reload()
+
+
+def assert_has_the_history(run: Run) -> None:
+    events, history = read(run), run.history
+    assert history
+    tags = {tag for tag in events.Tags()["scalars"] if not tag.startswith("best/")}
+    columns = {
+        f"{name.partition('_')[2]}/{split}": name
+        for name in history[0]
+        for split in ("train", "valid")
+        if name.startswith(split)
+    }
+    columns |= {name: name for name in ("lr", "seconds", "images_per_second")}
+    assert tags == set(columns)
+    assert len(tags) == 9
+    for tag, column in columns.items():
+        assert [event.step for event in events.Scalars(tag)] == [row["epoch"] for row in history]
+        assert [event.value for event in events.Scalars(tag)] == pytest.approx(
+            [row[column] for row in history], rel=1e-5
+        )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return segreg.fit("trial/dot", **SETTINGS, out=tmp_path_factory.mktemp("tensorboard") / "run")
+
+
+def test_curves_are_the_history(run: Run) -> None:
+    assert_has_the_history(run)
+
+
+def test_the_best_values_are_the_results(run: Run) -> None:
+    events = read(run)
+    for split, metrics in run.results["metrics"].items():
+        for metric, value in metrics.items():
+            [event] = events.Scalars(f"best/{metric}/{split}")
+            assert (event.step, event.value) == (3, pytest.approx(value, rel=1e-5))
+
+
+def test_pictures_stand_beside_truth_and_prediction(run: Run) -> None:
+    events, samples = read(run), run.samples
+    tags = [f"picture, truth, prediction/{name}" for name in (0, 1, 3, 4)]
+    assert events.Tags()["images"] == tags
+    for tag, image, mask in zip(tags, samples["images"], samples["masks"], strict=True):
+        [event] = events.Images(tag)
+        shown = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
+        assert shown.shape == (12, 24, 3)
+        assert np.array_equal(shown[:, :8], image.numpy().transpose(1, 2, 0))
+        # Where the truth is one class, the colour laid over the picture is one.
+        colour = shown[:, 8:16][mask.numpy() == 1] - 0.35 * shown[:, :8][mask.numpy() == 1]
+        assert np.ptp(colour, axis=0).max() < 2
+
+
+def test_settings_and_results_are_there_to_be_read(run: Run) -> None:
+    events = read(run)
+    text = {
+        tag: events.Tensors(f"{tag}/text_summary")[0].tensor_proto.string_val[0].decode()
+        for tag in ("recipe", "results")
+    }
+    assert "- loss: `trial/fragile`" in text["recipe"].splitlines()
+    assert "- metrics: `iou trial/mistakes`" in text["recipe"].splitlines()
+    assert f"- parameters: `{run.results['parameters']}`" in text["results"].splitlines()
+    start = metadata.parse_session_start_info_plugin_data(
+        events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+    )
+    assert start.hparams["loss"].string_value == "trial/fragile"
+    assert start.hparams["epochs"].number_value == 3
+    experiment = metadata.parse_experiment_plugin_data(
+        events.SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
+    )
+    assert "best/iou/test" in [info.name.tag for info in experiment.metric_infos]
+
+
+def test_a_run_that_goes_on_has_each_epoch_once(tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, settings = Run(tmp_path / "run"), {**SETTINGS, "checkpoint_every": 3}
+    monkeypatch.setattr(parts, "TROUBLE", (5, KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        segreg.fit("trial/dot", **settings, out=run.path)
+    first = (run.path / "state" / "state.pt").read_bytes()
+    monkeypatch.setattr(parts, "TROUBLE", (4, KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        resume(run.path, quiet=True)
+    # What was heard is on disk, though the run was stopped.
+    assert len(run.history) == 2
+    assert_has_the_history(run)
+    # From an older state, the second epoch is trained and told again.
+    (run.path / "state" / "state.pt").write_bytes(first)
+    monkeypatch.setattr(parts, "TROUBLE", None)
+    resume(run.path, quiet=True)
+    assert len(run.history) == 3
+    assert_has_the_history(run)
+    # Epochs that nobody tracked are there afterwards too.
+    resume(run.path, epochs=4, track="none", quiet=True)
+    resume(run.path, epochs=5, track="tensorboard", quiet=True)
+    assert len(run.history) == 5
+    assert_has_the_history(run)
+    assert len(read(run).Images("picture, truth, prediction/0")) == 1
+    # TensorBoard's other reader, in Rust, would show what was said at the end of the shorter run as well.
+    assert len(list((run.path / "tensorboard").iterdir())) == 1
+
+
+def test_without_the_package_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    says = r"^tracker 'tensorboard' needs a package: pip install 'segreg\[tensorboard\]'$"
+    for make in (
+        segreg.fit,
+        lambda model, **settings: segreg.compare("quick", models=[model], losses="bce", **settings),
+    ):
+        settings = {name: value for name, value in SETTINGS.items() if name != "loss"}
+        with pytest.raises(PluginError, match=says):
+            make("unet", **{**settings, "data": "lesions", "size": 32}, out=tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+    # What was tracked elsewhere is read all the same.
+    (tmp_path / "recipe.toml").write_text('[recipe]\ntrack = ["tensorboard"]\n')
+    assert Run(tmp_path).recipe.track == ("tensorboard",)

@@ -1,0 +1,127 @@
+"""What trackers are told of a run, and that they cannot harm it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import segreg
+from segreg.errors import OptionError, UnknownNameError
+from segreg.studies.study import compare
+from segreg.training.fit import resume
+from segreg.training.recipe import make_recipe
+from segreg.training.run import Run
+from tests.trial import call, without_times
+
+SETTINGS: dict[str, Any] = {
+    "loss": "trial/fragile",
+    "data": "trial/bands:train=6,valid=5,test=2",
+    "size": (12, 8),
+    "epochs": 3,
+    "batch": 2,
+    "device": "cpu",
+}
+
+
+def diary(run: Path) -> list[str]:
+    return (run / "diary.txt").read_text().splitlines()
+
+
+@pytest.fixture(scope="module")
+def untracked(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return segreg.fit("trial/dot", **SETTINGS, quiet=True, out=tmp_path_factory.mktemp("untracked") / "run")
+
+
+def test_a_tracker_hears_of_the_run_and_changes_nothing(untracked: Run, tmp_path: Path) -> None:
+    run = segreg.fit("trial/dot", **SETTINGS, track="trial/diary", quiet=True, out=tmp_path / "run")
+    best = run.results["epoch"]
+    assert diary(run.path) == [
+        "begin trial/dot",
+        "epoch 1",
+        "epoch 2",
+        "epoch 3",
+        # A picture, its truth and the prediction stand side by side.
+        f"finish {best} 0 1 3 4 (12, 24, 3, 'uint8')",
+        "close",
+    ]
+    assert without_times(run.history) == without_times(untracked.history)
+    assert run.results["metrics"] == untracked.results["metrics"]
+    assert run.recipe == untracked.recipe
+    assert run.recipe.track == ("trial/diary",)
+
+
+@pytest.mark.parametrize("tears", ["begin", "epoch", "finish", "close"])
+def test_a_tracker_that_raises_costs_the_run_nothing(
+    tears: str, untracked: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    track = [f"trial/diary:tears={tears}", "trial/diary"]
+    run = segreg.fit("trial/dot", **SETTINGS, track=track, quiet=True, out=tmp_path / "run")
+    line = f"the tracker trial/diary:tears={tears} is told no more: RuntimeError: the page is torn\n"
+    assert capsys.readouterr().err == line
+    assert run.finished
+    assert without_times(run.history) == without_times(untracked.history)
+    # It was closed, and the other one heard everything.
+    heard = diary(run.path)
+    assert heard.count("close") == 2
+    assert heard.count("epoch 3") == (1 if tears in ("begin", "epoch") else 2)
+    assert sum(line.startswith("finish") for line in heard) == (2 if tears in ("finish", "close") else 1)
+
+
+def test_a_run_that_goes_on_tells_what_was_done_and_no_epoch_twice(
+    tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {**SETTINGS, "track": ["trial/diary"], "checkpoint_every": 3, "quiet": True}
+    monkeypatch.setattr(parts, "TROUBLE", (5, KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        segreg.fit("trial/dot", **settings, out=tmp_path / "run")
+    monkeypatch.setattr(parts, "TROUBLE", None)
+    assert diary(tmp_path / "run") == ["begin trial/dot", "epoch 1", "close"]
+    resume(tmp_path / "run", quiet=True)
+    assert diary(tmp_path / "run")[3:6] == ["begin trial/dot 1", "epoch 2", "epoch 3"]
+    # Without a tracker, and with one again: neither is a change of the run.
+    resume(tmp_path / "run", epochs=4, track="none", quiet=True)
+    resume(tmp_path / "run", epochs=5, track="trial/diary", quiet=True)
+    assert diary(tmp_path / "run")[-4:-2] == ["begin trial/dot 1 2 3 4", "epoch 5"]
+
+
+def test_the_command_takes_trackers(tmp_path: Path) -> None:
+    words = ["--data", "trial/bands:train=4,valid=2", "--size", "8", "--device", "cpu", "--epochs", "1", "-q"]
+    assert call("train", "trial/dot", *words, "--track", "trial/diary", "--out", str(tmp_path / "run"))[0] == 0
+    assert diary(tmp_path / "run")[-1] == "close"
+    status, _, err = call("train", "trial/dot", *words, "--track", "trial/dairy", "--out", str(tmp_path / "other"))
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith("segreg: no tracker is called 'trial/dairy' (did you mean 'trial/diary'?)")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_study_is_tracked_run_by_run_and_is_the_same_study(tmp_path: Path) -> None:
+    settings = {**SETTINGS, "loss": None, "epochs": 1, "models": ["trial/dot"], "losses": ["bce", "trial/broken"]}
+    del settings["loss"]
+    made = compare("quick", **settings, track="trial/diary", quiet=True, out=tmp_path / "study")
+    whole, broken = (diary(made.run(recipe).path) for recipe in made.plan.recipes)
+    assert [line.split()[0] for line in whole] == ["begin", "epoch", "finish", "close"]
+    assert broken == ["begin trial/dot", "close"]
+    again = compare("quick", **settings, quiet=True, out=tmp_path / "study")
+    assert again.plan == made.plan
+    assert diary(again.run(again.plan.recipes[0]).path) == whole
+
+
+@pytest.mark.parametrize(
+    ("track", "kind", "says"),
+    [
+        ("tensorbord", UnknownNameError, "no tracker is called 'tensorbord' (did you mean 'tensorboard'?)"),
+        ("trial/diary:tear=x", OptionError, "trial/diary has no option 'tear' (did you mean 'tears'?)"),
+        (3, OptionError, "track is 3: write a list of names"),
+    ],
+)
+def test_a_mistake_is_named(track: Any, kind: type[Exception], says: str) -> None:
+    with pytest.raises(kind) as error:
+        make_recipe(track=track)
+    assert str(error.value).startswith(says)
+
+
+def test_recipes_without_a_word_about_trackers_are_read(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text('[recipe]\nmodel = "unet"\n')
+    assert Run(tmp_path).recipe.track == ()
+    assert make_recipe(track=["Trial/Diary", "trial/diary"]).track == ("trial/diary",)
+    assert make_recipe(track="none").track == ()
