@@ -65,9 +65,9 @@ def _parameters(description: Description) -> int | None:
     required = any(option.default is REQUIRED for option in description.options.values())
     if description.entry.kind != "architecture" or required:
         return None
-    import torch
+    from segreg.training.shapes import without_values
 
-    with torch.device("meta"):
+    with without_values():
         model = build(description.entry.key)
     return sum(parameter.numel() for parameter in model.parameters())
 

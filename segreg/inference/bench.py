@@ -25,6 +25,7 @@ from segreg.training.loop import Parts, start, take_step
 from segreg.training.normalized import Normalized
 from segreg.training.prediction import ready_to_predict
 from segreg.training.recipe import Recipe, make_recipe
+from segreg.training.shapes import without_values
 
 How: TypeAlias = Literal["segreg", "plain fp32"]
 _CHANNELS = 3
@@ -193,7 +194,7 @@ def _predicted(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def _on_meta(task: Task) -> nn.Module:
-    with torch.device("meta"):
+    with without_values():
         return build(task.model, in_channels=_CHANNELS)
 
 

@@ -129,7 +129,7 @@ def _check_path(path: Path, format: Format, force: bool) -> None:  # noqa: A002
         raise RunError(f"{path} exists already: choose another --out, or write over it with --force")
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if not find_spec(name)]
     if format == "onnx" and missing:
-        raise OptionError(f"format is 'onnx', which needs {' and '.join(missing)}: pip install 'segreg[onnx]'")
+        raise OptionError(f"format is 'onnx', which needs {' and '.join(missing)}: pip install {' '.join(missing)}")
 
 
 def _program(model: nn.Module, about: About) -> tuple[ExportedProgram, int]:

@@ -89,7 +89,7 @@ def _hub(trouble: str) -> Iterator[Any]:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise OptionError(f"{trouble} without huggingface_hub: pip install 'segreg[hub]'") from error
+        raise OptionError(f"{trouble} without huggingface_hub: pip install huggingface_hub") from error
     try:
         yield huggingface_hub
     except RunError:
@@ -129,7 +129,7 @@ A segmentation model, trained with segreg {_code(about.segreg)}.
 
 ## Use
 
-`pip install 'segreg[hub]'`, and the plugin named above.
+It takes segreg, `huggingface_hub`, and the plugin named above.
 
 ```python
 import segreg

@@ -28,7 +28,7 @@ class TensorBoard:
 
     def __init__(self) -> None:
         if not find_spec("tensorboard"):
-            raise PluginError("tracker 'tensorboard' needs a package: pip install 'segreg[tensorboard]'")
+            raise PluginError("tracker 'tensorboard' needs a package: pip install tensorboard")
         self._writer: SummaryWriter | None = None
         self._recipe: Mapping[str, Any] = {}
         self._last = 0

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import attrs
-import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from segreg.training.files import reading
 from segreg.training.missing import missing_plugin
 from segreg.training.normalized import Normalization, Normalized
 from segreg.training.recipe import read_size
+from segreg.training.shapes import without_values
 
 
 @attrs.frozen(kw_only=True)
@@ -116,7 +116,7 @@ def _rebuilt(expression: Expression, options: Mapping[str, Any], weights: Mappin
     # The options that only choose the weights to begin with would be overwritten.
     initial = record.initial if isinstance(record, Architecture) else ()
     options = {option: value for option, value in options.items() if option not in initial}
-    with torch.device("meta"):
+    with without_values():
         registry().build("architecture", expression, **options).load_state_dict(weights, assign=True)
     model: nn.Module = registry().build("architecture", expression, **options)
     model.load_state_dict(weights)
