@@ -1,6 +1,7 @@
 """What is exported gives what the model gives, wherever it runs, and says how to use it."""
 
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -79,7 +80,7 @@ def test_onnx_gives_what_the_model_gives(expression: str, tmp_path: Path, caplog
     run = saved(expression, tmp_path, classes=["skin", "läsion"])
     made = segreg.export(run, quiet=True)
     # What exporters say on their way is for their own authors.
-    assert not caplog.records
+    assert not [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
     session = onnxruntime.InferenceSession(made.path, providers=["CPUExecutionProvider"])
     assert [each.shape for each in session.get_inputs()] == [["batch", 3, "height", "width"]]
     assert [each.shape for each in session.get_outputs()] == [["batch", 2, "height", "width"]]
