@@ -49,5 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     concluded = conclusion(made.rows, made.plan.recipes[0])
     if concluded:
         print(f"{concluded}\n")
+    if made.best:
+        print(f"best:   {made.best.path}")
     print(f"report: {made.path / 'report.html'}")
     return 1 if any(made.failure(recipe) for recipe in made.plan.recipes) else 0

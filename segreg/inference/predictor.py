@@ -1,6 +1,7 @@
 """A trained model in use: masks and probabilities for pictures of any size."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segreg.datasets.pictures import MAX_PIXELS, Pixels
-from segreg.errors import OptionError, RunError, did_you_mean
+from segreg.errors import OptionError, RunError, SegregError, did_you_mean
 from segreg.inference import hub
 from segreg.inference.images import Picture, mean_and_std, pixels_of
 from segreg.inference.tiles import Strip, blended
@@ -328,12 +329,23 @@ def weights_of(source: str | Path | Run) -> Path:
         return path
     weights = path / "model.safetensors"
     if not weights.exists():
-        inside = sorted(each.parent for each in path.glob("*/model.safetensors")) or sorted(
-            each.parent for each in path.glob("runs/*/model.safetensors")
+        raise RunError(
+            f"{path} holds no model.safetensors{_instead(path)}: give the directory of a run that was trained"
         )
-        near = f", but {inside[0]} does" if inside else ""
-        raise RunError(f"{path} holds no model.safetensors{near}: give the directory of a run that was trained")
     return weights
+
+
+def _instead(path: Path) -> str:
+    """Name a run inside a directory that is none."""
+    if (path / "study.toml").exists():
+        # Only this message needs what writes reports.
+        from segreg.studies.study import Study
+
+        with suppress(SegregError):
+            if best := Study.read(path).best:
+                return f"; it is a study, and its best run is {best.path}"
+    inside = sorted(each.parent for each in path.glob("*/model.safetensors"))
+    return f", but {inside[0]} does" if inside else ""
 
 
 def classes_of(probabilities: Tensor) -> Pixels:

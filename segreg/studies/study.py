@@ -14,9 +14,10 @@ import torch
 
 from segreg.errors import RunError, SegregError
 from segreg.plugins import one_line
+from segreg.registry import higher_is_better
 from segreg.studies.page import write_page
 from segreg.studies.plan import Plan, directory_name, make_plan
-from segreg.studies.report import Row, summarize, write_report
+from segreg.studies.report import Row, best_row, summarize, write_report
 from segreg.training.checkpoint import remove_state, state_path
 from segreg.training.device import detect
 from segreg.training.execute import execute
@@ -48,6 +49,29 @@ class Study:
     path: Path
     plan: Plan
 
+    @classmethod
+    def read(cls, path: str | Path) -> "Study":
+        """Return the study that a directory holds, as it was made.
+
+        Raises:
+            DataError: there is no study, or its file is not TOML.
+            RunError: the file is not what a study writes, or names what is not here.
+        """
+        file = Path(path) / "study.toml"
+        written = read_toml(file)
+        runs = written.get("run")
+        if not isinstance(runs, list) or not runs or not all(isinstance(run, dict) for run in runs):
+            raise RunError(f"{file} is not what a study writes there")
+        rows: dict[Recipe, list[Recipe]] = {}
+        try:
+            for recipe in (make_recipe(**run) for run in runs):
+                rows.setdefault(attrs.evolve(recipe, seed=0), []).append(recipe)
+        # It was written by another version, or with a plugin that is no longer installed.
+        except SegregError as error:
+            raise RunError(f"{file} cannot be gone on with here ({error})") from error
+        plan = Plan(name=str(written.get("name")), rows=tuple(map(tuple, rows.values())))
+        return cls(Path(path), plan)
+
     def run(self, recipe: Recipe) -> Run:
         """Return the run of a recipe, whether made or not."""
         return Run(self.path / "runs" / directory_name(recipe))
@@ -64,6 +88,15 @@ class Study:
         return summarize(
             [[(recipe, self.run(recipe), self.failure(recipe)) for recipe in row] for row in self.plan.rows]
         )
+
+    @property
+    def best(self) -> Run | None:
+        """The run to take: of the row that is best on valid the seed that is best there; None if none is finished."""
+        row, metric = best_row(self.rows), self.plan.recipes[0].metrics[0]
+        if row is None:
+            return None
+        sign = 1 if higher_is_better(metric) else -1
+        return max(row.runs, key=lambda run: sign * (run.results["metrics"]["valid"][metric] or 0))
 
 
 def compare(
@@ -136,14 +169,10 @@ def _check_ours(study: Study) -> None:
     """Raise `RunError` unless the directory is empty, or holds the same study or a part of it."""
     path = study.path / "study.toml"
     if path.exists():
-        runs = read_toml(path).get("run")
-        if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
-            raise RunError(f"{path} is not what a study writes there: choose another --out")
         try:
-            earlier = {make_recipe(**run) for run in runs}
-        # It was written by another version, or with a plugin that is no longer installed.
-        except SegregError as error:
-            raise RunError(f"{path} cannot be gone on with here ({error}): choose another --out") from error
+            earlier = set(Study.read(study.path).plan.recipes)
+        except RunError as error:
+            raise RunError(f"{error}: choose another --out") from error
         if not earlier <= set(study.plan.recipes):
             raise RunError(
                 f"{study.path} holds another study: choose another --out, or keep all of its runs in this one"

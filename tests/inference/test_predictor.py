@@ -1,6 +1,8 @@
 """A predictor against what it stands for, done by hand: resize, model, sigmoid, resize back."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +175,30 @@ def test_what_cannot_be_loaded_is_said(run: segreg.Run, photograph: Path, tmp_pa
     ):
         with pytest.raises(OptionError, match=re.escape(said)):
             segreg.load(run, **options)
+
+
+def test_of_a_study_the_best_run_is_named(tmp_path: Path) -> None:
+    models = ["unet:width=2,depth=1", "unet:width=4,depth=1"]
+    study = segreg.compare(
+        models=models,
+        losses=["bce"],
+        seeds=[0, 1],
+        data="lesions:train=8,valid=4,test=4",
+        size=32,
+        epochs=2,
+        lr=0.01,
+        out=tmp_path / "study",
+        quiet=True,
+    )
+    values = {recipe: study.run(recipe).results["metrics"]["valid"]["iou"] for recipe in study.plan.recipes}
+    means = {model: np.mean([values[each] for each in values if each.model == model]) for model in models}
+    row = [recipe for recipe in values if recipe.model == max(means, key=means.get)]
+    assert study.best == study.run(max(row, key=values.get))
+    with pytest.raises(RunError, match=re.escape(f"it is a study, and its best run is {study.best.path}: give the")):
+        segreg.load(study.path)
+
+
+def test_loading_does_not_wait_for_torchs_compiler(run: segreg.Run) -> None:
+    program = "import sys, segreg; segreg.load(sys.argv[1]); print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program, str(run.path)], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")

@@ -290,10 +290,11 @@ def test_a_study_with_trouble(
     lines = output.out.splitlines()
     row = next(line for line in lines if "trial/broken" in line)
     assert f"failed: {reason}" in row
-    assert sum("trial/dot" in line for line in lines[:-3]) == 3
+    assert sum("trial/dot" in line for line in lines[:-4]) == 3
     assert re.fullmatch(
-        r"trial/dot · (dice|trial/fragile) is best on valid, with trial/mistakes 0\.\d{3}\. .*", lines[-3]
+        r"trial/dot · (dice|trial/fragile) is best on valid, with trial/mistakes 0\.\d{3}\. .*", lines[-4]
     )
+    assert lines[-2] == f"best:   {Study.read(tmp_path / 'study').best.path}"
     assert lines[-1] == f"report: {tmp_path / 'study' / 'report.html'}"
     table = list(csv.DictReader((tmp_path / "study" / "results.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["failure"] for row in table] == [reason, "", ""]
