@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
+from segreg.cli.stop import stoppable
 from segreg.errors import printable
 from segreg.inference.export import TOLERANCE, Format, export
 
@@ -25,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the file and say how it compares with the model."""
-    made = export(**vars(arguments))
+    with stoppable():
+        made = export(**vars(arguments))
     print(printable(f"{made.path}: {made.path.stat().st_size / 1e6:.1f} MB"))
     print(printable(made.metadata["usage"]))
     sizes = ", ".join("×".join(map(str, shape)) for shape in made.shapes)

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from segreg.cli.stop import stoppable
-from segreg.errors import OptionError
 from segreg.inference.folder import plan, predict_files
 from segreg.inference.predictor import load
 from segreg.training.device import describe
@@ -38,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--existing",
         choices=["stop", "skip", "replace"],
         default="stop",
-        help="where files are there already: stop, skip their pictures, or replace them. Default: stop",
+        help="where files are there already: stop, skip them, or replace them. Default: stop",
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps, ... Default: auto")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
@@ -46,8 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict, and say where the results are; 1 if a picture could not be read."""
-    if arguments.overlap is not None and arguments.tile is None:
-        raise OptionError(f"--overlap {arguments.overlap} is of tiles: add --tile, such as --tile 512")
     outputs = plan(
         arguments.pictures,
         arguments.out,

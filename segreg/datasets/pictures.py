@@ -63,16 +63,16 @@ def as_rgb(image: Image.Image, what: str) -> Pixels:
     Raises:
         DataError: its pixels are floating-point, or of 32 bits.
     """
-    if image.mode in _SIXTEEN_BIT:
-        grey = np.rint(_sixteen_bit(image, what) / 257).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
     if image.mode == "F":
         raise DataError(f"{what} holds floating-point pixels: save it with 8 or 16 bits a channel")
     pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
-    # In parts, since Pillow makes two more copies of what it turns into an array.
+    # In parts, since what lies between takes several times the room.
     for top in range(0, image.height, _ROWS):
         part = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
-        pixels[top : top + _ROWS] = np.asarray(part if part.mode == "RGB" else part.convert("RGB"))
+        if part.mode in _SIXTEEN_BIT:
+            pixels[top : top + _ROWS] = np.rint(_sixteen_bit(part, what) / 257)[..., None]
+        else:
+            pixels[top : top + _ROWS] = np.asarray(part if part.mode == "RGB" else part.convert("RGB"))
     return pixels
 
 

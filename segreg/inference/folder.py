@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import attrs
 import numpy as np
@@ -23,6 +23,7 @@ from segreg.training.plots import CLASS_COLORS, overlay
 
 Existing: TypeAlias = Literal["stop", "skip", "replace"]
 
+_FILES = ("mask", "overlay", "probabilities")
 _OVERLAY_SIDE = 2048
 _BLACK_AND_WHITE = (0, 0, 0, 255, 255, 255)
 
@@ -33,20 +34,20 @@ class Output:
 
     Args:
         picture: The picture's file.
-        mask: A PNG of class indices, with a palette.
+        mask: A PNG of class indices, with a palette, or None.
         overlay: A JPEG of the picture with the classes over it, no longer than 2048 pixels, or None.
         probabilities: An array of NumPy, float16 [K, H, W], or None.
     """
 
     picture: Path
-    mask: Path
+    mask: Path | None
     overlay: Path | None
     probabilities: Path | None
 
     @property
     def files(self) -> list[Path]:
         """What is to be written."""
-        return [path for path in (self.mask, self.overlay, self.probabilities) if path]
+        return [path for path in (getattr(self, field) for field in _FILES) if path]
 
 
 def plan(
@@ -59,11 +60,12 @@ def plan(
         out: The folder that gets `masks/`, `overlays/` and `probabilities/`.
         overlays: Whether there shall be overlays.
         probabilities: Whether there shall be probabilities.
-        existing: What happens where a file is there already: `stop` refuses all, `skip` leaves out the pictures that
-            have all their files, `replace` writes over them.
+        existing: What happens where a file is there already: `stop` refuses all, `skip` keeps it and writes what is
+            missing, `replace` writes over it.
 
     Raises:
-        DataError: a source does not exist, a folder holds no picture, or two pictures have one name.
+        DataError: a source does not exist, a folder holds no picture, two pictures have one name, or a file would be
+            written over a picture.
         RunError: files are there already and `existing` is `stop`.
     """
     found: dict[str, Path] = {}
@@ -81,13 +83,22 @@ def plan(
         )
         for name, path in found.items()
     ]
+    given = {path.resolve() for path in found.values()}
+    for file in (file for output in outputs for file in output.files):
+        if file.resolve() in given:
+            raise DataError(f"{file} is one of the pictures: choose another --out")
     there = [file for output in outputs for file in output.files if file.exists()]
     if there and existing == "stop":
         others = f" and {len(there) - 1} more are" if len(there) > 1 else " is"
         raise RunError(f"{there[0]}{others} there already: choose another --out, or --existing skip or replace")
     if existing == "skip":
-        outputs = [output for output in outputs if not all(file.exists() for file in output.files)]
-    return outputs
+        outputs = [_without(output, set(there)) for output in outputs]
+    return [output for output in outputs if output.files]
+
+
+def _without(output: Output, kept: set[Path]) -> Output:
+    nothing: dict[str, Any] = {field: None for field in _FILES if getattr(output, field) in kept}
+    return attrs.evolve(output, **nothing)
 
 
 def _pictures(source: Path) -> dict[str, Path]:
@@ -143,8 +154,8 @@ def predict_files(
         mask = _written(output, strips, size, predictor.about.num_classes)
         if output.overlay and small is not None:
             _write_overlay(output.overlay, small, mask, predictor.about.num_classes)
-        # Last, so that a picture whose mask is there has all its files.
-        _write_mask(output.mask, mask, predictor.about.num_classes)
+        if output.mask:
+            _write_mask(output.mask, mask, predictor.about.num_classes)
         progress(done + len(failures), len(outputs))
     return failures
 
@@ -161,11 +172,10 @@ def _read_ahead(
             return error
 
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(read, outputs[0]) if outputs else None
-        for output, following in zip(outputs, [*outputs[1:], None], strict=True):
-            assert coming
-            pixels = coming.result()
-            coming = pool.submit(read, following) if following else None
+        coming = deque(pool.submit(read, output) for output in outputs[:1])
+        for position, output in enumerate(outputs):
+            pixels = coming.popleft().result()
+            coming.extend(pool.submit(read, following) for following in outputs[position + 1 : position + 2])
             yield output, pixels
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import attrs
 from torch import nn
 
-from segreg.errors import OptionError, RunError
+from segreg.errors import OptionError, RunError, SegregError
 from segreg.expression import Expression
 from segreg.training.files import write_text, writing
 from segreg.training.run import Run
 from segreg.training.saved import About
 
-_WEIGHTS, _CONFIG, _CARD = "model.safetensors", "config.json", "README.md"
+WEIGHTS, _CONFIG, _CARD = "model.safetensors", "config.json", "README.md"
 
 
 def save(directory: Path, network: nn.Module, about: About, run: Run | None, force: bool, name: str = "") -> None:
@@ -34,12 +34,12 @@ def save(directory: Path, network: nn.Module, about: About, run: Run | None, for
     Raises:
         RunError: there are weights already, or the directory cannot be written to, or the run cannot be read.
     """
-    present = [file for file in (_WEIGHTS, _CONFIG) if (directory / file).exists()]
+    present = [file for file in (WEIGHTS, _CONFIG) if (directory / file).exists()]
     if present and not force:
         raise RunError(
             f"{directory} already holds {' and '.join(present)}: choose another directory, or pass force=True"
         )
-    card = _card(name or directory.name, about, run)
+    card = _card(name or directory.resolve().name, about, run)
     with writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
     said = attrs.asdict(about)
@@ -57,7 +57,7 @@ def fetch(repository: str, revision: str | None, token: str | None) -> Path:
         RunError: they cannot be fetched.
     """
     with _hub(f"{repository} is no folder here, and cannot be fetched from the Hugging Face Hub") as hub:
-        return Path(hub.hf_hub_download(repository, _WEIGHTS, revision=revision, token=token))
+        return Path(hub.hf_hub_download(repository, WEIGHTS, revision=revision, token=token))
 
 
 def push(
@@ -92,7 +92,7 @@ def _hub(trouble: str) -> Iterator[Any]:
         raise OptionError(f"{trouble} without huggingface_hub: pip install huggingface_hub") from error
     try:
         yield huggingface_hub
-    except RunError:
+    except SegregError:
         raise
     # Its own errors, and those of whatever it speaks HTTP with.
     except Exception as error:

@@ -40,7 +40,7 @@ def pixels_of(picture: Picture, in_channels: int, max_pixels: int = MAX_PIXELS) 
             warnings.filterwarnings("ignore", module=r"PIL\.")
             pixels = read_image(Path(picture), max_pixels=max_pixels)
     elif isinstance(picture, Image.Image):
-        pixels = as_rgb(picture, "the image")
+        pixels = _rgb(picture)
     elif isinstance(picture, Tensor | np.ndarray):
         pixels = _bytes(picture)
     else:
@@ -48,17 +48,33 @@ def pixels_of(picture: Picture, in_channels: int, max_pixels: int = MAX_PIXELS) 
             f"a picture is {shown(picture)}, a {type(picture).__name__}: give a path, a PIL image, an array [H, W, C] "
             "or a tensor [C, H, W]"
         )
-    if pixels.shape[2] != in_channels or not pixels.size:
-        raise DataError(
-            f"a picture of {pixels.shape[0]}×{pixels.shape[1]} has {pixels.shape[2]} channels: the model takes "
-            f"pictures of {in_channels}"
-        )
+    is_file = isinstance(picture, str | os.PathLike)
+    what = picture if is_file else "a picture"
+    if not pixels.size:
+        raise DataError(f"{what} is {pixels.shape[0]}×{pixels.shape[1]} pixels: it must have some")
+    if pixels.shape[2] != in_channels:
+        way_out = "give arrays in the place of files" if is_file else f"give {in_channels}"
+        raise DataError(f"{what} has {pixels.shape[2]} channels, and the model takes {in_channels}: {way_out}")
     return pixels
+
+
+def _rgb(image: Image.Image) -> Pixels:
+    try:
+        return as_rgb(image, "the image")
+    except DataError:
+        raise
+    except Exception as error:  # decoders raise nearly anything over damaged bytes
+        raise DataError(f"the image cannot be read ({' '.join(str(error)[:200].split())}): is it whole?") from error
 
 
 def _bytes(picture: npt.NDArray[np.generic] | Tensor) -> Pixels:
     channels_first = isinstance(picture, Tensor)
-    values = picture.detach().cpu().numpy() if isinstance(picture, Tensor) else picture
+    if isinstance(picture, Tensor):
+        picture = picture.detach().cpu()
+        # NumPy has no bfloat16.
+        values = (picture.float() if picture.is_floating_point() else picture).numpy()
+    else:
+        values = picture
     if values.ndim == 2:
         values = values[None] if channels_first else values[..., None]
     if values.ndim != 3:
@@ -67,13 +83,13 @@ def _bytes(picture: npt.NDArray[np.generic] | Tensor) -> Pixels:
     if channels_first:
         values = np.moveaxis(values, 0, 2)
     if values.dtype == np.uint8:
-        return values  # type: ignore[return-value]
+        return values
     if values.dtype.kind != "f":
         raise DataError(f"a picture is of {values.dtype}: give uint8, or float in [0, 1]")
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     if not 0 <= low <= high <= 1:
         raise DataError(f"a picture of floats has values from {low:g} to {high:g}: give them in [0, 1]")
-    return np.rint(values * np.float32(255)).astype(np.uint8)  # type: ignore[operator]
+    return np.rint(values * np.float32(255)).astype(np.uint8)
 
 
 def mean_and_std(pixels: Pixels) -> tuple[Tensor, Tensor]:

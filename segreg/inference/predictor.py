@@ -19,6 +19,7 @@ from segreg.errors import OptionError, RunError, SegregError, did_you_mean
 from segreg.inference import hub
 from segreg.inference.images import Picture, mean_and_std, pixels_of
 from segreg.inference.tiles import Strip, blended
+from segreg.options import structure
 from segreg.training.device import Precision, autocast, detect, is_out_of_memory
 from segreg.training.normalized import Normalized
 from segreg.training.pictures import resized
@@ -184,8 +185,13 @@ class Predictor:
 
     @property
     def _run(self) -> Run | None:
-        run = Run(self.weights.parent) if self.weights else None
-        return run if run and run.finished else None
+        if not self.weights or self.weights.name != hub.WEIGHTS:
+            return None
+        run = Run(self.weights.parent)
+        with suppress(SegregError):
+            # One that was made with what is not installed here cannot be described.
+            return run if run.finished and run.recipe else None
+        return None
 
     def strips(self, pictures: Iterable[Pixels]) -> Iterator[Iterator[Strip]]:
         """Give the probabilities of each picture in strips from top to bottom, so that no whole of them need be held.
@@ -221,13 +227,16 @@ class Predictor:
         assert self.tile
         for pixels in pictures:
             height, width = pixels.shape[:2]
-            mean, std = (each.to(self.device) for each in mean_and_std(pixels))
+            spread = None
+            if self.model.normalization == "image":
+                mean, std = mean_and_std(pixels)
+                spread = (std.to(self.device), mean.to(self.device))
             # Smaller than the model takes: its last row and column are repeated.
             missing = [(0, max(0, self.about.min_size - length)) for length in (height, width)]
             padded = np.pad(pixels, [*missing, (0, 0)], mode="edge") if any(map(any, missing)) else pixels
             at_once = max(1, _PIXELS_AT_ONCE // min(self.tile**2, padded.shape[0] * padded.shape[1]))
 
-            def predict(pieces: Tensor, spread: tuple[Tensor, Tensor] = (std, mean)) -> Tensor:
+            def predict(pieces: Tensor, spread: tuple[Tensor, Tensor] | None = spread) -> Tensor:
                 return self._probabilities(pieces, spread)
 
             strips = blended(predict, padded, tile=self.tile, overlap=self.overlap, batch=at_once)
@@ -238,9 +247,7 @@ class Predictor:
         """Map images, uint8 [B, C, h, w], to probabilities, float32 [B, K, h, w] on the device."""
         try:
             images = images.to(self.device).float() / 255
-            views = (
-                [(turns, mirrored) for turns in range(4) for mirrored in (False, True)] if self.tta else [(0, False)]
-            )
+            views = _VIEWS if self.tta else _VIEWS[:1]
             total: Tensor | None = None
             for turns, mirrored in views:
                 found = _activated(self._logits(_view(images, turns, mirrored), spread))
@@ -295,6 +302,10 @@ def load(
         PluginError: the plugin that the model came from is not installed, or broken.
         OptionError: an option has a value that it does not take.
     """
+    tile, overlap = structure("tile", tile, int | None), structure("overlap", overlap, int | None)
+    if overlap is not None and tile is None:
+        raise OptionError(f"overlap is {overlap}: it is of tiles, so give a tile too, such as 512")
+    precision = structure("precision", precision, Precision)
     chosen = detect(device)
     weights = weights_of(source)
     model, about = read_model(weights)

@@ -27,7 +27,8 @@ def divide(length: int, tile: int, overlap: int) -> list[Piece]:
     pieces at a pixel sum to 1.
     """
     last = max(0, length - tile) // _STRIDE * _STRIDE
-    parts = [slice(start, start + tile) for start in range(0, last, tile - overlap)] + [slice(last, length)]
+    step = (tile - overlap) // _STRIDE * _STRIDE or tile - overlap
+    parts = [slice(start, start + tile) for start in range(0, last, step)] + [slice(last, length)]
     middle = max(1, overlap - 2 * (overlap // 4))
     fading = []
     for number, part in enumerate(parts):

@@ -25,7 +25,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         RunError: it cannot be written; what `path` held before is still there.
     """
-    aside = path.with_name(f".{path.name}.partial{path.suffix}")
+    # Not longer than the name itself may be.
+    aside = path.with_name(f".{path.stem[:40]}.partial{path.suffix}")
     with writing(path):
         try:
             yield aside

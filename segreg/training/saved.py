@@ -78,6 +78,8 @@ def about_of(metadata: Mapping[str, str]) -> About:
     )
     if about.normalize not in get_args(Normalization):
         raise ValueError(f"normalize is {shown(about.normalize)}")
+    if about.in_channels < 1:
+        raise ValueError(f"in_channels is {about.in_channels}")
     if about.num_classes != about.options["num_classes"]:
         raise ValueError(f"it names {about.num_classes} classes for {shown(about.options['num_classes'])}")
     return about

@@ -173,9 +173,9 @@ def test_the_library_is_asked_for_where_it_is_needed(
     predictor = load(run)
     predictor.save_pretrained(tmp_path / "lesions")
     segreg.Predictor.from_pretrained(tmp_path / "lesions", device="cpu")
-    with pytest.raises(OptionError, match=r"pip install 'segreg\[hub\]'"):
+    with pytest.raises(OptionError, match=r"pip install huggingface_hub"):
         predictor.push_to_hub("somebody/lesions")
-    with pytest.raises(OptionError, match=r"somebody/lesions is no folder here.*pip install 'segreg\[hub\]'"):
+    with pytest.raises(OptionError, match=r"somebody/lesions is no folder here.*pip install huggingface_hub"):
         segreg.Predictor.from_pretrained("somebody/lesions")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import binary_dilation
 
 import segreg
 from segreg.datasets.pictures import read_mask
@@ -87,10 +88,41 @@ def test_nothing_is_overwritten_unasked(run: segreg.Run, folder: Path, tmp_path:
         f"segreg: {mine} and 2 more are there already: choose another --out, or --existing skip or replace\n"
     )
     assert call(*words, "--existing", "skip")[:2] == (0, f"1 masks: {out / 'masks'}\n")
+    assert call(*words, "--existing", "skip")[:2] == (0, f"0 masks: {out / 'masks'}\n")
+    assert call(*words, "--existing", "skip", "--overlay")[0] == 0
     assert mine.read_text() == "mine"
     assert (out / "masks" / "b.png").exists()
+    assert (out / "overlays" / "a.jpg").exists()
     assert call(*words, "--existing", "replace")[0] == 0
     assert Image.open(mine).size == (60, 40)
+
+
+def test_a_picture_is_not_replaced_by_what_is_predicted_of_it(run: segreg.Run, folder: Path) -> None:
+    masks = folder.parent / "masks"
+    folder.rename(masks)
+    before = (masks / "a.png").read_bytes()
+    words = ["predict", str(run.path), str(masks), "--out", str(masks.parent), "--existing", "replace"]
+    status, _, errors = call(*words)
+    assert status == 2
+    assert errors == f"segreg: {masks / 'a.png'} is one of the pictures: choose another --out\n"
+    assert (masks / "a.png").read_bytes() == before
+
+
+def test_an_overlay_shows_what_is_predicted(run: segreg.Run, photograph: Path, tmp_path: Path) -> None:
+    assert call("predict", str(run.path), str(photograph), "--out", str(tmp_path), "--overlay", "-q")[0] == 0
+    shown = np.array(Image.open(tmp_path / "overlays" / "photograph.jpg")).astype(int)
+    picture, mask = (
+        np.array(Image.open(photograph)).astype(int),
+        np.array(Image.open(tmp_path / "masks/photograph.png")),
+    )
+    changes = np.zeros(mask.shape, dtype=bool)
+    changes[1:] |= mask[1:] != mask[:-1]
+    changes[:, 1:] |= mask[:, 1:] != mask[:, :-1]
+    near = binary_dilation(changes, iterations=5)
+    assert shown[changes].mean() > 215
+    assert np.abs(shown - picture)[~near & (mask == 0)].mean() < 6
+    tinted = 0.55 * picture + 0.45 * np.array((0, 190, 120))
+    assert np.abs(shown - tinted)[~near & (mask == 1)].mean() < 6
 
 
 def test_a_bad_picture_costs_the_others_nothing(run: segreg.Run, folder: Path, tmp_path: Path) -> None:
@@ -119,7 +151,7 @@ def test_mistakes_are_one_line(run: segreg.Run, folder: Path, tmp_path: Path) ->
         ([model, str(folder), str(twin)], "would both be a.png: predict them one at a time"),
         ([str(folder), str(folder)], "holds no model.safetensors: give the directory of a run"),
         ([model, str(folder), "--tile", "8"], "tile is 8: unet takes 32 pixels and more"),
-        ([model, str(folder), "--overlap", "8"], "--overlap 8 is of tiles: add --tile, such as --tile 512"),
+        ([model, str(folder), "--overlap", "8"], "overlap is 8: it is of tiles, so give a tile too, such as 512"),
         ([model, str(folder), "--exsting", "skip"], "'--exsting' is not understood (did you mean '--existing'?)"),
     ):
         status, out, errors = call("predict", *words, "--out", str(tmp_path / "out"))

@@ -55,6 +55,7 @@ def test_a_picture_is_the_same_however_it_is_given(run: segreg.Run, photograph: 
         pixels / 255,
         channels_first,
         channels_first.float().div(255).requires_grad_(),
+        (channels_first.float() / 255).double(),
     ):
         np.testing.assert_array_equal(predictor.probabilities(picture), expected)
 
@@ -62,14 +63,14 @@ def test_a_picture_is_the_same_however_it_is_given(run: segreg.Run, photograph: 
 @pytest.mark.parametrize(
     ("picture", "said"),
     [
-        (np.zeros((8, 8, 4), np.uint8), "8×8 has 4 channels: the model takes pictures of 3"),
+        (np.zeros((8, 8, 4), np.uint8), "a picture has 4 channels, and the model takes 3: give 3"),
         (np.zeros((8, 8), np.uint8), "has 1 channels"),
         (np.zeros((2, 8, 8, 3), np.uint8), "[2, 8, 8, 3]: give one picture at a time, as array [H, W, C]"),
         (torch.zeros(1, 3, 8, 8), "give one picture at a time, as tensor [C, H, W]"),
         (np.zeros((8, 8, 3), np.int64), "int64: give uint8, or float in [0, 1]"),
         (np.full((8, 8, 3), 255.0), "from 255 to 255: give them in [0, 1]"),
         (np.full((8, 8, 3), np.nan), "from nan to nan"),
-        (np.zeros((0, 8, 3), np.uint8), "0×8"),
+        (np.zeros((0, 8, 3), np.uint8), "a picture is 0×8 pixels: it must have some"),
         (3, "a picture is 3, a int: give a path"),
         ("missing.png", "missing.png cannot be read (No such file"),
     ],
@@ -77,6 +78,18 @@ def test_a_picture_is_the_same_however_it_is_given(run: segreg.Run, photograph: 
 def test_what_is_no_picture_is_said(run: segreg.Run, picture: Any, said: str) -> None:
     with pytest.raises(DataError, match=re.escape(said)):
         load(run).predict(picture)
+
+
+def test_an_image_that_is_not_whole_is_said(run: segreg.Run, photograph: Path, tmp_path: Path) -> None:
+    part = tmp_path / "part.png"
+    part.write_bytes(photograph.read_bytes()[:2000])
+    with Image.open(part) as image, pytest.raises(DataError, match="the image cannot be read"):
+        load(run).predict(image)
+
+
+def test_half_precision_is_taken(run: segreg.Run) -> None:
+    image = torch.rand(3, 48, 48).bfloat16()
+    np.testing.assert_array_equal(load(run).predict(image), load(run).predict(image.float()))
 
 
 def test_many_pictures_of_many_sizes_are_as_each_alone(run: segreg.Run) -> None:
@@ -171,6 +184,9 @@ def test_what_cannot_be_loaded_is_said(run: segreg.Run, photograph: Path, tmp_pa
         ({"tile": 64, "overlap": 64}, "overlap is 64: it must be 0 or more, and less than the tile, 64"),
         ({"tile": 64, "overlap": -1}, "overlap is -1"),
         ({"tile": -64}, "tile is -64"),
+        ({"tile": "wide"}, "tile"),
+        ({"overlap": 8}, "overlap is 8: it is of tiles, so give a tile too, such as 512"),
+        ({"precision": "fp16"}, "did you mean"),
         ({"device": "cuda:99"}, "cuda:99"),
     ):
         with pytest.raises(OptionError, match=re.escape(said)):
