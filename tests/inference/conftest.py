@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import segreg
+from segreg.datasets.examples import camvid
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +32,19 @@ def photograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pictures") / "photograph.png"
     Image.fromarray(image).resize((203, 150)).save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def of_classes(tmp_path_factory: pytest.TempPathFactory) -> segreg.Run:
+    """A model of several classes, which has learnt next to nothing."""
+    folder = tmp_path_factory.mktemp("classes")
+    camvid(folder / "camvid")
+    return segreg.fit(
+        "unet:width=2,depth=1",
+        loss="cross-entropy",
+        data=f"camvid:root={folder / 'camvid'}",
+        size=32,
+        epochs=1,
+        out=folder / "run",
+        quiet=True,
+    )

@@ -49,25 +49,13 @@ def test_files_hold_what_the_predictor_says(run: segreg.Run, folder: Path, photo
     assert len(list(out.rglob("*"))) == 3 + 15
 
 
-def test_tiles_of_many_classes(tmp_path: Path) -> None:
-    from segreg.datasets.examples import camvid
-
-    camvid(tmp_path / "camvid")
-    run = segreg.fit(
-        "unet:width=2,depth=1",
-        loss="cross-entropy",
-        data=f"camvid:root={tmp_path / 'camvid'}",
-        size=32,
-        epochs=1,
-        out=tmp_path / "run",
-        quiet=True,
-    )
+def test_tiles_of_many_classes(of_classes: segreg.Run, tmp_path: Path) -> None:
     picture = tmp_path / "wide.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (110, 170, 3), dtype=np.uint8)).save(picture)
     words = ["--tile", "64", "--overlap", "16", "--tta", "--probabilities", "--overlay", "--device", "cpu"]
-    status, _, _ = call("predict", str(run.path), str(picture), "--out", str(tmp_path / "out"), *words)
+    status, _, _ = call("predict", str(of_classes.path), str(picture), "--out", str(tmp_path / "out"), *words)
     assert status == 0
-    predictor = segreg.load(run, device="cpu", tile=64, overlap=16, tta=True)
+    predictor = segreg.load(of_classes, device="cpu", tile=64, overlap=16, tta=True)
     expected = predictor.probabilities(picture)
     np.testing.assert_allclose(np.load(tmp_path / "out/probabilities/wide.npy"), expected, atol=1e-3)
     mask = np.array(Image.open(tmp_path / "out/masks/wide.png"))

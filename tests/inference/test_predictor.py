@@ -143,20 +143,8 @@ def test_turned_and_mirrored_views_are_averaged(run: segreg.Run, photograph: Pat
     assert np.abs(found - one.probabilities(square)).max() > 1e-3
 
 
-def test_several_classes(tmp_path: Path) -> None:
-    from segreg.datasets.examples import camvid
-
-    camvid(tmp_path / "camvid")
-    run = segreg.fit(
-        "unet:width=2,depth=1",
-        loss="cross-entropy",
-        data=f"camvid:root={tmp_path / 'camvid'}",
-        size=32,
-        epochs=1,
-        out=tmp_path / "run",
-        quiet=True,
-    )
-    predictor = load(run)
+def test_several_classes(of_classes: segreg.Run) -> None:
+    predictor = load(of_classes)
     picture = np.random.default_rng(0).integers(0, 256, (60, 41, 3), dtype=np.uint8)
     probabilities = predictor.probabilities(picture)
     assert probabilities.shape == (len(predictor.about.classes), 60, 41)
