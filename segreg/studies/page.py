@@ -18,7 +18,7 @@ from PIL import Image
 from segreg.contracts import IGNORE_INDEX
 from segreg.errors import printable
 from segreg.registry import higher_is_better
-from segreg.studies.report import Row, Score, best_row, conclusion, notes, score_columns
+from segreg.studies.report import Row, Score, best_row, conclusion, counted, notes, score_columns
 from segreg.training.files import write_text
 from segreg.training.plots import CLASS_COLORS, TINT, shown_picture
 from segreg.training.recipe import Recipe
@@ -56,7 +56,7 @@ def write_page(path: Path, name: str, rows: Sequence[Row], recipe: Recipe) -> No
         galleries=list(_galleries(rows, recipe)),
         how=_how(rows, recipe),
         notes=notes(rows, recipe),
-        recipe=recipe.to_toml(),
+        recipe="\n".join(map(printable, recipe.to_toml().splitlines())),
     )
     write_text(path / "report.html", text)
 
@@ -64,8 +64,8 @@ def write_page(path: Path, name: str, rows: Sequence[Row], recipe: Recipe) -> No
 def _facts(rows: Sequence[Row], recipe: Recipe) -> list[str]:
     height, width = recipe.size
     seeds = max((len(row.runs) for row in rows), default=0)
-    facts = [f"{len(rows)} rows", f"{seeds} seeds"] if seeds > 1 else [f"{len(rows)} rows"]
-    return [*facts, printable(recipe.data), f"{height}×{width} pixels", f"{recipe.epochs} epochs"]
+    facts = [counted(len(rows), "row"), *([f"{seeds} seeds"] if seeds > 1 else [])]
+    return [*facts, printable(recipe.data), f"{height}×{width} pixels", counted(recipe.epochs, "epoch")]
 
 
 def _columns(rows: Sequence[Row], recipe: Recipe) -> list[dict[str, str]]:
@@ -102,13 +102,15 @@ def _lines(rows: Sequence[Row], recipe: Recipe) -> list[dict[str, Any]]:
         }
         if row.behind_best:
             difference, p = row.behind_best.difference, row.behind_best.p_value
+            words = "more than chance" if row.behind_best.beyond_chance else "may be chance"
             line["behind"] = {
-                "sort": difference.value,
+                "sort": difference.value if math.isfinite(difference.value) else None,
                 "value": f"{difference.value:+.3f}",
                 "low": f"{difference.low:+.3f}",
                 "high": f"{difference.high:+.3f}",
                 "p": "< 0.001" if p < 0.001 else f"= {p:.3f}",
                 "beyond_chance": row.behind_best.beyond_chance,
+                "words": "" if math.isnan(difference.value) else words,
             }
         lines.append(line)
     return lines

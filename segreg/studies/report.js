@@ -79,9 +79,10 @@ function drawCurves({ figures, epochs, rows }) {
     const values = shown()
       .flatMap(({ runs }) => runs.flatMap((run) => columns.flatMap((column) => run[column])))
       .filter((value) => value !== null);
-    const logarithmic = figure === "loss" && values.length > 0 && Math.min(...values) > 0;
+    let [low, high] = values.length ? [values[0], values[0]] : [0, 1];
+    for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
+    const logarithmic = figure === "loss" && low > 0;
     const scale = logarithmic ? Math.log : (value) => value;
-    let [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
     if (low === high) [low, high] = logarithmic ? [low / 2, high * 2] : [low - 0.5, high + 0.5];
     const x = (epoch) => (epochs === 1 ? (left + right) / 2 : left + ((epoch - 1) / (epochs - 1)) * (right - left));
     const y = (value) => bottom - ((scale(value) - scale(low)) / (scale(high) - scale(low))) * (bottom - top);
@@ -168,15 +169,17 @@ function drawCurves({ figures, epochs, rows }) {
   // A browser also tells of a pointer that rests while the page moves, which must not undo what the keyboard did.
   let rests = "";
   for (const chart of charts) {
-    chart.plot.addEventListener("pointermove", (event) => {
+    const point = (event) => {
       const at = `${event.clientX} ${event.clientY}`;
-      if (at === rests) return;
+      if (event.type === "pointermove" && at === rests) return;
       rests = at;
       const box = chart.svg.getBoundingClientRect();
       const share = (event.clientX - box.left - chart.left) / (chart.right - chart.left);
       slider.value = Math.round(1 + share * (epochs - 1));
       show(chart, event.clientY - box.top);
-    });
+    };
+    // A tap need not move.
+    for (const event of ["pointerdown", "pointermove"]) chart.plot.addEventListener(event, point);
     chart.plot.addEventListener("pointerleave", () => {
       show();
       emphasize();

@@ -176,13 +176,18 @@ def conclusion(rows: Sequence[Row], recipe: Recipe) -> str:
     if not best or not others:
         return ""
     behind = [f"{printable(row.label)} ({each.difference.value:+.3f})" for row, each in others if each.beyond_chance]
-    level = [printable(row.label) for row, each in others if not each.beyond_chance]
+    without = [printable(row.label) for row, each in others if math.isnan(each.difference.value)]
+    level = [
+        printable(row.label) for row, each in others if not each.beyond_chance and not math.isnan(each.difference.value)
+    ]
     images = best.runs[0].results["pictures"]["valid"]
     said = [f"{printable(best.label)} is best on valid, with {metric} {_valid(best, metric):.3f}."]
     if behind:
         said.append(f"Behind it by more than chance: {_listed(behind)}.")
     if level:
         said.append(f"On these {images} pictures it cannot be told apart from {_listed(level)}.")
+    if without:
+        said.append(f"{_listed(without)} {'has' if len(without) == 1 else 'have'} no value there.")
     return " ".join(said)
 
 
@@ -197,9 +202,9 @@ def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
     counts += f"; {skipped} that cannot be used left out" if skipped else ""
     return [
         f"Data: {printable(recipe.data)} ({counts}), resized to {height}×{width}; scores are taken at that size.",
-        f"Training: {recipe.epochs} epochs of AdamW, batch {recipe.batch}, learning rate {recipe.lr:g}, schedule "
-        f"{recipe.schedule}, weight average {recipe.average}, augmentation {', '.join(recipe.augment) or 'none'}, "
-        f"normalisation {recipe.normalize}.",
+        f"Training: {counted(recipe.epochs, 'epoch')} of AdamW, batch {recipe.batch}, learning rate {recipe.lr:g}, "
+        f"schedule {recipe.schedule}, weight average {recipe.average}, augmentation "
+        f"{', '.join(recipe.augment) or 'none'}, normalisation {recipe.normalize}.",
         f"The weights kept are those of the epoch with the best {recipe.metrics[0]} on valid, which makes that column "
         "a little too good; test, where there is one, was not looked at in training.",
         f"In brackets: 95 % bootstrap interval over the images of the split ({seeds} seed(s); with more than one, ± is "
@@ -211,13 +216,20 @@ def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
     ]
 
 
+def counted(number: int, what: str) -> str:
+    """Write a number with what it is of, in the singular or plural."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _escaped(text: str) -> str:
     """Keep what a name holds from becoming a tag, a cell or a link of Markdown."""
-    return html.escape(text, quote=False).replace("|", "&#124;").replace("](", "]&#40;")
+    text = html.escape(text, quote=False).replace("|", "&#124;").replace("](", "]&#40;").replace("][", "]&#91;")
+    # Many renderers make a link of an address that stands alone.
+    return text.replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
 def _scores(recipe: Recipe, runs: Sequence[Run]) -> dict[tuple[str, str], Score]:

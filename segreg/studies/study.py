@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,9 +27,9 @@ from segreg.training.fit import open_data
 from segreg.training.lock import locked
 from segreg.training.pictures import Data
 from segreg.training.progress import Display
-from segreg.training.recipe import Recipe, make_recipe, read_toml
+from segreg.training.recipe import Recipe, read_toml, written_recipe
 from segreg.training.run import Run
-from segreg.training.tracking import build_trackers
+from segreg.training.tracking import check_trackers
 
 QUICK = "quick"
 EXPERIMENT = "experiment"
@@ -64,7 +65,7 @@ class Study:
             raise RunError(f"{file} is not what a study writes there")
         rows: dict[Recipe, list[Recipe]] = {}
         try:
-            for recipe in (make_recipe(**run) for run in runs):
+            for recipe in map(written_recipe, runs):
                 rows.setdefault(attrs.evolve(recipe, seed=0), []).append(recipe)
         # It was written by another version, or with a plugin that is no longer installed.
         except SegregError as error:
@@ -96,7 +97,12 @@ class Study:
         if row is None:
             return None
         sign = 1 if higher_is_better(metric) else -1
-        return max(row.runs, key=lambda run: sign * (run.results["metrics"]["valid"][metric] or 0))
+
+        def rank(run: Run) -> float:
+            value = run.results["metrics"]["valid"][metric]
+            return -math.inf if value is None else sign * value
+
+        return max(row.runs, key=rank)
 
 
 def compare(
@@ -143,7 +149,9 @@ def compare(
             missing = [recipe for recipe in recipes if not made.run(recipe).finished]
             if len(missing) < len(recipes):
                 display.line(f"{len(recipes) - len(missing)} of {len(recipes)} runs are there already, in {made.path}")
-            build_trackers(recipes[0])  # what one lacks shows before a picture is read
+            # What one lacks shows before a picture is read.
+            if missing:
+                check_trackers(recipes[0])
             # All runs of a plan share one device, and one data set at one size.
             shared = (detect(recipes[0].device), open_data(recipes[0], display)) if missing else None
             with locked(made.path):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal
 
+import attrs
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ from segreg.training.provenance import differences, every_option, made_with, res
 from segreg.training.randomness import seed_all
 from segreg.training.recipe import Recipe
 from segreg.training.run import Run
+from segreg.training.saved import About
 from segreg.training.tracking import Tracking, build_trackers
 from segreg.training.worst import Case, worst_positions, write_cases
 
@@ -100,7 +102,7 @@ def _execute(
     run.write_splits({split: pictures.names for split, pictures in data.splits.items()})
     run.write_skipped(data.skipped)
     tracking.begin(run, recipe, state.rows)
-    about = _about(recipe, data)
+    about = attrs.asdict(_about(recipe, data))
     ahead = best_epoch_on_disk(run) if taken_up == "unchanged" else 0
     checkpoints = Checkpoints(run, about, made, ahead, state.position if taken_up else "")
     fits = True
@@ -120,20 +122,20 @@ def _execute(
     _conclude(recipe, run, data, parts, state, display, tracking)
 
 
-def _about(recipe: Recipe, data: Data) -> dict[str, Any]:
+def _about(recipe: Recipe, data: Data) -> About:
     """Return what it takes to rebuild the model."""
     entry, options = registry().resolve(
         "architecture", recipe.model, in_channels=data.in_channels, num_classes=data.num_classes
     )
-    return {
-        "segreg": version("segreg"),
-        "architecture": entry.key,
-        "options": every_option(entry, options),
-        "plugin": entry.plugin.origin,
-        "classes": list(data.classes),
-        "size": list(recipe.size),
-        "normalize": recipe.normalize,
-    }
+    return About(
+        segreg=version("segreg"),
+        architecture=entry.key,
+        options=every_option(entry, options),
+        plugin=entry.plugin.origin,
+        classes=tuple(data.classes),
+        size=recipe.size,
+        normalize=recipe.normalize,
+    )
 
 
 def _take_up(

@@ -14,7 +14,7 @@ from segreg.training.pictures import Data, load
 from segreg.training.progress import Display
 from segreg.training.recipe import Recipe, make_recipe
 from segreg.training.run import Run
-from segreg.training.tracking import build_trackers
+from segreg.training.tracking import check_trackers
 
 
 def fit(
@@ -100,7 +100,7 @@ def open_data(recipe: Recipe, display: Display) -> Data:
 
 def _carry_out(recipe: Recipe, run: Run, display: Display, force: bool) -> None:
     device = detect(recipe.device)
-    build_trackers(recipe)  # what one lacks shows before a picture is read
+    check_trackers(recipe)  # what one lacks shows before a picture is read
     data = open_data(recipe, display)
     go_on = f"go on with: segreg train --resume {shlex.quote(str(run.path))}"
     try:

@@ -11,7 +11,7 @@ import tomli_w
 from attrs.validators import optional
 
 from segreg.datasets.pictures import MAX_PIXELS
-from segreg.errors import DataError, OptionError, UnknownNameError, did_you_mean, shown
+from segreg.errors import DataError, OptionError, PluginError, UnknownNameError, did_you_mean, shown
 from segreg.expression import Expression, format_sum, parse, parse_sum
 from segreg.options import Option, meanings_of, structure, structured
 from segreg.plugins import Kind
@@ -210,6 +210,18 @@ def recipe_options() -> dict[str, Option]:
     }
 
 
+def written_recipe(table: Mapping[str, Any]) -> Recipe:
+    """Make a recipe from what a run or study wrote, without the trackers that are not to be had here.
+
+    They change nothing in what comes out, and must keep nobody from what did.
+
+    Raises:
+        OptionError, ExpressionError, UnknownNameError, PluginError: as for `make_recipe`.
+    """
+    track = [each for each in _track(table.get("track", ())) if not isinstance(each, str) or _is_there(each)]
+    return make_recipe(**{**table, "track": track})
+
+
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe from the `recipe.toml` of a run, or from a file with the same `[recipe]` table.
 
@@ -223,7 +235,7 @@ def read_recipe(path: Path) -> Recipe:
     if not isinstance(table, dict):
         raise DataError(f"{path} has no [recipe] table")
     try:
-        return make_recipe(**table)
+        return written_recipe(table)
     except UnknownNameError:
         written = tables.get("component")
         for component in filter(lambda each: isinstance(each, dict), written if isinstance(written, list) else []):
@@ -276,6 +288,14 @@ def _checked(recipe: Recipe) -> Recipe:
         part = error.object[max(0, error.start - 20) : error.end + 20]
         raise OptionError(f"the recipe has bytes that are no text, near {part!r}: rename what they name") from error
     return checked
+
+
+def _is_there(tracker: str) -> bool:
+    try:
+        registry().find("tracker", parse(tracker).name)
+    except (UnknownNameError, PluginError):
+        return False
+    return True
 
 
 def _spelled(kind: Kind, expression: Expression, **options: Any) -> Expression:

@@ -1,11 +1,11 @@
 """The trackers of a run: they are told how it goes, and cannot stop it."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from segreg.contracts import RunTracker
@@ -24,6 +24,16 @@ def build_trackers(recipe: Recipe) -> dict[str, RunTracker]:
         PluginError, OptionError: a tracker lacks a package, or cannot be built as the recipe says.
     """
     return {name: registry().build("tracker", name) for name in recipe.track}
+
+
+def check_trackers(recipe: Recipe) -> None:
+    """Build each tracker of a recipe and close it again, to see that it can be built.
+
+    Raises:
+        PluginError, OptionError: as for `build_trackers`.
+    """
+    for name in recipe.track:
+        _failure(registry().build("tracker", name), _close)
 
 
 class Tracking:
@@ -46,39 +56,62 @@ class Tracking:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the trackers."""
-        self._tell("close")
+        for name, tracker in self._trackers.items():
+            if (raised := _failure(tracker, _close)) is not None:
+                self._note(name, raised)
 
     def begin(self, run: Run, recipe: Recipe, rows: Sequence[Row]) -> None:
         """Say that a run begins, or goes on after these epochs."""
-        self._tell("begin", run.path, recipe.to_dict(), [dict(row) for row in rows])
+        self._tell(lambda tracker: tracker.begin(run.path, recipe.to_dict(), [dict(row) for row in rows]))
 
     def epoch(self, row: Row) -> None:
         """Say how an epoch went."""
-        self._tell("epoch", dict(row))
+        self._tell(lambda tracker: tracker.epoch(dict(row)))
 
     def finish(
         self, results: Mapping[str, Any], samples: Mapping[str, Tensor], names: Sequence[str], num_classes: int
     ) -> None:
         """Say how the run ended."""
-        if not self._trackers:
-            return
-        pictures = {}
-        for name, image, mask, prediction in zip(
-            names, samples["images"], samples["masks"], samples["predictions"], strict=True
-        ):
-            picture = shown_picture(image.numpy())
-            layers = [overlay(picture, classes.numpy(), num_classes) for classes in (mask, prediction)]
-            pictures[name] = np.concatenate([picture, *layers], axis=1)
-        self._tell("finish", results, pictures)
+        self._tell(lambda tracker: tracker.finish(results, _pictures(samples, names, num_classes)))
 
-    def _tell(self, what: str, *about: Any) -> None:
+    def _tell(self, tell: Callable[[RunTracker], None]) -> None:
         for name, tracker in list(self._trackers.items()):
-            try:
-                getattr(tracker, what)(*about)
-            # Whatever it is, the run is worth more.
-            except Exception as error:
+            if (error := _failure(tracker, tell)) is not None:
                 del self._trackers[name]
-                if what != "close":
-                    with suppress(Exception):
-                        tracker.close()
-                self._display.note(f"the tracker {name} is told no more: {one_line(error)}")
+                _failure(tracker, _close)
+                self._note(name, error)
+
+    def _note(self, name: str, error: BaseException) -> None:
+        self._display.note(f"the tracker {name} is told no more: {one_line(error)}")
+
+
+def _close(tracker: RunTracker) -> None:
+    tracker.close()
+
+
+def _failure(tracker: RunTracker, tell: Callable[[RunTracker], None]) -> BaseException | None:
+    """Return what a tracker raises when it is told something: whatever it is, the run is worth more."""
+    try:
+        tell(tracker)
+    except Exception as error:
+        return error
+    except SystemExit as error:
+        # The status of a signal: it came while the tracker was at work, and is meant for the run.
+        if isinstance(error.code, int) and error.code > 128:
+            raise
+        return error
+    return None
+
+
+def _pictures(
+    samples: Mapping[str, Tensor], names: Sequence[str], num_classes: int
+) -> dict[str, npt.NDArray[np.uint8]]:
+    """Put picture, truth and prediction side by side."""
+    pictures = {}
+    for name, image, mask, prediction in zip(
+        names, samples["images"], samples["masks"], samples["predictions"], strict=True
+    ):
+        picture = shown_picture(image.numpy())
+        layers = [overlay(picture, classes.numpy(), num_classes) for classes in (mask, prediction)]
+        pictures[name] = np.concatenate([picture, *layers], axis=1)
+    return pictures

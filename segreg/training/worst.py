@@ -3,6 +3,7 @@
 Compressed, where `samples.safetensors` is not: so there is room for them in every run of a study.
 """
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from PIL import Image
 
 from segreg.datasets.pictures import read_image, read_mask
 from segreg.errors import DataError
-from segreg.training.files import reading, replacing
+from segreg.training.files import reading, replacing, writing
 from segreg.training.plots import CLASS_COLORS
 from segreg.training.run import Run
 
@@ -50,8 +51,17 @@ def worst_positions(values: npt.NDArray[np.float64], higher_is_better: bool) -> 
 
 
 def write_cases(run: Run, cases: Sequence[Case]) -> list[dict[str, Any]]:
-    """Write the pictures of cases into `worst/`, and return what the results say of them."""
-    (run.path / "worst").mkdir(exist_ok=True)
+    """Write the pictures of cases into `worst/`, and return what the results say of them.
+
+    Raises:
+        RunError: they cannot be written there.
+    """
+    folder = run.path / "worst"
+    with writing(folder):
+        # Behind a link may be the pictures of others.
+        if folder.is_symlink():
+            raise FileExistsError(errno.EEXIST, "it is a link, and what is behind it may be another's")
+        folder.mkdir(exist_ok=True)
     for number, case in enumerate(cases, 1):
         picture, truth, prediction = _files(run, number)
         with replacing(picture) as aside:

@@ -46,6 +46,7 @@ HOSTILE = [
     "\u202e\u2028\0",
     "\\|\\",
     "failed: best",
+    "https://evil.example www.evil.example [x][y]",
 ]
 TEXTS = st.sampled_from(HOSTILE) | st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
@@ -93,8 +94,9 @@ def test_no_text_becomes_markup(
     plain, plainer = report(folder, "name", [("a", "b", "c"), ("a", "b", "c")], make_recipe())
     assert Page(page).tags == Page(plain).tags
     assert not re.search(r"<!\[|]]>|<!--", page)
-    assert not re.search(r"<(?!br>)|]\(", markdown)
+    assert not re.search(r"<(?!br>)|][(\[]|://|www\.", markdown)
     assert "\x1b" not in page + markdown
+    assert "\u202e" not in page + markdown
     assert "\0" not in page + markdown
     assert len(markdown.splitlines()) == len(plainer.splitlines())
     assert [line.count("|") for line in markdown.splitlines()] == [line.count("|") for line in plainer.splitlines()]
@@ -145,7 +147,10 @@ def test_a_whole_study_of_hostile_names(tmp_path: Path, monkeypatch: pytest.Monk
         if ("http-equiv", "Content-Security-Policy") in attributes
     ]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    assert f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" == policy
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
     assert not [name for _, attributes in page.tags for name, _ in attributes if name.startswith("on")]
     assert "<script>alert(1)</script>" in page.text
 

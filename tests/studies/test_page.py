@@ -162,6 +162,30 @@ def test_the_curves_show_the_values_of_the_epoch_under_the_pointer(page: Page, s
     assert shown(3) == expected(1, "valid_iou")
 
 
+def test_a_tap_shows_the_values_under_the_finger(page: Page) -> None:
+    plot = page.locator(".plot").last
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box
+    place = {"clientX": box["x"] + 0.55 * box["width"], "clientY": box["y"] + box["height"] / 2}
+    for _ in range(2):
+        plot.dispatch_event("pointerdown", place)
+        assert page.locator("#epoch-shown").inner_text() == "2"
+        assert plot.locator("text.named").count() == 1
+        plot.dispatch_event("pointerleave")
+        assert plot.locator("text.named").count() == 0
+
+
+def test_every_picture_has_a_label_of_its_own_and_what_scrolls_is_reached(page: Page) -> None:
+    labels = page.locator(".gallery svg[role=img]").evaluate_all("(all) => all.map((each) => each.ariaLabel)")
+    assert len(labels) == len(set(labels)) == 4 * 3 + 4
+    assert f"picture 2: {EVIL} · dice" in labels
+    scrolled = page.locator(".scroll").evaluate_all("(all) => all.map((each) => [each.tabIndex, each.role])")
+    assert scrolled == [[0, "region"]] * 2
+    # The slider says its epoch itself.
+    assert page.locator("output").count() == 0
+
+
 def test_rows_are_switched_off_and_training_on(page: Page) -> None:
     def lines() -> int:
         return page.locator(".plot").last.locator("path:not(.seed)").count()

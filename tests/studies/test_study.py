@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,9 @@ from PIL import Image
 
 from segreg.cli.main import main
 from segreg.errors import DataError, OptionError, RunError
+from segreg.studies.page import write_page
+from segreg.studies.report import best_row, conclusion
+from segreg.studies.statistics import Comparison, Interval
 from segreg.studies.study import Study, compare
 
 HOSTILE = 'trial/dot:note="<b>$x</b>, &|"'
@@ -51,6 +55,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, dict[Path, i
 def study(small: tuple[Study, dict[Path, int]]) -> Study:
     """The small study, grown by a loss."""
     return compare(**SETTINGS, losses=["bce", "dice"], out=small[0].path)
+
+
+@pytest.fixture(scope="module")
+def distances(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study of one row, by a metric of which less is better."""
+    settings = {**SETTINGS, "models": ["trial/dot"], "metrics": ["hausdorff95"], "epochs": 1}
+    return compare(**settings, losses=["bce"], out=tmp_path_factory.mktemp("distances") / "study")
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +247,56 @@ def test_a_study_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text('[[run]]\nmodel = "unet"\noptimizer = "sgd"\n')
     with pytest.raises(RunError, match=r"study\.toml cannot be gone on with here \(recipe has no option 'optimizer'"):
         compare(**SETTINGS, losses=["bce"], out=tmp_path)
+
+
+def test_a_study_whose_tracker_is_not_installed_is_read(study: Study, tmp_path: Path) -> None:
+    text = (study.path / "study.toml").read_text(encoding="utf-8")
+    (tmp_path / "study.toml").write_text(text.replace("track = []", 'track = ["mine/lines"]'), encoding="utf-8")
+    assert "mine/lines" in (tmp_path / "study.toml").read_text(encoding="utf-8")
+    assert Study.read(tmp_path).plan == study.plan
+
+
+@pytest.mark.parametrize(("values", "best"), [((None, 5.0), 1), ((0.0, 5.0), 0), ((5.0, 0.0), 1), ((7.0, None), 0)])
+def test_the_run_to_take_is_the_best_seed_that_has_a_value(
+    distances: Study, tmp_path: Path, values: tuple[float | None, ...], best: int
+) -> None:
+    shutil.copytree(distances.path, tmp_path / "study")
+    study = Study.read(tmp_path / "study")
+    runs = [study.run(recipe) for recipe in study.plan.recipes]
+    for run, value in zip(runs, values, strict=True):
+        results = run.results
+        results["metrics"]["valid"]["hausdorff95"] = value
+        run.write_results(results)
+    assert study.best == runs[best]
+
+
+def test_a_row_without_a_value_is_said_to_have_none(study: Study, tmp_path: Path) -> None:
+    """Not that it may be as good, and it is not sorted by it."""
+    best, recipe = best_row(study.rows), study.plan.recipes[0]
+    without = Comparison(Interval(np.nan, np.nan, np.nan), 1.0)
+    others = [row for row in study.rows if row is not best]
+    rows = [best, *(attrs.evolve(row, behind_best=without) for row in others[:2]), others[2]]
+    said = conclusion(rows, recipe)
+    assert said.endswith(f" {others[0].label} and {others[1].label} have no value there.")
+    assert sum(said.count(row.label) for row in others[:2]) == 2
+    write_page(tmp_path, "x", rows, recipe)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'data-value="nan"' not in page
+    assert page.count("+nan</b>") == 2
+    assert page.count("more than chance</small>") + page.count("may be chance</small>") == 1
+
+
+def test_the_rows_of_a_long_table_have_the_keys_of_their_curves(study: Study, tmp_path: Path) -> None:
+    write_page(tmp_path, "x", [*study.rows] * 3, study.plan.recipes[0])
+    keys = re.findall(r'class="(key k\d(?: dashed)?)"', (tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert keys[:12] == keys[12:]
+    assert len(set(keys)) == 12
+
+
+def test_one_of_something_is_said_in_the_singular(distances: Study) -> None:
+    page, table = ((distances.path / name).read_text(encoding="utf-8") for name in ("report.html", "results.md"))
+    assert re.search(r'<p class="facts">1 row · 2 seeds · .* · 1 epoch</p>', page)
+    assert "- Training: 1 epoch of AdamW, " in table
 
 
 @pytest.mark.parametrize("name", ["study.toml", "notes.txt"])

@@ -1,16 +1,23 @@
 """What trackers are told of a run, and that they cannot harm it."""
 
+import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import segreg
-from segreg.errors import OptionError, UnknownNameError
+from segreg.cli.stop import stoppable
+from segreg.errors import OptionError, PluginError, UnknownNameError
 from segreg.studies.study import compare
 from segreg.training.fit import resume
+from segreg.training.progress import Display
 from segreg.training.recipe import make_recipe
 from segreg.training.run import Run
+from segreg.training.tracking import Tracking
 from tests.trial import call, without_times
 
 SETTINGS: dict[str, Any] = {
@@ -125,3 +132,90 @@ def test_recipes_without_a_word_about_trackers_are_read(tmp_path: Path) -> None:
     assert Run(tmp_path).recipe.track == ()
     assert make_recipe(track=["Trial/Diary", "trial/diary"]).track == ("trial/diary",)
     assert make_recipe(track="none").track == ()
+
+
+def test_every_tracker_that_is_built_is_closed_and_a_finished_study_needs_none(
+    tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+
+    class Connected(parts.Diary):
+        def __init__(self) -> None:
+            super().__init__()
+            opened.append(self)
+
+        def close(self) -> None:
+            opened.remove(self)
+
+    class Gone(parts.Diary):
+        def __init__(self) -> None:
+            raise PluginError("a package is missing")
+
+    settings = {**SETTINGS, "epochs": 1, "track": "trial/diary", "quiet": True}
+    monkeypatch.setattr(parts, "Diary", Connected)
+    segreg.fit("trial/dot", **settings, out=tmp_path / "run")
+    assert opened == []
+    settings = {**settings, "models": ["trial/dot"], "losses": ["bce"], "out": tmp_path / "study"}
+    del settings["loss"]
+    made = compare("quick", **settings)
+    assert opened == []
+    (made.path / "report.html").unlink()
+    monkeypatch.setattr(parts, "Diary", Gone)
+    compare("quick", **settings)
+    assert (made.path / "report.html").exists()
+
+
+class Listener:
+    """Notes which calls came to it."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: self.heard.append(name)
+
+
+def test_pictures_that_cannot_be_drawn_cost_the_run_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    tracker = Listener()
+    picture = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    samples = {"images": picture, "masks": picture[:, 0], "predictions": picture[:, 0]}
+    with Display(quiet=True) as display, Tracking({"listener": tracker}, display) as tracking:
+        tracking.finish({}, samples, ["a name", "and one too many"], 1)
+    assert tracker.heard == ["close"]
+    assert capsys.readouterr().err.startswith("the tracker listener is told no more: ValueError: ")
+
+
+@pytest.mark.parametrize("status", [None, 1, "not logged in"])
+@pytest.mark.parametrize("leaves", ["epoch", "close"])
+def test_a_tracker_that_leaves_the_process_is_one_that_raises(
+    status: Any, leaves: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tracker, other = Listener(), Listener()
+    setattr(tracker, leaves, lambda *_: sys.exit(status))
+    with Display(quiet=True) as display, Tracking({"listener": tracker, "other": other}, display) as tracking:
+        tracking.epoch({"epoch": 1})
+    assert capsys.readouterr().err.startswith("the tracker listener is told no more: SystemExit")
+    assert other.heard == ["epoch", "close"]
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Put back how signals are handled, which `stoppable` leaves as it is when one has come."""
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in former.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("number", "kind"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_signal_that_comes_while_a_tracker_works_ends_the_run(
+    handlers: None, number: int, kind: type[BaseException]
+) -> None:
+    tracker = Listener()
+    tracker.epoch = lambda *_: signal.raise_signal(number)
+    tracked = Tracking({"listener": tracker}, Display(quiet=True))
+    with pytest.raises(kind) as left, stoppable(), tracked as tracking:
+        tracking.epoch({"epoch": 1})
+    assert tracker.heard == ["close"]
+    if kind is SystemExit:
+        assert left.value.code == 128 + number

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segreg.errors import DataError, ExpressionError, OptionError, SegregError, UnknownNameError
+from segreg.registry import registry
 from segreg.training.recipe import Recipe, make_recipe, read_recipe, read_toml
 
 
@@ -191,3 +192,20 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path: Path, text: str, says: str)
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"missing\.toml cannot be read as TOML"):
         read_toml(tmp_path / "missing.toml")
+
+
+@pytest.mark.parametrize("disabled", ["", "trial"])
+def test_a_file_whose_tracker_is_not_installed_is_read_without_it(
+    tmp_path: Path, disabled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('[recipe]\nepochs = 3\ntrack = ["mine/lines:file=x", "tensorboard", "trial/diary"]\n')
+    monkeypatch.setenv("SEGREG_DISABLE_PLUGINS", disabled)
+    registry.cache_clear()
+    recipe = read_recipe(path)
+    assert recipe == make_recipe(epochs=3)
+    assert recipe.track == ("tensorboard",) if disabled else ("tensorboard", "trial/diary")
+    # Whoever asks for it now is told.
+    with pytest.raises(UnknownNameError, match="no tracker is called 'mine/lines'"):
+        make_recipe(track="mine/lines")
+    registry.cache_clear()

@@ -76,6 +76,23 @@ def test_at_256_pixels_they_take_a_few_hundred_kilobytes(tmp_path: Path) -> None
     assert sum(path.stat().st_size for path in tmp_path.rglob("*.*")) < 500_000
 
 
+@pytest.mark.parametrize("what", ["file", "link"])
+def test_what_is_in_the_way_is_named_in_one_line_and_left_alone(tmp_path: Path, what: str) -> None:
+    worst, others = tmp_path / "worst", tmp_path / "others"
+    others.mkdir()
+    (others / "1.jpg").write_bytes(b"mine")
+    if what == "link":
+        worst.symlink_to(others)
+    else:
+        worst.write_bytes(b"mine")
+    mask = np.zeros((9, 7), np.uint8)
+    with pytest.raises(RunError, match=r"worst cannot be written: ") as error:
+        write_cases(Run(tmp_path), [Case("x", 0.5, np.zeros((9, 7, 3), np.uint8), mask, mask)])
+    assert "\n" not in str(error.value)
+    assert [path.read_bytes() for path in others.iterdir()] == [b"mine"]
+    assert worst.is_symlink() if what == "link" else worst.read_bytes() == b"mine"
+
+
 def test_values_that_are_none_are_not_the_worst() -> None:
     values = np.array([0.3, np.nan, 0.1, np.inf, 0.2, 0.1, 0.9])
     assert worst_positions(values, higher_is_better=True) == [2, 5, 4, 0]
