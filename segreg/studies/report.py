@@ -173,7 +173,7 @@ def conclusion(rows: Sequence[Row], recipe: Recipe) -> str:
     """Say in words which row is best, and which of the others differ from it by more than chance; empty for one row."""
     best, metric = best_row(rows), recipe.metrics[0]
     others = [(row, row.behind_best) for row in rows if row.behind_best]
-    if not best or not others:
+    if not best or not others or math.isnan(_valid(best, metric)):
         return ""
     behind = [f"{printable(row.label)} ({each.difference.value:+.3f})" for row, each in others if each.beyond_chance]
     without = [printable(row.label) for row, each in others if math.isnan(each.difference.value)]
