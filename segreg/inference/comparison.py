@@ -40,15 +40,21 @@ def verdict(comparison: Comparison) -> str:
     """Say what the interval and the test together allow one to conclude."""
     if comparison.beyond_chance:
         return "more than chance explains"
+    if comparison.by_interval and comparison.by_test:
+        return (
+            "the two tests point in opposite directions: the interval leaves out 0, and by Wilcoxon's test the "
+            "pictures lean the other way, so that a few with large differences decide the value"
+        )
     if comparison.by_interval:
         return (
             "the two tests disagree: the interval leaves out 0, and Wilcoxon's test finds no trend over the pictures, "
             "so that a few of them may decide"
         )
     if comparison.by_test:
+        way = "the same way" if comparison.same_direction else "the other way"
         return (
-            "the two tests disagree: most pictures lean one way, and the interval of the value holds 0, so that by how "
-            "much is open"
+            f"the two tests disagree: by Wilcoxon's test the pictures lean {way}, and the interval of the value holds "
+            "0, so that the value is open"
         )
     return "no more than chance explains"
 
@@ -64,9 +70,14 @@ def write_comparison(path: Path, comparisons: Mapping[str, Comparison]) -> None:
 
 
 def plot_comparison(path: Path, metric: str, one: Scores, other: Scores, comparison: Comparison) -> None:
-    """Draw the first metric picture by picture: one model over the other, and the differences in order."""
+    """Draw the first metric picture by picture: one model over the other, and the differences in order.
+
+    There is nothing to draw if no picture has a value of both.
+    """
     values, others = one.metrics[metric].images, other.metrics[metric].images
     counted = np.flatnonzero(~np.isnan(values) & ~np.isnan(others))
+    if not counted.size:
+        return
     order = counted[np.argsort((values - others)[counted], kind="stable")]
     differences = (values - others)[order]
     better = differences > 0 if higher_is_better(metric) else differences < 0

@@ -12,6 +12,9 @@ from segreg.training.files import replacing, write_csv
 # With more classes than this, figures in the cells could not be read.
 _MOST_IN_FIGURES = 20
 
+# With more than this, cells become smaller instead of the picture larger.
+_MOST_AT_FULL_SIZE = 40
+
 
 def confusion_matrix(
     truth: npt.NDArray[np.uint8], predicted: npt.NDArray[np.uint8], classes: int
@@ -34,13 +37,13 @@ def plot_confusions(path: Path, label: str, matrix: npt.NDArray[np.int64], names
     """Draw the matrix: each cell's share of its row, and the count of pixels below it."""
     totals = matrix.sum(1, keepdims=True)
     shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
-    side = 2.6 + 0.62 * len(names)
+    side = 2.6 + 0.62 * min(len(names), _MOST_AT_FULL_SIZE)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.add_subplot()
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(drawn, ax=axes, fraction=0.046, label="share of the row")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_ticks(range(len(names)), names, fontsize=9, parse_math=False)
+        axis.set_ticks(range(len(names)), names, fontsize=min(9, 50 * side / len(names)), parse_math=False)
     axes.tick_params(axis="x", rotation=45 if len(names) > 2 else 0)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.set_title(label, fontsize=10, parse_math=False)

@@ -1,14 +1,16 @@
 """`segreg evaluate`: what trained models score on pictures with masks, and whether two of them differ."""
 
 import csv
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import attrs
 
 from segreg.contracts import SegmentationDataset, SegmentationMetric
-from segreg.errors import DataError, OptionError, RunError, did_you_mean, printable
+from segreg.errors import DataError, OptionError, RunError, SegregError, did_you_mean, printable
 from segreg.inference.evaluation import Evaluation
 from segreg.inference.page import write_page
 from segreg.inference.predictor import Predictor, load, weights_of
@@ -73,12 +75,15 @@ def evaluate(
     """
     if len(sources) not in (1, 2):
         raise OptionError(f"{len(sources)} runs were given: evaluate one, or compare two")
-    names = read_names("metrics", metrics) or _own_metrics()
+    names = read_names("metrics", metrics) if metrics else _own_metrics()
+    if not names:
+        raise OptionError("metrics is 'none': name one or more, or leave it out for all of segreg's")
     subjects = [
-        _subject(source, load(source, device=device, precision=precision, tile=tile, tta=tta)) for source in sources
+        _subject(source, load(source, device=device, precision=precision, tile=tile, tta=tta), lenient=bool(data))
+        for source in sources
     ]
     expression = data or _data_of(subjects)
-    recipes = [subject.recipe for subject in subjects if subject.recipe and subject.recipe.data == expression]
+    own = [each for each in subjects if each.recipe and _same_data(each.recipe.data, expression)]
     dataset = registry().build("dataset", expression)
     splits = _splits_of(dataset, expression, split)
     split = "all" if len(splits) > 1 else splits[0]
@@ -89,8 +94,8 @@ def evaluate(
     labels = _labels(subjects)
     path = Path(out) if out else new_directory("evaluations", f"{' '.join(labels)} {split}")
     with _new(path), Display(quiet) as display:
-        skipped: dict[str, str] = {}
-        skip = any(recipe.bad_files == "skip" for recipe in recipes)
+        skipped: dict[tuple[str, str], str] = {}
+        skip = any(each.recipe.bad_files == "skip" for each in own if each.recipe)
         total = sum(len(dataset.splits[each]) for each in splits)
         models = []
         for label, subject in zip(labels, subjects, strict=True):
@@ -109,9 +114,10 @@ def evaluate(
             classes=tuple(map(str, dataset.classes)),
             models=models,
             comparisons=_compared(built, models) if len(models) == 2 else {},
-            notes=_notes(subjects, bool(recipes), dataset, splits, skipped),
+            notes=_notes(subjects, own, dataset, splits, list(skipped.values())),
         )
-        write_page(evaluation, [(subject.weights, subject.predictor) for subject in subjects])
+        with _whole(path) as aside:
+            write_page(attrs.evolve(evaluation, path=aside), [(each.weights, each.predictor) for each in subjects])
     return evaluation
 
 
@@ -119,10 +125,18 @@ def _own_metrics() -> list[str]:
     return [entry.key for entry in components("metric") if entry.plugin.namespace == BUILTIN]
 
 
-def _subject(source: str | Path | Run, predictor: Predictor) -> _Subject:
+def _subject(source: str | Path | Run, predictor: Predictor, *, lenient: bool) -> _Subject:
+    """Return what is evaluated; if lenient, without its recipe where that names, say, a loss that is not installed."""
     weights = weights_of(source)
     run = Run(weights.parent)
-    return _Subject(weights, predictor, run.recipe if (run.path / "recipe.toml").exists() else None)
+    recipe = None
+    try:
+        if (run.path / "recipe.toml").exists():
+            recipe = run.recipe
+    except SegregError:
+        if not lenient:
+            raise
+    return _Subject(weights, predictor, recipe)
 
 
 def _labels(subjects: Sequence[_Subject]) -> list[str]:
@@ -143,6 +157,12 @@ def _data_of(subjects: Sequence[_Subject]) -> str:
     if len(named) > 1:
         raise OptionError(f"the runs were trained on {named[0]} and on {named[1]}: say on which data with --data")
     return named[0]
+
+
+def _same_data(one: str, other: str) -> bool:
+    """Whether two expressions stand for the same, however they are written."""
+    (entry, options), (other_entry, other_options) = (registry().resolve("dataset", each) for each in (one, other))
+    return (entry.key, options) == (other_entry.key, other_options)
 
 
 def _splits_of(dataset: SegmentationDataset, data: str, split: str | None) -> list[str]:
@@ -173,8 +193,10 @@ def _listed(classes: Sequence[str]) -> str:
     return f"{len(classes)} class{'es' if len(classes) > 1 else ''} ({', '.join(classes[:4])}{more})"
 
 
-def _samples(dataset: SegmentationDataset, splits: Sequence[str], skipped: dict[str, str] | None) -> Iterator[Sample]:
-    """Read splits; what cannot be used of them is added to `skipped`, by name with the reason, or else is an error."""
+def _samples(
+    dataset: SegmentationDataset, splits: Sequence[str], skipped: dict[tuple[str, str], str] | None
+) -> Iterator[Sample]:
+    """Read splits; what cannot be used is added to `skipped`, by split and name, or else is an error."""
     limit = max(len(dataset.classes), 2)
     good = 0
     for split in splits:
@@ -182,16 +204,19 @@ def _samples(dataset: SegmentationDataset, splits: Sequence[str], skipped: dict[
         for position, name in enumerate(names_of(samples)):
             where = f"{split} picture {name!r}"
             try:
-                image, mask = samples[position]
+                with warnings.catch_warnings():
+                    # Pillow warns of oddities that change no pixel.
+                    warnings.filterwarnings("ignore", module=r"PIL\.")
+                    image, mask = samples[position]
                 check_sample(image, mask, where, limit)
             except (DataError, OSError) as error:
                 reason = str(error) if isinstance(error, DataError) else f"{where} cannot be read: {error}"
                 if skipped is None:
                     raise DataError(reason) from error
-                skipped[name] = reason
+                skipped[split, name] = reason
                 continue
             good += 1
-            yield Sample(name, image, mask)
+            yield Sample(split, name, image, mask)
     if not good:
         raise DataError(f"no picture of {', '.join(splits)} can be used: {next(iter((skipped or {}).values()), '')}")
 
@@ -206,30 +231,37 @@ def _compared(metrics: Mapping[str, SegmentationMetric], models: Sequence[Scores
 
 def _notes(
     subjects: Sequence[_Subject],
-    own_data: bool,
+    own: Sequence[_Subject],
     dataset: SegmentationDataset,
     splits: Sequence[str],
-    skipped: Mapping[str, str],
+    skipped: Sequence[str],
 ) -> list[str]:
     notes = [
         "Each picture is scored at its own size, with its mask as it is on disk: the table of a study, which is worked "
         "out at the size of training, differs a little."
     ]
-    if own_data and "train" in splits:
+    names = _given_names(dataset, splits)
+    if own and "train" in splits:
         notes.append("The models were trained on pictures of train: about others the figures say nothing.")
-    elif own_data:
+    elif own:
         if "valid" in splits:
             notes.append("The weights were chosen by their score on valid, which makes the figures a little too good.")
-        trained_on: set[str] = set().union(*map(_trained_on, subjects))
         # A name that is in train now too belongs to another picture of the same name.
-        known = _given_names(dataset, splits) & trained_on - _given_names(dataset, ["train"])
+        known = names & _trained_on(own) - _given_names(dataset, ["train"])
         if known:
             notes.append(
                 f"{len(known)} of the pictures, such as {min(known)}, were in train when the model was trained: the "
                 "split has changed, and the figures are too good."
             )
+    # Other data may hold the same files, for example in another split of the same folder.
+    alike = names & _trained_on([subject for subject in subjects if subject not in own])
+    if alike:
+        notes.append(
+            f"{len(alike)} of the pictures, such as {min(alike)}, have names that were in train when the model was "
+            "trained: if they are the same pictures, the figures are too good."
+        )
     if skipped:
-        notes.append(f"{len(skipped)} picture(s) left out; the first: {next(iter(skipped.values()))}")
+        notes.append(f"{len(skipped)} picture(s) left out; the first: {skipped[0]}")
     return notes
 
 
@@ -239,12 +271,13 @@ def _given_names(dataset: SegmentationDataset, splits: Sequence[str]) -> set[str
     return {name for samples in named for name in names_of(samples)}
 
 
-def _trained_on(subject: _Subject) -> set[str]:
-    path = subject.weights.parent / "splits.csv"
-    if not path.exists():
-        return set()
-    with reading(path, "a list of splits"), path.open(encoding="utf-8", newline="") as file:
-        return {row["name"] for row in csv.DictReader(file) if row["split"] == "train"}
+def _trained_on(subjects: Sequence[_Subject]) -> set[str]:
+    names: set[str] = set()
+    for path in (subject.weights.parent / "splits.csv" for subject in subjects):
+        if path.exists():
+            with reading(path, "a list of splits"), path.open(encoding="utf-8", newline="") as file:
+                names |= {row["name"] for row in csv.DictReader(file) if row["split"] == "train"}
+    return names
 
 
 @contextmanager
@@ -254,7 +287,7 @@ def _new(path: Path) -> Iterator[None]:
         raise RunError(f"{path} already holds something: choose another --out")
     before = path.exists()
     with writing(path):
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=before)
     try:
         yield
     except BaseException:
@@ -262,3 +295,12 @@ def _new(path: Path) -> Iterator[None]:
             with suppress(OSError):
                 path.rmdir()
         raise
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Give a directory to write to, and put what was written into `path` if the block ends well, the page last."""
+    with writing(path), TemporaryDirectory(prefix=".partial-", dir=path) as aside:
+        yield Path(aside)
+        for written in sorted(Path(aside).iterdir(), key=lambda each: each.name == "evaluation.md"):
+            written.rename(path / written.name)

@@ -14,6 +14,7 @@ from torch import nn
 from segreg.errors import OptionError, RunError, SegregError
 from segreg.expression import Expression
 from segreg.training.files import write_text, writing
+from segreg.training.markdown import code
 from segreg.training.run import Run
 from segreg.training.saved import About
 
@@ -112,7 +113,7 @@ def _card(name: str, about: About, run: Run | None) -> str:
         recipe = run.recipe
         facts |= {"data": recipe.data, "loss": recipe.loss, "epochs": str(recipe.epochs), "seed": str(recipe.seed)}
         scores = _scores(run)
-    about_it = "\n".join(f"- {what}: {_code(value)}" for what, value in facts.items())
+    about_it = "\n".join(f"- {what}: {code(value)}" for what, value in facts.items())
     return f"""---
 library_name: segreg
 pipeline_tag: image-segmentation
@@ -121,9 +122,9 @@ tags:
 - image-segmentation
 ---
 
-# {_code(name)}
+# {code(name)}
 
-A segmentation model, trained with segreg {_code(about.segreg)}.
+A segmentation model, trained with segreg {code(about.segreg)}.
 
 {about_it}
 
@@ -167,9 +168,3 @@ that split.
 |---|{"---|" * len(splits)}
 {chr(10).join(lines)}
 """
-
-
-def _code(text: str) -> str:
-    """Return text that may come from anybody as code, in which Markdown and HTML are inert."""
-    inert = "".join(each if each.isprintable() and each != "`" else "'" for each in text)
-    return f"`{inert}`" if inert else ""

@@ -1,6 +1,5 @@
 """The files of an evaluation: tables, pictures, and a page that ties them together."""
 
-import html
 from collections.abc import Sequence
 from importlib.metadata import version
 from math import isnan
@@ -21,6 +20,7 @@ from segreg.registry import higher_is_better
 from segreg.studies.statistics import Interval
 from segreg.training.device import describe
 from segreg.training.files import slug, write_csv, write_text, writing
+from segreg.training.markdown import code, escaped
 
 _LIMITS = (
     "In brackets: 95 % bootstrap interval over the pictures. It says how much a value would move with other pictures "
@@ -92,7 +92,7 @@ def _write_model(folder: Path, evaluation: Evaluation, model: Scores) -> None:
         folder.mkdir(exist_ok=True)
     header, rows = _metric_rows(model, classes)
     write_csv(folder / "metrics.csv", header, rows)
-    header, rows = _image_rows(model, classes)
+    header, rows = _image_rows(model, classes, several_splits=evaluation.split == "all")
     write_csv(folder / "images.csv", header, rows)
     names = ["background", *classes] if len(classes) == 1 else classes
     write_confusions(folder / "confusion.csv", model.confusions, names)
@@ -115,33 +115,39 @@ def _metric_rows(model: Scores, classes: Sequence[str]) -> tuple[list[str], list
     return ["metric", "class", "value", "low", "high", "pictures"], rows
 
 
-def _image_rows(model: Scores, classes: Sequence[str]) -> tuple[list[str], list[list[object]]]:
+def _image_rows(model: Scores, classes: Sequence[str], *, several_splits: bool) -> tuple[list[str], list[list[object]]]:
+    # Pictures without names of their own are numbered in each split.
     header, columns = ["name"], []
     for metric, each in model.metrics.items():
         header += [metric, *(f"{metric}/{name}" for name in (classes if each.classes else ()))]
         columns += [each.images, *each.images_by_class.T]
-    return header, [[name, *(_figure(column[row]) for column in columns)] for row, name in enumerate(model.names)]
+    rows: list[list[object]] = [
+        [name, *(_figure(column[row]) for column in columns)] for row, name in enumerate(model.names)
+    ]
+    if several_splits:
+        header, rows = ["split", *header], [[split, *row] for split, row in zip(model.splits, rows, strict=True)]
+    return header, rows
 
 
 def _page(evaluation: Evaluation, models: Sequence[tuple[Path, Predictor]], folders: Sequence[Path]) -> str:
-    parts = [f"# {_escaped(' against '.join(model.label for model in evaluation.models))}", ""]
+    parts = [f"# {escaped(' against '.join(model.label for model in evaluation.models))}", ""]
     pictures = len(evaluation.models[0].names)
-    parts += [f"- Pictures: {pictures} of the split {evaluation.split} of `{_code(evaluation.data)}`"]
+    parts += [f"- Pictures: {pictures} of the split {evaluation.split} of {code(evaluation.data)}"]
     for model, (weights, predictor) in zip(evaluation.models, models, strict=True):
         about = predictor.about
         parts.append(
-            f"- {_escaped(model.label)}: `{_code(weights)}`, {_escaped(about.architecture)} from "
-            f"{_escaped(about.plugin)}, written by segreg {_escaped(about.segreg)}; predicted {_how(predictor)}"
+            f"- {escaped(model.label)}: {code(str(weights))}, {code(about.architecture)} from {code(about.plugin)}, "
+            f"written by segreg {code(about.segreg)}; predicted {_how(predictor)}"
         )
     parts += [f"- Evaluated by segreg {version('segreg')} with torch {version('torch')}", ""]
     parts += [*_markdown(*table(evaluation)), ""]
     if evaluation.comparisons:
-        parts += ["## The difference", "", *(f"- {_escaped(words)}" for words in evaluation.words), ""]
+        parts += ["## The difference", "", *(f"- {escaped(words)}" for words in evaluation.words), ""]
         if (evaluation.path / "comparison.png").exists():
             parts += ["![Differences picture by picture](comparison.png)", ""]
     for model, folder in zip(evaluation.models, folders, strict=True):
         at = "" if folder == evaluation.path else f"{folder.name}/"
-        parts += [f"## {_escaped(model.label)}", ""]
+        parts += [f"## {escaped(model.label)}", ""]
         if len(evaluation.classes) > 1:
             parts += [*_markdown(*class_table(model, evaluation.classes)), ""]
         for title, file in (
@@ -153,7 +159,11 @@ def _page(evaluation: Evaluation, models: Sequence[tuple[Path, Predictor]], fold
                 parts += [f"![{title}]({at}{file})", ""]
         parts += [f"Tables: [{at}metrics.csv]({at}metrics.csv), [{at}images.csv]({at}images.csv).", ""]
     notes = [*evaluation.notes, *_LIMITS, *(_LIMITS_OF_TWO if evaluation.comparisons else ())]
-    parts += ["## What the figures are, and what they are not", "", *(f"- {_escaped(note)}" for note in notes)]
+    parts += [
+        "## What the figures are, and what they are not",
+        "",
+        *(f"- {escaped(printable(note))}" for note in notes),
+    ]
     return "\n".join(parts) + "\n"
 
 
@@ -179,13 +189,4 @@ def _counted(values: npt.NDArray[np.float64]) -> int:
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(map(_escaped, line))} |" for line in lines]
-
-
-def _escaped(text: str) -> str:
-    """Keep what a name holds from becoming a tag, a cell or a link of Markdown."""
-    return html.escape(printable(text), quote=False).replace("|", "&#124;").replace("](", "]&#40;")
-
-
-def _code(text: object) -> str:
-    return _escaped(str(text)).replace("`", "'")
+    return [f"| {' | '.join(map(escaped, line))} |" for line in lines]

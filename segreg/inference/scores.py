@@ -14,7 +14,7 @@ from segreg.datasets.pictures import Pixels
 from segreg.inference.calibration import Calibration
 from segreg.inference.confusions import confusion_matrix
 from segreg.inference.predictor import Predictor
-from segreg.inference.worst import Case, Worst
+from segreg.inference.worst import Worst
 from segreg.metrics.states import (
     States,
     class_values,
@@ -26,6 +26,7 @@ from segreg.metrics.states import (
 )
 from segreg.registry import higher_is_better
 from segreg.studies.statistics import Interval, bootstrap_interval, bootstrap_intervals_of_classes
+from segreg.training.worst import Case
 
 
 @attrs.frozen(eq=False)
@@ -33,11 +34,13 @@ class Sample:
     """A picture with its mask.
 
     Args:
+        split: Where it belongs.
         name: What reports call it.
         image: uint8 [H, W, C].
         mask: uint8 [H, W].
     """
 
+    split: str
     name: str
     image: Pixels
     mask: Pixels
@@ -68,7 +71,8 @@ class Scores:
 
     Args:
         label: What reports call the model.
-        names: The pictures, in order.
+        splits: Where the pictures belong, in order.
+        names: The pictures, in the same order.
         metrics: What each metric says, by its expression.
         calibration: How far its confidence can be trusted.
         confusions: Pixels by true class (rows) and predicted class (columns), int64 [C, C]; a binary task has
@@ -77,6 +81,7 @@ class Scores:
     """
 
     label: str
+    splits: Sequence[str]
     names: Sequence[str]
     metrics: Mapping[str, Score]
     calibration: Calibration
@@ -102,6 +107,7 @@ def score(
     """
     classes = max(predictor.about.num_classes, 2)
     first = next(iter(metrics))
+    splits: list[str] = []
     names: list[str] = []
     parts: dict[str, list[States]] = {name: [] for name in metrics}
     calibration, worst = Calibration(), Worst(higher_is_better(first))
@@ -116,10 +122,12 @@ def score(
         confusions += confusion_matrix(sample.mask[counted], predicted[counted], classes)
         calibration.add(confidence[counted], (predicted == sample.mask)[counted])
         worst.add(sample.name, value(metrics[first], parts[first][-1]), sample.image, sample.mask, predicted)
+        splits.append(sample.split)
         names.append(sample.name)
         seen(len(names))
     return Scores(
         label=label,
+        splits=splits,
         names=names,
         metrics={name: _scored(metrics[name], merge(each)) for name, each in parts.items()},
         calibration=calibration,

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import attrs
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -15,33 +14,15 @@ from segreg.errors import printable
 from segreg.training.files import replacing
 from segreg.training.pictures import resized
 from segreg.training.plots import CLASS_COLORS, overlay, shown_picture
+from segreg.training.worst import Case
 
 _MOST = 10
 _COLUMNS = 5
 _LONGEST_SIDE = 360
 
 
-@attrs.frozen(eq=False)
-class Case:
-    """A picture that was scored, small enough to keep.
-
-    Args:
-        name: The picture's.
-        value: Its score.
-        picture: uint8 [h, w, C].
-        truth: uint8 [h, w].
-        predicted: uint8 [h, w].
-    """
-
-    name: str
-    value: float
-    picture: Pixels
-    truth: Pixels
-    predicted: Pixels
-
-
 class Worst:
-    """The ten worst pictures of those seen so far, the worst first.
+    """The ten worst pictures of those seen so far, the worst first, small enough to keep.
 
     Args:
         higher_is_better: Whether of two values the higher one is better.
@@ -87,17 +68,18 @@ def plot_worst(path: Path, title: str, cases: Sequence[Case], classes: Sequence[
     figure = Figure(figsize=(2.6 * columns, height), layout="constrained")
     for axes, case in zip(figure.subplots(rows, columns, squeeze=False).flat, cases, strict=False):
         picture = shown_picture(np.moveaxis(case.picture, 2, 0))
-        axes.imshow(overlay(picture, case.predicted, len(classes)), interpolation="nearest")
+        axes.imshow(overlay(picture, case.prediction, len(classes)), interpolation="nearest")
         for label in [1] if len(classes) == 1 else range(len(classes)):
             region = case.truth == label
-            if region.any() and not region.all():
+            # A line of pixels has no contour.
+            if min(region.shape) > 1 and region.any() and not region.all():
                 axes.contour(region, levels=[0.5], colors="white", linewidths=1.2 if len(classes) == 1 else 0.7)
         axes.set_title(f"{_shortened(case.name)}\n{case.value:.3f}", fontsize=8, parse_math=False)
     for axes in figure.axes:
         axes.set_axis_off()
     figure.suptitle(f"{title}\ntint: the prediction; lines: the true borders", fontsize=10, parse_math=False)
     if len(classes) > 1:
-        seen = sorted({int(label) for case in cases for label in np.unique(case.predicted)})
+        seen = sorted({int(label) for case in cases for label in np.unique(case.prediction)})
         patches = [
             Patch(color=CLASS_COLORS[label % len(CLASS_COLORS)] / 255, label=_shortened(classes[label]))
             for label in seen

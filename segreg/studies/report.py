@@ -1,7 +1,6 @@
 """The report of a study: a table as text, CSV and Markdown, what can be concluded from it, curves and pictures."""
 
 import csv
-import html
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from segreg.studies.statistics import (
 )
 from segreg.training.evaluation import is_better
 from segreg.training.files import write_text
+from segreg.training.markdown import escaped
 from segreg.training.plots import plot_curves, plot_samples
 from segreg.training.recipe import Recipe
 from segreg.training.run import Run
@@ -157,11 +157,11 @@ def markdown(name: str, rows: Sequence[Row], recipe: Recipe) -> str:
     """Return the table with what it says about itself, as Markdown."""
     header, body = cells(rows, recipe)
     lines = [header, ["---"] * len(header), *body]
-    text = "\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)
-    said = "\n".join(f"- {_escaped(note)}" for note in notes(rows, recipe))
+    text = "\n".join("| " + " | ".join(map(escaped, line)) + " |" for line in lines)
+    said = "\n".join(f"- {escaped(note)}" for note in notes(rows, recipe))
     concluded = conclusion(rows, recipe)
-    between = f"{_escaped(concluded)}\n\n" if concluded else ""
-    return f"# {_escaped(printable(name))}\n\n{text}\n\n{between}{said}\n"
+    between = f"{escaped(concluded)}\n\n" if concluded else ""
+    return f"# {escaped(printable(name))}\n\n{text}\n\n{between}{said}\n"
 
 
 def best_row(rows: Sequence[Row]) -> Row | None:
@@ -210,8 +210,9 @@ def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
         f"In brackets: 95 % bootstrap interval over the images of the split ({seeds} seed(s); with more than one, ± is "
         "the standard deviation over seeds). It says nothing about other sources of images.",
         f"Behind best: difference of {recipe.metrics[0]} on valid to the best row, on the same images; * where the "
-        "choice of images does not explain it: its 95 % interval leaves out 0, and p of Wilcoxon's signed-rank test is "
-        "below 0.05. Each row is compared by itself: of twenty that are equal, one may still seem to differ.",
+        "choice of images does not explain it: its 95 % interval leaves out 0, and Wilcoxon's signed-rank test finds "
+        "the same direction with p below 0.05. Each row is compared by itself: of twenty that are equal, one may "
+        "still seem to differ.",
         f"Seconds are those of training one seed, validation included, on {'; '.join(devices) or 'nothing yet'}.",
     ]
 
@@ -223,13 +224,6 @@ def counted(number: int, what: str) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-
-
-def _escaped(text: str) -> str:
-    """Keep what a name holds from becoming a tag, a cell or a link of Markdown."""
-    text = html.escape(text, quote=False).replace("|", "&#124;").replace("](", "]&#40;").replace("][", "]&#91;")
-    # Many renderers make a link of an address that stands alone.
-    return text.replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
 def _scores(recipe: Recipe, runs: Sequence[Run]) -> dict[tuple[str, str], Score]:

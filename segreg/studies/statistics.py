@@ -36,10 +36,13 @@ class Comparison(NamedTuple):
     Attributes:
         difference: The first value minus the second, with its 95 % bootstrap interval over images.
         p_value: Of Wilcoxon's signed-rank test on the values of single images, two-sided.
+        direction: Of the signed ranks: 1 if the images lean towards a higher first value, -1 towards a lower one, else
+            0. A few images can pull the difference the other way.
     """
 
     difference: Interval
     p_value: float
+    direction: int
 
     @property
     def by_interval(self) -> bool:
@@ -52,9 +55,14 @@ class Comparison(NamedTuple):
         return self.p_value < _LEVEL
 
     @property
+    def same_direction(self) -> bool:
+        """Whether the images lean the way of the difference."""
+        return bool(np.sign(self.difference.value) == self.direction)
+
+    @property
     def beyond_chance(self) -> bool:
-        """Whether the choice of images does not explain the difference, by the interval and by the test."""
-        return self.by_interval and self.by_test
+        """Whether the choice of images does not explain the difference: interval and test agree, in direction too."""
+        return self.by_interval and self.by_test and self.same_direction
 
 
 class Spread(NamedTuple):
@@ -141,8 +149,8 @@ def paired_comparison(
     """Compare two rows on the same images in two ways that fail differently.
 
     The bootstrap interval is of the value itself, and so swayed by a few images that differ much; Wilcoxon's test asks
-    of every image only which row is ahead, and how this difference ranks among the others. What both call real
-    seldom is chance. Both are of one comparison, as `paired_difference` says.
+    of every image only which row is ahead, and how this difference ranks among the others. What both call real, in
+    the same direction, seldom is chance. Both are of one comparison, as `paired_difference` says.
 
     Args, Raises: as for `paired_difference`.
 
@@ -153,7 +161,7 @@ def paired_comparison(
         np.mean([values_of_images(metric, states) for states in rows], axis=0)
         for rows in (states_by_seed, other_states_by_seed)
     )
-    return Comparison(difference, signed_rank(values - others))
+    return Comparison(difference, signed_rank(values - others), rank_direction(values - others))
 
 
 def signed_rank(differences: npt.NDArray[np.float64]) -> float:
@@ -165,8 +173,25 @@ def signed_rank(differences: npt.NDArray[np.float64]) -> float:
     # A third of a second that only a comparison needs.
     from scipy.stats import wilcoxon
 
-    different = differences[~np.isnan(differences) & (differences != 0)]
+    different = _different(differences)
     return float(wilcoxon(different).pvalue) if different.size else 1.0
+
+
+def rank_direction(differences: npt.NDArray[np.float64]) -> int:
+    """Return 1 if the ranks of the positive differences sum to more than those of the negative, -1 if to less, else 0.
+
+    Args:
+        differences: As for `signed_rank`.
+    """
+    from scipy.stats import rankdata
+
+    different = _different(differences)
+    return int(np.sign(np.sum(np.sign(different) * rankdata(np.abs(different)))))
+
+
+def _different(differences: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    kept: npt.NDArray[np.float64] = differences[~np.isnan(differences) & (differences != 0)]
+    return kept
 
 
 def mean_and_spread(values: Sequence[float]) -> Spread:

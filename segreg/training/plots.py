@@ -77,7 +77,7 @@ def plot_samples(
     for row, image in enumerate(images):
         picture = shown_picture(image)
         region = masks[row] == 1
-        has_border = region.any() and not region.all()
+        has_border = min(region.shape) > 1 and region.any() and not region.all()
         for axes, (label, classes) in zip(grid[row], columns.items(), strict=True):
             shown = picture if classes is None else overlay(picture, classes[row], num_classes)
             axes.imshow(shown, interpolation="nearest")

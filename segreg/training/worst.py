@@ -27,12 +27,12 @@ _PALETTE = [0, 0, 0, *np.resize(CLASS_COLORS, 254 * 3).tolist(), 128, 128, 128]
 
 @attrs.frozen(eq=False)
 class Case:
-    """A validation picture with the truth and the prediction.
+    """A picture with the truth and the prediction.
 
     Args:
         name: Of the picture.
         value: Of the first metric, on this picture alone.
-        picture: uint8 [H, W, 3].
+        picture: uint8 [H, W, C], with C = 3 for `write_cases`.
         truth: uint8 [H, W].
         prediction: uint8 [H, W].
     """

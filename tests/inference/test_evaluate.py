@@ -13,13 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from scipy.stats import wilcoxon
 
 import segreg
 from segreg import DataError, OptionError, RunError
 from segreg.contracts import IGNORE_INDEX
 from segreg.inference.calibration import Calibration
-from segreg.inference.comparison import in_words
-from segreg.inference.scores import Scores, logits_of
+from segreg.inference.comparison import in_words, plot_comparison
+from segreg.inference.confusions import plot_confusions
+from segreg.inference.scores import Score, Scores, logits_of
 from segreg.studies.statistics import Comparison, Interval
 from tests.datasets.files import save
 from tests.trial import call
@@ -161,9 +163,24 @@ def test_the_means_of_pictures_are_the_values_of_the_table(case: Any) -> None:
         else:
             assert value == pytest.approx(np.mean([values[metric, each] for each in evaluation.classes]), rel=1e-5)
     for row in rows:
-        assert float(row["low"]) <= float(row["value"]) <= float(row["high"])
         assert int(row["pictures"]) <= len(samples)
     assert len(rows) == (7 if len(evaluation.classes) == 1 else 7 + 6 * 3)
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+def test_the_intervals_are_those_of_a_bootstrap_of_the_pictures(case: Any) -> None:
+    evaluation, _, samples = case
+    drawn = np.random.default_rng(0).integers(len(samples), size=(1000, len(samples)))
+    rows = table(evaluation.path / "metrics.csv")
+    of_classes = {row["metric"] for row in rows if row["class"]}
+    for row in rows:
+        metric, name = row["metric"], row["class"]
+        columns = [f"{metric}/{each}" for each in ([name] if name else evaluation.classes)]
+        if metric not in of_classes:
+            columns = [metric]
+        means = [np.nanmean(numbers(evaluation.path / "images.csv", each)[drawn], axis=1) for each in columns]
+        low, high = np.nanquantile(np.nanmean(means, axis=0), [0.025, 0.975])
+        assert (float(row["low"]), float(row["high"])) == pytest.approx((low, high), rel=1e-4), row
 
 
 def test_the_confusions_are_those_of_numpy(case: Any) -> None:
@@ -266,7 +283,7 @@ def test_two_equal_runs_do_not_differ(run: segreg.Run, tmp_path: Path) -> None:
         f"unet:width=4,depth=1 · bce ({run.path / 'model.safetensors'})" for _ in range(2)
     ]
     for comparison in found.comparisons.values():
-        assert comparison == Comparison(Interval(0, 0, 0), 1.0)
+        assert comparison == Comparison(Interval(0, 0, 0), 1.0, 0)
     assert all("have the same" in words for words in found.words)
     assert {path.name for path in found.path.iterdir() if path.is_file()} == {
         "comparison.csv",
@@ -281,13 +298,20 @@ def test_two_runs_are_compared_on_the_same_pictures(run: segreg.Run, tmp_path: P
     worse = segreg.fit(
         "unet:width=4,depth=1", loss="dice", data=run.recipe.data, size=48, epochs=1, out=tmp_path / "w", quiet=True
     )
-    evaluate(run, worse, metrics=["iou", "hausdorff95"], out=tmp_path / "two")
+    found = evaluate(run, worse, metrics=["iou", "hausdorff95"], out=tmp_path / "two")
     folders = [tmp_path / "two" / name for name in ("1-unet-width-4-depth-1-bce", "2-unet-width-4-depth-1-dice")]
-    for row in table(tmp_path / "two" / "comparison.csv"):
-        means = [numbers(folder / "images.csv", row["metric"]).mean() for folder in folders]
-        assert float(row["difference"]) == pytest.approx(means[0] - means[1], rel=1e-4)
-    # Of six pictures, no less than all lie on one side.
-    assert float(table(tmp_path / "two" / "comparison.csv")[0]["wilcoxon_p"]) >= 2 / 2**6
+    drawn = np.random.default_rng(0).integers(6, size=(1000, 6))
+    for row, words in zip(table(tmp_path / "two" / "comparison.csv"), found.words, strict=True):
+        one, other = (numbers(folder / "images.csv", row["metric"]) for folder in folders)
+        differences = one - other
+        low, high = np.quantile(differences[drawn].mean(1), [0.025, 0.975])
+        p_value = wilcoxon(differences[differences != 0]).pvalue
+        expected = pytest.approx((differences.mean(), low, high, p_value), rel=1e-3)
+        assert tuple(float(row[name]) for name in ("difference", "low", "high", "wilcoxon_p")) == expected
+        by_interval, by_test = low > 0 or high < 0, p_value < 0.05
+        assert ("disagree" in row["verdict"]) == (by_interval != by_test)
+        assert row["verdict"].startswith("no more than chance") == (not by_interval and not by_test)
+        assert words.endswith(row["verdict"])
 
 
 def test_pictures_that_belong_to_no_class_have_no_figures(scenes: Path, scenes_run: segreg.Run, tmp_path: Path) -> None:
@@ -303,11 +327,17 @@ def test_pictures_that_belong_to_no_class_have_no_figures(scenes: Path, scenes_r
     assert row == {"metric": "iou", "class": "", "value": "", "low": "", "high": "", "pictures": "0"}
 
 
-def words(metric: str, difference: float, low: float, high: float, p_value: float) -> str:
-    one, other = (
-        Scores(label=label, names=range(50), metrics={}, calibration=None, confusions=None, worst=[]) for label in "AB"
+def scores(label: str, metrics: Any) -> Scores:
+    names = [str(number) for number in range(50)]
+    return Scores(
+        label=label, splits=["test"] * 50, names=names, metrics=metrics, calibration=None, confusions=None, worst=[]
     )
-    return in_words(metric, one, other, Comparison(Interval(difference, low, high), p_value))
+
+
+def words(metric: str, difference: float, low: float, high: float, p_value: float, direction: int = 0) -> str:
+    direction = direction or int(np.sign(np.nan_to_num(difference)))
+    compared = Comparison(Interval(difference, low, high), p_value, direction)
+    return in_words(metric, scores("A", {}), scores("B", {}), compared)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +352,12 @@ def words(metric: str, difference: float, low: float, high: float, p_value: floa
         ("hausdorff95", (-2.0, -5.0, 1.0, 0.4), "A has a lower, and so better, hausdorff95 than B by 2.000 [-1.000, "
          "5.000] on the same 50 pictures; Wilcoxon p = 0.400: no more than chance explains"),
         ("iou", (0.02, 0.01, 0.03, 0.3), "the two tests disagree: the interval leaves out 0"),
-        ("iou", (0.02, -0.01, 0.03, 0.03), "the two tests disagree: most pictures lean one way"),
+        ("iou", (0.02, -0.01, 0.03, 0.03), "the two tests disagree: by Wilcoxon's test the pictures lean the same way"),
+        ("iou", (0.02, -0.01, 0.03, 0.03, -1), "the two tests disagree: by Wilcoxon's test the pictures lean the other "
+         "way"),
+        ("iou", (-0.09, -0.17, -0.02, 0.038, 1), "B has a higher iou than A by 0.090 [0.020, 0.170] on the same 50 "
+         "pictures; Wilcoxon p = 0.038: the two tests point in opposite directions: the interval leaves out 0, and by "
+         "Wilcoxon's test the pictures lean the other way, so that a few with large differences decide the value"),
         ("iou", (0.0, 0.0, 0.0, 1.0), "A and B have the same iou on the same 50 pictures"),
         ("iou", (math.nan, math.nan, math.nan, 1.0), "iou says nothing on the same 50 pictures"),
     ],
@@ -330,6 +365,144 @@ def words(metric: str, difference: float, low: float, high: float, p_value: floa
 def test_a_comparison_in_words(metric: str, figures: Any, says: str) -> None:
     said = words(metric, *figures)
     assert says in said if "disagree" in says else said.endswith(says)
+
+
+def test_what_no_picture_has_of_both_is_not_drawn(tmp_path: Path) -> None:
+    first, second = (np.where(np.arange(50) % 2 == odd, 0.5, np.nan) for odd in (0, 1))
+    one, other = (
+        scores(label, {"iou": Score(value=None, classes=[], images=images, images_by_class=None, states=None)})
+        for label, images in (("A", first), ("B", second))
+    )
+    compared = Comparison(Interval(0.0, 0.0, 0.0), 1.0, 0)
+    plot_comparison(tmp_path / "nothing.png", "iou", one, other, compared)
+    assert not list(tmp_path.iterdir())
+    plot_comparison(tmp_path / "something.png", "iou", one, one, compared)
+    assert (tmp_path / "something.png").exists()
+
+
+def test_many_classes_do_not_make_a_picture_that_fills_the_memory(tmp_path: Path) -> None:
+    plot_confusions(tmp_path / "c.png", "A", np.eye(150, dtype=np.int64), [f"class {number}" for number in range(150)])
+    with Image.open(tmp_path / "c.png") as picture:
+        assert max(picture.size) < 3500
+
+
+@pytest.mark.parametrize("options", [{"tta": True}, {"tile": 32}], ids=["tta", "tile"])
+def test_options_of_prediction_are_those_of_the_predictor(
+    run: segreg.Run, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    data = "lesions:train=1,valid=1,test=3"
+    evaluate(run, data=data, metrics="accuracy", out=tmp_path / "e", **options)
+    found = numbers(tmp_path / "e" / "images.csv", "accuracy")
+    values = [
+        [(predictor.predict(image) == mask).mean() for image, mask in truths(data, "test")]
+        for predictor in (segreg.load(run, device="cpu", precision="fp32", **each) for each in (options, {}))
+    ]
+    assert found == pytest.approx(np.array(values[0]), abs=1e-5)
+    assert found != pytest.approx(np.array(values[1]), abs=1e-5)
+
+
+def copied(run: segreg.Run, to: Path, *changes: tuple[str, str]) -> Path:
+    """A copy of a run, with changes to its recipe."""
+    to.mkdir(parents=True)
+    for name in ("model.safetensors", "splits.csv"):
+        (to / name).write_bytes((run.path / name).read_bytes())
+    recipe = (run.path / "recipe.toml").read_text(encoding="utf-8")
+    for before, after in changes:
+        assert before in recipe
+        recipe = recipe.replace(before, after)
+    (to / "recipe.toml").write_text(recipe, encoding="utf-8")
+    return to
+
+
+def folder(root: Path, **names: list[str]) -> str:
+    """Small pictures of two classes, by their names in each split; those called `bad...` cannot be read."""
+    for split, members in names.items():
+        for name in members:
+            mask = np.zeros((40, 40), np.uint8)
+            mask[: 10 + len(split)] = 1
+            save(root / split / "images" / f"{name}.png", np.repeat(mask[..., None] * 200, 3, axis=2))
+            save(root / split / "masks" / f"{name}.png", mask)
+            if name.startswith("bad"):
+                (root / split / "images" / f"{name}.png").write_bytes(b"no picture")
+    return f"folder:root={root},classes=[{','.join(CLASSES)}]"
+
+
+def test_pictures_of_one_pixel_in_height_are_drawn(scenes_run: segreg.Run, tmp_path: Path) -> None:
+    data = folder(tmp_path / "thin", train=["a"], valid=["a"])
+    mask = (np.arange(40) > 20).astype(np.uint8)[None]
+    for name, pixels in (("images", np.repeat(mask[..., None] * 200, 3, axis=2)), ("masks", mask)):
+        save(tmp_path / "thin" / "test" / name / "thin.png", pixels)
+    found = evaluate(scenes_run, data=data, metrics="accuracy", out=tmp_path / "e")
+    assert found.models[0].worst[0].truth.shape == (1, 40)
+    assert (tmp_path / "e" / "worst.png").exists()
+
+
+def test_data_that_are_given_need_no_loss_and_no_tracker(scenes_run: segreg.Run, tmp_path: Path) -> None:
+    away = copied(scenes_run, tmp_path / "away", ('loss = "cross-entropy"', 'loss = "nowhere/lovasz"'))
+    with pytest.raises(segreg.SegregError, match="nowhere"):
+        evaluate(away, metrics="accuracy", out=tmp_path / "e")
+    found = evaluate(away, data=scenes_run.recipe.data, metrics="accuracy", out=tmp_path / "e")
+    assert found.models[0].label == "unet"
+
+
+def test_the_runs_own_data_are_known_however_they_are_written(
+    scenes_run: segreg.Run, scenes: Path, tmp_path: Path
+) -> None:
+    data = f"folder:classes=[{','.join(CLASSES)}],root={scenes}"
+    assert data != scenes_run.recipe.data
+    found = evaluate(scenes_run, data=data, split="valid", metrics="accuracy", out=tmp_path / "e")
+    assert any("chosen by their score on valid" in note for note in found.notes)
+
+
+def test_other_data_with_names_of_the_training_are_said(scenes_run: segreg.Run, tmp_path: Path) -> None:
+    data = folder(tmp_path / "other", train=["x"], valid=["y"], test=["new", "train3", "train5", "test0"])
+    found = evaluate(scenes_run, data=data, metrics="accuracy", out=tmp_path / "e")
+    assert found.notes[1:] == [
+        "2 of the pictures, such as train3, have names that were in train when the model was trained: if they are the "
+        "same pictures, the figures are too good."
+    ]
+
+
+def test_names_that_are_in_several_splits_are_told_apart(scenes_run: segreg.Run, tmp_path: Path) -> None:
+    root = tmp_path / "a&b"
+    data = folder(root, train=["0", "1"], valid=["0", "bad"], test=["0", "bad"])
+    skipping = copied(
+        scenes_run,
+        tmp_path / "run",
+        (scenes_run.recipe.data, data),
+        ('bad_files = "stop"', 'bad_files = "skip"'),
+    )
+    found = evaluate(skipping, split="all", metrics="accuracy", out=tmp_path / "e")
+    rows = [(row["split"], row["name"]) for row in table(tmp_path / "e" / "images.csv")]
+    assert rows == [("train", "0"), ("train", "1"), ("valid", "0"), ("test", "0")]
+    assert any(note.startswith("2 picture(s) left out") for note in found.notes)
+    # Inside code Markdown shows an entity as it is written.
+    assert f"`{data}`" in (tmp_path / "e" / "evaluation.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.filterwarnings("error")
+def test_oddities_that_change_no_pixel_are_not_warned_of(scenes_run: segreg.Run, tmp_path: Path) -> None:
+    data = folder(tmp_path / "odd", train=["a"], valid=["a"], test=["a"])
+    cut_short = b"Exif\0\0II*\0\x08\0\0\0\x05\0"
+    Image.new("RGB", (40, 40)).save(tmp_path / "odd" / "test" / "images" / "a.png", exif=cut_short)
+    evaluate(scenes_run, data=data, metrics="accuracy", out=tmp_path / "e")
+
+
+def test_nothing_stays_of_what_could_not_be_written(scenes_run: segreg.Run, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    (tmp_path / "there").mkdir()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The tables fit, and a picture does not.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+    try:
+        for out in ("new", "there"):
+            with pytest.raises(RunError, match=r"confusion\.png cannot be written"):
+                evaluate(scenes_run, metrics="accuracy", out=tmp_path / out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+    evaluate(scenes_run, metrics="accuracy", out=tmp_path / "there")
+    assert {path.name for path in (tmp_path / "there").iterdir()} == FILES
 
 
 def test_the_command_prints_the_table_and_writes_below_evaluations(
@@ -398,7 +571,7 @@ def test_a_bad_picture_is_treated_as_the_recipe_says(
 
 
 def test_what_is_there_is_not_overwritten(run: segreg.Run, tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "mine.txt").write_text("iou")
     with pytest.raises(RunError, match="already holds something: choose another --out"):
         evaluate(run, out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
@@ -412,6 +585,7 @@ def test_what_is_there_is_not_overwritten(run: segreg.Run, tmp_path: Path) -> No
         (["RUN", "--data", "SCENES"], "the data set has 3 classes (grass, sea, sun), and"),
         (["RUN", "RUN", "RUN"], "3 runs were given: evaluate one, or compare two"),
         (["nowhere"], "nowhere does not exist"),
+        (["RUN", "--metrics", "none"], "metrics is 'none': name one or more"),
         (["RUN", "--metrics", "iuo"], "no metric is called 'iuo' (did you mean 'iou'?)"),
         (["RUN", "SCENES_RUN"], "say on which data with --data"),
         (["ALONE"], "does not say on which data: name a data set with --data"),

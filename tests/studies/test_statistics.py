@@ -222,11 +222,21 @@ def test_signed_rank_is_the_share_of_signs_at_least_as_extreme() -> None:
     assert signed_rank(np.append(differences, [0.0, np.nan])) == signed_rank(differences)
 
 
+def test_signed_rank_counts_all_signs_where_differences_tie() -> None:
+    ranks = np.array([1, 2.5, 2.5, 4, 5.5, 5.5, 7])
+    tosses = np.array(np.meshgrid(*[[0, 1]] * 7)).reshape(7, -1)
+    extreme = np.abs(ranks @ tosses - 14) >= abs(ranks[1:].sum() - 14)
+    assert signed_rank(np.array([-0.1, 0.2, 0.2, 0.3, 0.4, 0.4, 0.5])) == pytest.approx(extreme.mean(), rel=1e-12)
+    # With five images it cannot find anything, as the guide says.
+    assert signed_rank(np.full(5, 0.5)) == signed_rank(np.arange(1.0, 6.0)) == 2 / 2**5
+
+
 def test_equal_rows_do_not_differ() -> None:
     metric = IoU(num_classes=1)
     states = states_of_scores([0.2, 0.5, 0.9])
     compared = paired_comparison(metric, [states], [states])
     assert compared.p_value == 1
+    assert compared.direction == 0
     assert not compared.beyond_chance
 
 
@@ -244,3 +254,20 @@ def test_beyond_chance_takes_both_ways() -> None:
     assert swayed.difference.low > 0
     assert swayed.p_value > 0.05
     assert not swayed.beyond_chance
+
+
+def test_an_interval_and_a_test_that_point_in_opposite_directions_do_not_agree() -> None:
+    """Ahead by little on thirty pictures, and far behind on six, which make the mean."""
+    metric, draw = IoU(num_classes=1), np.random.default_rng(0)
+    other = draw.uniform(0.76, 0.9, 36)
+    differences = np.append(draw.uniform(0.01, 0.02, 30), -draw.uniform(0.5, 0.75, 6))
+    row, best = states_of_scores(other + differences), states_of_scores(other)
+    for compared, sign in (
+        (paired_comparison(metric, [row], [best]), 1),
+        (paired_comparison(metric, [best], [row]), -1),
+    ):
+        assert compared.by_interval
+        assert compared.by_test
+        assert sign * compared.difference.high < 0 or sign * compared.difference.low < 0
+        assert compared.direction == sign
+        assert not compared.beyond_chance

@@ -1,0 +1,16 @@
+"""Text that may come from anybody, in Markdown."""
+
+import html
+
+
+def escaped(text: str) -> str:
+    """Keep what a name holds from becoming a tag, a cell or a link."""
+    text = html.escape(text, quote=False).replace("|", "&#124;").replace("](", "]&#40;").replace("][", "]&#91;")
+    # Many renderers make a link of an address that stands alone.
+    return text.replace("://", "&#58;//").replace("www.", "www&#46;")
+
+
+def code(text: str) -> str:
+    """Return text as code, in which Markdown and HTML are inert."""
+    inert = "".join(each if each.isprintable() and each != "`" else "'" for each in text)
+    return f"`{inert}`" if inert else ""
