@@ -120,7 +120,8 @@ def check(words: list[str]) -> None:
         for text in [value] if isinstance(value, str) else value:
             for _, component in parse_sum(text):
                 if not component.name.startswith(READERS_PLUGIN):
-                    registry().resolve(kind, component)
+                    known = {"num_classes": 1} if kind == "metric" else {}  # which the data set decides
+                    registry().resolve(kind, component, **known)
 
 
 def run(block: Block, page: Path, namespace: dict[str, object]) -> None:
