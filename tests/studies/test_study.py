@@ -273,7 +273,7 @@ def test_the_run_to_take_is_the_best_seed_that_has_a_value(
 def test_a_row_without_a_value_is_said_to_have_none(study: Study, tmp_path: Path) -> None:
     """Not that it may be as good, and it is not sorted by it."""
     best, recipe = best_row(study.rows), study.plan.recipes[0]
-    without = Comparison(Interval(np.nan, np.nan, np.nan), 1.0)
+    without = Comparison(Interval(np.nan, np.nan, np.nan), 1.0, 0)
     others = [row for row in study.rows if row is not best]
     rows = [best, *(attrs.evolve(row, behind_best=without) for row in others[:2]), others[2]]
     said = conclusion(rows, recipe)
