@@ -13,8 +13,9 @@ from segreg.contracts import SegmentationDataset, SegmentationMetric
 from segreg.errors import DataError, OptionError, RunError, SegregError, did_you_mean, printable
 from segreg.inference.evaluation import Evaluation
 from segreg.inference.page import write_page
-from segreg.inference.predictor import Predictor, load, weights_of
+from segreg.inference.predictor import Predictor, load
 from segreg.inference.scores import Sample, Scores, score
+from segreg.inference.weights import weights_of
 from segreg.plugins import BUILTIN
 from segreg.registry import components, registry
 from segreg.studies.statistics import Comparison, paired_comparison

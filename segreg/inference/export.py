@@ -18,7 +18,7 @@ from torch.export import Dim, ExportedProgram
 
 from segreg.errors import OptionError, RunError, SegregError, did_you_mean
 from segreg.expression import Expression
-from segreg.inference.predictor import weights_of
+from segreg.inference.weights import weights_of
 from segreg.training.files import replacing
 from segreg.training.normalized import Normalization, Normalized
 from segreg.training.progress import Display

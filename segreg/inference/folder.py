@@ -16,7 +16,8 @@ from segreg.datasets.pairs import pictures
 from segreg.datasets.pictures import SUFFIXES, Pixels
 from segreg.errors import DataError, RunError, did_you_mean
 from segreg.inference.images import Picture
-from segreg.inference.predictor import Predictor, classes_of
+from segreg.inference.predictor import Predictor
+from segreg.inference.probabilities import classes_of
 from segreg.inference.tiles import Strip
 from segreg.training.files import replacing, writing
 from segreg.training.plots import CLASS_COLORS, overlay

@@ -12,13 +12,14 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from segreg.datasets.pictures import MAX_PIXELS, Pixels
-from segreg.errors import OptionError, RunError, SegregError, did_you_mean
+from segreg.errors import OptionError, SegregError
 from segreg.inference import hub
 from segreg.inference.images import Picture, mean_and_std, pixels_of
+from segreg.inference.probabilities import VIEWS, activated, classes_of, enlarged, turned, turned_back
 from segreg.inference.tiles import Strip, blended
+from segreg.inference.weights import weights_of
 from segreg.options import structure
 from segreg.training.device import Precision, autocast, detect, is_out_of_memory
 from segreg.training.normalized import Normalized
@@ -30,13 +31,9 @@ from segreg.training.saved import About, read_model
 # Enough for the processor or the accelerator to be busy, and little beside the weights.
 _PIXELS_AT_ONCE = 2**19
 _PIXELS_WAITING = 2**25
-_ROWS = 256
 
 # Of a file that is cut into tiles, which takes seven bytes a pixel while it is read. Any other may be a bomb.
 _LARGE = 500_000_000
-
-# By how many quarters a picture is turned, and whether it is mirrored after that.
-_VIEWS = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -247,11 +244,11 @@ class Predictor:
         """Map images, uint8 [B, C, h, w], to probabilities, float32 [B, K, h, w] on the device."""
         try:
             images = images.to(self.device).float() / 255
-            views = _VIEWS if self.tta else _VIEWS[:1]
+            views = VIEWS if self.tta else VIEWS[:1]
             total: Tensor | None = None
             for turns, mirrored in views:
-                found = _activated(self._logits(_view(images, turns, mirrored), spread))
-                found = _back(found, turns, mirrored)
+                found = activated(self._logits(turned(images, turns, mirrored), spread))
+                found = turned_back(found, turns, mirrored)
                 total = found if total is None else total.add_(found)
             assert total is not None
             return total.div_(len(views))
@@ -321,82 +318,3 @@ def load(
         tta=tta,
         weights=weights,
     )
-
-
-def weights_of(source: str | Path | Run) -> Path:
-    """Return the file of weights of a run, its directory, or the file itself.
-
-    Raises:
-        RunError: it is not there.
-    """
-    path = source.path if isinstance(source, Run) else Path(source)
-    if not path.exists():
-        siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise RunError(
-            f"{path} does not exist{did_you_mean(path.name, siblings)}: give the directory of a run, or a "
-            "model.safetensors"
-        )
-    if not path.is_dir():
-        return path
-    weights = path / "model.safetensors"
-    if not weights.exists():
-        raise RunError(
-            f"{path} holds no model.safetensors{_instead(path)}: give the directory of a run that was trained"
-        )
-    return weights
-
-
-def _instead(path: Path) -> str:
-    """Name a run inside a directory that is none."""
-    if (path / "study.toml").exists():
-        # Only this message needs what writes reports.
-        from segreg.studies.study import Study
-
-        with suppress(SegregError):
-            if best := Study.read(path).best:
-                return f"; it is a study, and its best run is {best.path}"
-    inside = sorted(each.parent for each in path.glob("*/model.safetensors"))
-    return f", but {inside[0]} does" if inside else ""
-
-
-def classes_of(probabilities: Tensor) -> Pixels:
-    """Return the predicted classes.
-
-    Shapes:
-        probabilities: float [K, H, W];  returns: uint8 [H, W].
-    """
-    classes = probabilities[0] > 0.5 if len(probabilities) == 1 else probabilities.max(dim=0).indices
-    found: Pixels = classes.to(torch.uint8).cpu().numpy()
-    return found
-
-
-def enlarged(probabilities: Tensor, size: tuple[int, int]) -> Iterator[Strip]:
-    """Resize probabilities, bilinearly, strip by strip.
-
-    Shapes:
-        probabilities: float32 [K, h, w];  the strips: float32 [K, n, W], of H rows in all.
-    """
-    height, width = size
-    # Where each row lies among the given ones, by the convention of centres that torch and Pillow share.
-    rows = probabilities.shape[1]
-    places = ((torch.arange(height, device=probabilities.device) + 0.5) * rows / height - 0.5).clamp(min=0)
-    above = places.long()
-    below = (above + 1).clamp(max=rows - 1)
-    share = (places - above)[:, None]
-    for top in range(0, height, _ROWS):
-        part = slice(top, top + _ROWS)
-        strip = torch.lerp(probabilities[:, above[part]], probabilities[:, below[part]], share[part])
-        yield top, F.interpolate(strip[None], (strip.shape[1], width), mode="bilinear", align_corners=False)[0]
-
-
-def _activated(logits: Tensor) -> Tensor:
-    return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
-
-
-def _view(images: Tensor, turns: int, mirrored: bool) -> Tensor:
-    turned = images.rot90(turns, (2, 3))
-    return turned.flip(3) if mirrored else turned
-
-
-def _back(found: Tensor, turns: int, mirrored: bool) -> Tensor:
-    return (found.flip(3) if mirrored else found).rot90(-turns, (2, 3))
