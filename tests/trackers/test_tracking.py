@@ -200,8 +200,11 @@ def test_a_tracker_that_leaves_the_process_is_one_that_raises(
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """Put back how signals are handled, which `stoppable` leaves as it is when one has come."""
+    """Handle signals as a terminal's programs do, and put back what was: `stoppable` leaves it when one has come."""
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    # Whoever started the tests may ignore them, as shells do for what runs behind, and then `stoppable` does too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
     for number, handler in former.items():
         signal.signal(number, handler)
