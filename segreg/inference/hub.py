@@ -149,7 +149,7 @@ Not stated yet. Write it here and as `license:` at the top of this file; the dat
 
 def _scores(run: Run) -> str:
     # Only a model card needs the libraries of a report.
-    from segreg.studies.report import summarize
+    from segreg.studies.table import summarize
 
     [row] = summarize([[(run.recipe, run, "")]])
     metrics = list(dict.fromkeys(metric for metric, _ in row.scores))

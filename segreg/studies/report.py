@@ -1,4 +1,4 @@
-"""The report of a study: a table as text, CSV and Markdown, what can be concluded from it, curves and pictures."""
+"""The report of a study: its table as text, CSV and Markdown, what can be concluded from it, curves and pictures."""
 
 import csv
 import io
@@ -7,99 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
-import torch
-
-from segreg.contracts import SegmentationMetric
 from segreg.errors import printable
-from segreg.metrics.states import States, value
-from segreg.registry import higher_is_better, registry
-from segreg.studies.statistics import (
-    Comparison,
-    Interval,
-    Spread,
-    bootstrap_interval,
-    mean_and_spread,
-    paired_comparison,
-)
-from segreg.training.evaluation import is_better
+from segreg.studies.table import Row, best_row, score_columns
 from segreg.training.files import write_text
 from segreg.training.markdown import escaped
 from segreg.training.plots import plot_curves, plot_samples
 from segreg.training.recipe import Recipe
-from segreg.training.run import Run
-
-
-@attrs.frozen(kw_only=True)
-class Score:
-    """A metric on a split: the mean and spread over seeds, and the interval over images."""
-
-    spread: Spread
-    interval: Interval
-
-    def __str__(self) -> str:
-        """Write it as a table does: `0.873 ± 0.010 [0.851, 0.893]`."""
-        spread = "" if math.isnan(self.spread.deviation) else f" ± {self.spread.deviation:.3f}"
-        return f"{self.interval.value:.3f}{spread} [{self.interval.low:.3f}, {self.interval.high:.3f}]"
-
-
-@attrs.frozen(kw_only=True)
-class Row:
-    """A row of the table: one model with one loss.
-
-    Args:
-        model: The architecture, as an expression.
-        loss: The loss, as an expression.
-        runs: The finished runs, one a seed.
-        failure: Why a run failed, or an empty text.
-        scores: Each metric on each split, by `(metric, split)`; empty without finished runs.
-        behind_best: How the first metric on the validation split differs from the best row's; None for the best row
-            itself, and without finished runs.
-    """
-
-    model: str
-    loss: str
-    runs: Sequence[Run]
-    failure: str
-    scores: Mapping[tuple[str, str], Score]
-    behind_best: Comparison | None = None
-
-    @property
-    def label(self) -> str:
-        """Model and loss."""
-        return f"{self.model} · {self.loss}"
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers are learnt."""
-        return int(self.runs[0].results["parameters"])
-
-    @property
-    def seconds(self) -> float:
-        """How long the training of one seed took, on average."""
-        return sum(float(run.results["seconds"]) for run in self.runs) / len(self.runs)
-
-    @property
-    def images_per_second(self) -> float:
-        """How many training pictures a second went through, on average over seeds."""
-        return sum(float(run.results["images_per_second"]) for run in self.runs) / len(self.runs)
-
-
-def summarize(grid: Sequence[Sequence[tuple[Recipe, Run, str]]]) -> list[Row]:
-    """Work out the table.
-
-    Args:
-        grid: For each row its runs: the recipe, the run, and why it failed or an empty text.
-    """
-    rows = []
-    for runs in grid:
-        recipe = runs[0][0]
-        finished = [run for _, run, _ in runs if run.finished]
-        failure = next((failure for _, _, failure in runs if failure), "")
-        rows.append(
-            Row(model=recipe.model, loss=recipe.loss, runs=finished, failure=failure, scores=_scores(recipe, finished))
-        )
-    return _compared_with_best(rows, grid[0][0][0].metrics[0])
 
 
 def write_report(path: Path, name: str, rows: Sequence[Row], recipe: Recipe) -> None:
@@ -120,12 +33,6 @@ def write_report(path: Path, name: str, rows: Sequence[Row], recipe: Recipe) -> 
         plot_curves(path / "curves.png", {row.label: [run.history for run in row.runs] for row in finished}, metric)
         predictions = {row.label: row.runs[0].samples["predictions"] for row in finished}
         plot_samples(path / "samples.png", first.samples, predictions, len(first.results["classes"]))
-
-
-def score_columns(rows: Sequence[Row], recipe: Recipe) -> list[tuple[str, str]]:
-    """Return which metrics on which splits the table has."""
-    splits = next(([split for _, split in row.scores] for row in rows if row.scores), ["train", "valid"])
-    return [(metric, split) for metric in recipe.metrics for split in dict.fromkeys(splits)]
 
 
 def cells(rows: Sequence[Row], recipe: Recipe) -> tuple[list[str], list[list[str]]]:
@@ -164,16 +71,11 @@ def markdown(name: str, rows: Sequence[Row], recipe: Recipe) -> str:
     return f"# {escaped(printable(name))}\n\n{text}\n\n{between}{said}\n"
 
 
-def best_row(rows: Sequence[Row]) -> Row | None:
-    """Return the row that the others are compared with; None if no run is finished."""
-    return next((row for row in rows if row.runs and row.behind_best is None), None)
-
-
 def conclusion(rows: Sequence[Row], recipe: Recipe) -> str:
     """Say in words which row is best, and which of the others differ from it by more than chance; empty for one row."""
     best, metric = best_row(rows), recipe.metrics[0]
     others = [(row, row.behind_best) for row in rows if row.behind_best]
-    if not best or not others or math.isnan(_valid(best, metric)):
+    if not best or not others or math.isnan(best.on_valid(metric)):
         return ""
     behind = [f"{printable(row.label)} ({each.difference.value:+.3f})" for row, each in others if each.beyond_chance]
     without = [printable(row.label) for row, each in others if math.isnan(each.difference.value)]
@@ -181,7 +83,7 @@ def conclusion(rows: Sequence[Row], recipe: Recipe) -> str:
         printable(row.label) for row, each in others if not each.beyond_chance and not math.isnan(each.difference.value)
     ]
     images = best.runs[0].results["pictures"]["valid"]
-    said = [f"{printable(best.label)} is best on valid, with {metric} {_valid(best, metric):.3f}."]
+    said = [f"{printable(best.label)} is best on valid, with {metric} {best.on_valid(metric):.3f}."]
     if behind:
         said.append(f"Behind it by more than chance: {_listed(behind)}.")
     if level:
@@ -224,53 +126,6 @@ def counted(number: int, what: str) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-
-
-def _scores(recipe: Recipe, runs: Sequence[Run]) -> dict[tuple[str, str], Score]:
-    if not runs:
-        return {}
-    stored = [run.scores for run in runs]
-    scores = {}
-    for name in recipe.metrics:
-        metric = _metric(name, runs[0])
-        for split in runs[0].results["metrics"]:
-            states = [_states(each, split, name) for each in stored]
-            values = [value(metric, each) for each in states]
-            scores[name, split] = Score(spread=mean_and_spread(values), interval=bootstrap_interval(metric, states))
-    return scores
-
-
-def _compared_with_best(rows: Sequence[Row], name: str) -> list[Row]:
-    finished = [row for row in rows if row.runs]
-    if not finished:
-        return list(rows)
-    best = finished[0]
-    for row in finished[1:]:
-        if is_better(_valid(row, name), _valid(best, name), higher_is_better(name)):
-            best = row
-    metric = _metric(name, best.runs[0])
-    best_states = [_states(run.scores, "valid", name) for run in best.runs]
-    compared = []
-    for row in rows:
-        if row.runs and row is not best:
-            states = [_states(run.scores, "valid", name) for run in row.runs]
-            row = attrs.evolve(row, behind_best=paired_comparison(metric, states, best_states))
-        compared.append(row)
-    return compared
-
-
-def _valid(row: Row, metric: str) -> float:
-    return row.scores[metric, "valid"].interval.value
-
-
-def _metric(name: str, run: Run) -> SegmentationMetric:
-    built: SegmentationMetric = registry().build("metric", name, num_classes=len(run.results["classes"]))
-    return built
-
-
-def _states(scores: Mapping[str, torch.Tensor], split: str, metric: str) -> States:
-    prefix = f"{split}/{metric}/"
-    return {name.removeprefix(prefix): tensor.numpy() for name, tensor in scores.items() if name.startswith(prefix)}
 
 
 def _behind(row: Row) -> str:

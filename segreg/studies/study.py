@@ -18,16 +18,17 @@ from segreg.plugins import one_line
 from segreg.registry import higher_is_better
 from segreg.studies.page import write_page
 from segreg.studies.plan import Plan, directory_name, make_plan
-from segreg.studies.report import Row, best_row, summarize, write_report
+from segreg.studies.report import write_report
+from segreg.studies.table import Row, best_row, summarize
 from segreg.training.checkpoint import remove_state, state_path
 from segreg.training.device import detect
 from segreg.training.execute import execute
-from segreg.training.files import is_empty, write_text, writing
+from segreg.training.files import is_empty, read_toml, write_text, writing
 from segreg.training.fit import open_data
 from segreg.training.lock import locked
 from segreg.training.pictures import Data
 from segreg.training.progress import Display
-from segreg.training.recipe import Recipe, read_toml, written_recipe
+from segreg.training.recipe import Recipe, written_recipe
 from segreg.training.run import Run
 from segreg.training.tracking import check_trackers
 

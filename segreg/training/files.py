@@ -4,15 +4,17 @@ import csv
 import io
 import os
 import re
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
-from segreg.errors import RunError
+from segreg.errors import DataError, RunError
 
 # What reading CSV, JSON, safetensors and their contents raises.
 _BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error, SafetensorError)
@@ -112,3 +114,21 @@ def reading(path: Path, what: str) -> Iterator[None]:
         elif isinstance(error, LookupError):
             reason = f"it lacks {reason}"
         raise RunError(f"{path} is not {what}: {reason}") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        DataError: it is missing or not TOML.
+    """
+    try:
+        # A pipe would never end.
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path} cannot be read as TOML: it is no file")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    # A number of thousands of digits is a ValueError, as are the errors of TOML and UTF-8.
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} cannot be read as TOML: {' '.join(str(error).split())}") from error

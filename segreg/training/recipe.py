@@ -1,7 +1,6 @@
 """A recipe: everything that decides what a training run does, by name and in one file."""
 
 import math
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -18,6 +17,7 @@ from segreg.plugins import Kind
 from segreg.registry import registry
 from segreg.specs import Architecture
 from segreg.training.device import Precision
+from segreg.training.files import read_toml
 from segreg.training.missing import missing_plugin
 from segreg.training.normalized import Normalization
 
@@ -245,24 +245,6 @@ def read_recipe(path: Path) -> Recipe:
             if name not in [entry.key for entry in registry().components() if entry.kind == kind]:
                 raise missing_plugin(path, name, distribution, version) from None
         raise
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        DataError: it is missing or not TOML.
-    """
-    try:
-        # A pipe would never end.
-        if path.exists() and not path.is_file():
-            raise DataError(f"{path} cannot be read as TOML: it is no file")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    # A number of thousands of digits is a ValueError, as are the errors of TOML and UTF-8.
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} cannot be read as TOML: {' '.join(str(error).split())}") from error
 
 
 def _checked(recipe: Recipe) -> Recipe:

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from segreg.errors import RunError
-from segreg.training.files import reading, replacing, write_csv, write_text
-from segreg.training.recipe import Recipe, read_recipe, read_toml
+from segreg.training.files import read_toml, reading, replacing, write_csv, write_text
+from segreg.training.recipe import Recipe, read_recipe
 from segreg.training.saved import read_model
 
 if TYPE_CHECKING:

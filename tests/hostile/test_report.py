@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from segreg.errors import printable
 from segreg.studies.page import write_page
 from segreg.studies.plan import Plan, directory_name, make_plan
-from segreg.studies.report import Row, cells, write_report
+from segreg.studies.report import cells, write_report
 from segreg.studies.study import compare
+from segreg.studies.table import Row
 from segreg.training.files import new_directory, slug
 from segreg.training.recipe import Recipe, make_recipe
 from segreg.training.run import Run

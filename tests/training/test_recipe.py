@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from segreg.errors import DataError, ExpressionError, OptionError, SegregError, UnknownNameError
 from segreg.registry import registry
-from segreg.training.recipe import Recipe, make_recipe, read_recipe, read_toml
+from segreg.training.files import read_toml
+from segreg.training.recipe import Recipe, make_recipe, read_recipe
 
 
 def read_back(recipe: Recipe) -> Recipe:

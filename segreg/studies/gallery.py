@@ -1,0 +1,129 @@
+"""The pictures of a report's page: what each row predicts, and what the best one is worst on."""
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from segreg.contracts import IGNORE_INDEX
+from segreg.errors import printable
+from segreg.studies.table import Row, best_row
+from segreg.training.plots import CLASS_COLORS, TINT, shown_picture
+from segreg.training.recipe import Recipe
+from segreg.training.worst import read_cases
+
+_BORDER = 254
+"""The palette index of the line around the true region, in pictures of one class."""
+
+
+def galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
+    """Give the sections with pictures: samples of every row, and what the best row is worst on."""
+    best = best_row(rows)
+    if not best:
+        return
+    finished = [row for row in rows if row.runs]
+    classes = best.runs[0].results["classes"]
+    num_classes = len(classes)
+    samples = {row.label: row.runs[0].samples for row in finished}
+    images, masks = (samples[best.label][name].numpy() for name in ("images", "masks"))
+    legend = (
+        "Tinted: what is said to be the object; white line: the border of the true one." if num_classes == 1 else ""
+    )
+    yield {
+        "title": "Predictions on validation pictures",
+        "hint": f"Move the slider from the picture over the truth to what each row predicts. {legend}",
+        "classes": _legend(classes) if num_classes > 1 else [],
+        "height": images.shape[2],
+        "width": images.shape[3],
+        "pictures": [
+            _picture(
+                shown_picture(image),
+                masks[number],
+                {printable(label): (each["predictions"][number].numpy(), "") for label, each in samples.items()},
+                num_classes,
+            )
+            for number, image in enumerate(images)
+        ],
+    }
+    cases = read_cases(best.runs[0])
+    if not cases:
+        return
+    metric = recipe.metrics[0]
+    seed = f" (seed {best.runs[0].recipe.seed})" if len(best.runs) > 1 else ""
+    height, width = cases[0].truth.shape
+    yield {
+        "title": "Worst cases",
+        "hint": f"Where the best row, {printable(best.label)}{seed}, is worst by {metric}, of all validation pictures.",
+        "height": height,
+        "width": width,
+        "large": True,
+        "pictures": [
+            _picture(
+                case.picture,
+                case.truth,
+                {printable(case.name): (case.prediction, f"{metric} {case.value:.3f}")},
+                num_classes,
+            )
+            for case in cases
+        ],
+    }
+
+
+def _legend(classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the name and the colour of each class."""
+    colors = np.resize(CLASS_COLORS, (len(classes), 3)).tolist()
+    return [
+        (printable(str(name)), "#{:02x}{:02x}{:02x}".format(*color))
+        for name, color in zip(classes, colors, strict=True)
+    ]
+
+
+def _picture(
+    picture: npt.NDArray[np.uint8],
+    truth: npt.NDArray[np.uint8],
+    predictions: Mapping[str, tuple[npt.NDArray[np.uint8], str]],
+    num_classes: int,
+) -> dict[str, Any]:
+    """Return a picture, its truth, and a tile for each prediction, by its label and with what is said of it."""
+    border = _border(truth) if num_classes == 1 else np.zeros_like(truth, dtype=bool)
+    return {
+        "picture": _encoded(Image.fromarray(picture), "jpeg", quality=88),
+        "truth": _layer(truth, border, num_classes),
+        "tiles": [
+            {"label": label, "value": value, "prediction": _layer(classes, border, num_classes)}
+            for label, (classes, value) in predictions.items()
+        ],
+    }
+
+
+def _border(truth: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Return the pixels of the region that touch one outside it."""
+    region = np.pad(truth == 1, 1, mode="edge")
+    inner = region[:-2, 1:-1] & region[2:, 1:-1] & region[1:-1, :-2] & region[1:-1, 2:]
+    border: npt.NDArray[np.bool_] = region[1:-1, 1:-1] & ~inner
+    return border
+
+
+def _layer(classes: npt.NDArray[np.uint8], border: npt.NDArray[np.bool_], num_classes: int) -> str:
+    """Return classes as a picture to be laid over another one, in the colours of `samples.png`."""
+    colors, opacity = np.zeros((256, 3), np.uint8), np.zeros(256, np.uint8)
+    if num_classes == 1:
+        colors[1], opacity[1] = TINT, 115
+        colors[_BORDER], opacity[_BORDER] = 255, 255
+        classes = np.where(border, _BORDER, classes).astype(np.uint8)
+    else:
+        colors[:IGNORE_INDEX] = CLASS_COLORS[np.arange(IGNORE_INDEX) % len(CLASS_COLORS)]
+        opacity[:] = 166
+    layer = Image.fromarray(classes, "P")
+    layer.putpalette(colors.ravel().tolist())
+    return _encoded(layer, "png", transparency=opacity.tobytes(), optimize=True)
+
+
+def _encoded(image: Image.Image, kind: str, **options: Any) -> str:
+    written = io.BytesIO()
+    image.save(written, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(written.getvalue()).decode()}"
