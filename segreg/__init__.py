@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from segreg.inference.evaluation import Evaluation
     from segreg.inference.export import Exported, export
     from segreg.inference.predictor import Predictor, load
-    from segreg.losses.weighted_sum import loss
-    from segreg.registry import Registry, build, components, dataset, describe, metric
+    from segreg.registry import Registry, build, components, dataset, describe, loss, metric
     from segreg.specs import Architecture, Dataset, Loss, Metric, Tracker
     from segreg.studies.study import Study, compare
     from segreg.training.fit import fit
@@ -49,8 +48,7 @@ _HOME = {
     "segreg.inference.evaluation": ("Evaluation",),
     "segreg.inference.export": ("Exported", "export"),
     "segreg.inference.predictor": ("Predictor", "load"),
-    "segreg.losses.weighted_sum": ("loss",),
-    "segreg.registry": ("Registry", "build", "components", "dataset", "describe", "metric"),
+    "segreg.registry": ("Registry", "build", "components", "dataset", "describe", "loss", "metric"),
     "segreg.specs": ("Architecture", "Dataset", "Loss", "Metric", "Tracker"),
     "segreg.studies.study": ("Study", "compare"),
     "segreg.training.fit": ("fit",),

@@ -1,4 +1,4 @@
-"""The whole plugin interface: five hooks that take nothing and return records.
+"""The whole plugin interface: a hook per kind of component, which takes nothing and returns records.
 
 A plugin module defines any of them, marked with `@hookimpl`, and is named by an entry point in the group `segreg.v1`.
 The entry point's name becomes the namespace of the plugin's components.

@@ -3,7 +3,7 @@
 import inspect
 import os
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from numbers import Integral, Real
@@ -56,7 +56,8 @@ def type_name(annotation: Any) -> str:
     return f"{name}[{', '.join(type_name(arm) for arm in arms)}]" if arms else name
 
 
-def options_of(target: Callable[..., Any]) -> dict[str, Option]:
+@cache
+def options_of(target: Callable[..., Any]) -> Mapping[str, Option]:
     """Return the keyword-only parameters of a class or function, with their types and meanings.
 
     Raises:
@@ -76,7 +77,8 @@ def options_of(target: Callable[..., Any]) -> dict[str, Option]:
     return options
 
 
-def meanings_of(target: Callable[..., Any]) -> dict[str, str]:
+@cache
+def meanings_of(target: Callable[..., Any]) -> Mapping[str, str]:
     """Return what the `Args:` section of a docstring says of each parameter."""
     import docstring_parser
 
@@ -90,11 +92,16 @@ def structured(owner: str, options: Mapping[str, Option], given: Mapping[str, An
     Raises:
         OptionError: an option is unknown or has a value that its type does not take.
     """
-    for name in given:
+    check_names(owner, options, given)
+    return {name: structure(f"{owner}: {name}", value, options[name].type) for name, value in given.items()}
+
+
+def check_names(owner: str, options: Mapping[str, Option], names: Iterable[str]) -> None:
+    """Raise `OptionError` unless all names are those of options."""
+    for name in names:
         if name not in options:
             allowed = ", ".join(options) or "none"
             raise OptionError(f"{owner} has no option {name!r}{did_you_mean(name, options)}: it has {allowed}")
-    return {name: structure(f"{owner}: {name}", value, options[name].type) for name, value in given.items()}
 
 
 def structure(what: str, value: Any, annotation: Any) -> Any:

@@ -4,35 +4,26 @@ import contextlib
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from itertools import chain
 from types import ModuleType
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import attrs
 import pluggy
 
 from segreg import hooks
 from segreg.errors import PluginError, SegregError
+from segreg.kinds import KINDS, Kind
 from segreg.options import Option, options_of, structured
-from segreg.specs import NAME, Architecture, Component, Dataset, Loss, Metric, Tracker, normalize
+from segreg.specs import NAME, Component, normalize
 
-Kind: TypeAlias = Literal["architecture", "loss", "metric", "dataset", "tracker"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 BUILTIN = "segreg"
 
 _GROUPS = re.compile(r"segreg\.v[1-9][0-9]*")
 _LONGEST_LINE = 500
-
-_HOOKS: Mapping[Kind, tuple[str, type[Component]]] = {
-    "architecture": ("segreg_architectures", Architecture),
-    "loss": ("segreg_losses", Loss),
-    "metric": ("segreg_metrics", Metric),
-    "dataset": ("segreg_datasets", Dataset),
-    "tracker": ("segreg_trackers", Tracker),
-}
 
 
 @attrs.frozen
@@ -40,13 +31,13 @@ class Entry:
     """A component that can be built.
 
     Args:
-        kind: `architecture`, `loss`, `metric`, `dataset` or `tracker`.
+        kind: The name of its kind, one of `KINDS`.
         key: What people write: `unet`, or `namespace/name` for a plugin's.
         record: What the plugin declared.
         plugin: Who declared it.
     """
 
-    kind: Kind
+    kind: str
     key: str
     record: Component
     plugin: "Plugin"
@@ -154,8 +145,8 @@ class Plugin:
         if not manager.get_hookcallers(module):
             raise PluginError(f"{self.entry_point.value} has no function marked with segreg.hookimpl")
         return [
-            Entry(kind, record.name if self.builtin else f"{self.namespace}/{record.name}", record, self)
-            for kind in KINDS
+            Entry(kind.name, record.name if self.builtin else f"{self.namespace}/{record.name}", record, self)
+            for kind in KINDS.values()
             for record in _records(module, manager, kind)
         ]
 
@@ -243,18 +234,17 @@ def _objection(plugin: Plugin, plugins: Iterable[Plugin]) -> str:
 
 
 def _records(module: ModuleType, manager: pluggy.PluginManager, kind: Kind) -> list[Component]:
-    hook, record_type = _HOOKS[kind]
-    answers = getattr(manager.hook, hook)()
-    if hasattr(module, hook) and not answers:
-        raise PluginError(f"{hook} gives nothing: mark it with segreg.hookimpl and return a list")
+    answers = getattr(manager.hook, kind.hook)()
+    if hasattr(module, kind.hook) and not answers:
+        raise PluginError(f"{kind.hook} gives nothing: mark it with segreg.hookimpl and return a list")
     records: list[Component] = []
     names: set[str] = set()
     for record in chain.from_iterable(answers):
-        if not isinstance(record, record_type):
-            raise PluginError(f"{hook} gives {record!r}: it must give records of type {record_type.__name__}")
+        if not isinstance(record, kind.record):
+            raise PluginError(f"{kind.hook} gives {record!r}: it must give records of type {kind.record.__name__}")
         for name in (record.name, *record.aliases):
             if name in names:
-                raise PluginError(f"{hook} declares the name {name!r} twice")
+                raise PluginError(f"{kind.hook} declares the name {name!r} twice")
             names.add(name)
         records.append(record)
     return records

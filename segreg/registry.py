@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from segreg.errors import OptionError, PluginError, SegregError, UnknownNameError, did_you_mean
-from segreg.expression import Expression, parse
-from segreg.options import REQUIRED, Option, structured
-from segreg.plugins import BUILTIN, KINDS, Entry, Kind, Plugin, discover, installed
+from segreg.expression import Expression, parse, parse_sum
+from segreg.kinds import KINDS
+from segreg.options import REQUIRED, Option, check_names, structured
+from segreg.plugins import BUILTIN, Entry, Plugin, discover, imported, installed
 from segreg.specs import Metric, normalize
 
 if TYPE_CHECKING:
@@ -36,6 +37,50 @@ class Description:
     docstring: str
 
 
+@attrs.frozen
+class Resolved:
+    """A component that was found, with options that were checked.
+
+    Args:
+        entry: The component.
+        expression: Its key with the options that were written, as values of their types.
+        options: What it is built with beside its defaults: the record's presets and what was chosen.
+        weight: Its factor in a weighted sum.
+    """
+
+    entry: Entry
+    expression: Expression
+    options: Mapping[str, Any]
+    weight: float = 1.0
+
+    def every_option(self, **decided: Any) -> dict[str, Any]:
+        """Return all options, with their defaults where nothing was chosen, and those that are decided now."""
+        defaults = {name: option.default for name, option in self.entry.options().items()}
+        return {**defaults, **self.options, **decided}
+
+    def build(self, **decided: Any) -> Any:
+        """Build the component, with the options that were left to be decided.
+
+        Raises:
+            OptionError: an option has a value outside its range, or asks for more memory than there is.
+            PluginError: the component cannot be imported.
+        """
+        options = {**self.options, **decided}
+        try:
+            return self.entry.target()(**options)
+        except SegregError:
+            raise
+        except ValueError as error:
+            raise OptionError(f"{self.entry.key}: {' '.join(str(error).split())}") from error
+        except (MemoryError, RuntimeError) as error:
+            # What torch says of a size that the memory does not hold, and of one that no memory could.
+            words = ("allocate memory", "Storage size calculation overflowed")
+            if isinstance(error, MemoryError) or any(each in str(error) for each in words):
+                what = ", ".join(f"{name}={value}" for name, value in options.items())
+                raise OptionError(f"{self.entry.key} takes more memory than there is with {what}: try less") from error
+            raise
+
+
 class Registry:
     """Names, and the components behind them.
 
@@ -55,7 +100,7 @@ class Registry:
         for plugin in self.plugins:
             self._namespaces.setdefault(plugin.namespace, plugin)
 
-    def components(self, kind: Kind | None = None) -> list[Entry]:
+    def components(self, kind: str | None = None) -> list[Entry]:
         """Return every component that is installed and sound, segreg's own first, in the order of declaration.
 
         Raises:
@@ -65,7 +110,7 @@ class Registry:
         entries = [entry for plugin in self.plugins for entry in plugin.entries]
         return [entry for each in wanted for entry in entries if entry.kind == each]
 
-    def find(self, kind: Kind, name: str) -> Entry:
+    def find(self, kind: str, name: str) -> Entry:
         """Return the component with this name, importing only the plugin that its namespace names.
 
         Raises:
@@ -91,8 +136,16 @@ class Registry:
         near = did_you_mean(name, [key for entry in self.components(kind) for key in entry.keys])
         raise UnknownNameError(f"no {kind} is called {name!r}{near}: {hint}")
 
-    def resolve(self, kind: Kind, expression: str | Expression, /, **options: Any) -> tuple[Entry, dict[str, Any]]:
+    def resolve(
+        self, kind: str, expression: str | Expression, decided: Collection[str] = (), /, **options: Any
+    ) -> Resolved:
         """Find a component and check its options, without building it.
+
+        Args:
+            kind: The name of its kind.
+            expression: Its name, perhaps with options.
+            decided: Options that are given when it is built, and that the expression leaves out.
+            options: More options.
 
         Raises:
             ExpressionError, UnknownNameError, PluginError: the name cannot be read or found, or its plugin is broken.
@@ -100,18 +153,32 @@ class Registry:
         """
         expression = parse(expression) if isinstance(expression, str) else expression
         entry = self.find(kind, expression.name)
-        if twice := sorted(options.keys() & expression.options.keys()):
-            raise OptionError(
-                f"{str(expression)!r} sets {twice[0]!r}, which is already {options[twice[0]]!r}: leave it out"
-            )
+        for name in sorted(expression.options):
+            if name in options or name in decided:
+                why = f"is already {options[name]!r}" if name in options else "the data decide"
+                raise OptionError(f"{str(expression)!r} sets {name!r}, which {why}: leave it out")
         declared = entry.options()
+        check_names(entry.key, declared, decided)
         values = structured(entry.key, declared, {**entry.record.options, **expression.options, **options})
         for name, option in declared.items():
-            if option.default is REQUIRED and name not in values:
+            if option.default is REQUIRED and name not in values and name not in decided:
                 raise OptionError(f"{entry.key} needs the option {name!r}: write {entry.key}:{name}=...")
-        return entry, values
+        written = Expression(entry.key, {name: values[name] for name in expression.options})
+        return Resolved(entry, written, values)
 
-    def build(self, kind: Kind, expression: str | Expression, /, **options: Any) -> Any:
+    def resolve_sum(self, kind: str, expression: str, decided: Collection[str] = (), /) -> list[Resolved]:
+        """Resolve the terms of a weighted sum such as `bce+0.5*dice`; of a kind that has no sums, the one component.
+
+        Raises:
+            ExpressionError, UnknownNameError, PluginError, OptionError: as for `resolve`.
+        """
+        if not KINDS[kind].sum:
+            return [self.resolve(kind, expression, decided)]
+        return [
+            attrs.evolve(self.resolve(kind, term, decided), weight=weight) for weight, term in parse_sum(expression)
+        ]
+
+    def build(self, kind: str, expression: str | Expression, /, **options: Any) -> Any:
         """Build a component from its name, or an expression, and options.
 
         Raises:
@@ -119,22 +186,9 @@ class Registry:
             OptionError: an option is unknown or missing, has a value outside its type or range, or asks for more
                 memory than there is.
         """
-        entry, checked = self.resolve(kind, expression, **options)
-        try:
-            return entry.target()(**checked)
-        except SegregError:
-            raise
-        except ValueError as error:
-            raise OptionError(f"{entry.key}: {' '.join(str(error).split())}") from error
-        except (MemoryError, RuntimeError) as error:
-            # What torch says of a size that the memory does not hold, and of one that no memory could.
-            words = ("allocate memory", "Storage size calculation overflowed")
-            if isinstance(error, MemoryError) or any(each in str(error) for each in words):
-                what = ", ".join(f"{name}={value}" for name, value in checked.items())
-                raise OptionError(f"{entry.key} takes more memory than there is with {what}: try less") from error
-            raise
+        return self.resolve(kind, expression, **options).build()
 
-    def describe(self, kind: Kind, name: str) -> Description:
+    def describe(self, kind: str, name: str) -> Description:
         """Return what a component is, which options it has, and who brought it.
 
         Raises:
@@ -165,6 +219,38 @@ def build(name: str, /, **options: Any) -> "nn.Module":
     return model
 
 
+def build_sum(terms: Sequence[Resolved]) -> Any:
+    """Build the components of a weighted sum, and what adds them up unless there is only one, of weight 1."""
+    match terms:
+        case [Resolved(weight=1.0) as single]:
+            return single.build()
+        case _:
+            sum_of = imported(KINDS[terms[0].entry.kind].sum)
+            return sum_of([(term.weight, term.build()) for term in terms])
+
+
+def loss(expression: str, /, **options: Any) -> "nn.Module":
+    """Build a loss from a name, an expression or a sum: `loss("dice")`, `loss("bce+0.5*dice:smooth=0.5")`.
+
+    Args:
+        expression: Names with options, joined by `+`, each perhaps with a weight before a `*`.
+        options: More options, where the expression has one term.
+
+    Raises:
+        ExpressionError, UnknownNameError, PluginError: a name cannot be read or found, or its plugin is broken.
+        OptionError: an option is unknown or missing, has a value outside its type or range, or stands beside a sum.
+    """
+    terms = parse_sum(expression)
+    if options and len(terms) > 1:
+        raise OptionError(
+            f"{expression!r} has {len(terms)} terms: write each one's options into it, as in bce+0.5*dice:smooth=0.5"
+        )
+    built: nn.Module = build_sum(
+        [attrs.evolve(registry().resolve("loss", term, **options), weight=weight) for weight, term in terms]
+    )
+    return built
+
+
 def metric(name: str, /, **options: Any) -> "SegmentationMetric":
     """Build a metric: `metric("iou", num_classes=1, average="image")`.
 
@@ -192,7 +278,7 @@ def dataset(name: str, /, **options: Any) -> "SegmentationDataset":
     return opened
 
 
-def components(kind: Kind | None = None) -> list[Entry]:
+def components(kind: str | None = None) -> list[Entry]:
     """Return the components that are installed, of one kind or of all.
 
     Raises:
@@ -201,7 +287,7 @@ def components(kind: Kind | None = None) -> list[Entry]:
     return registry().components(kind)
 
 
-def describe(kind: Kind, name: str) -> Description:
+def describe(kind: str, name: str) -> Description:
     """Return what a component is, which options it has, and who brought it.
 
     Raises:
@@ -210,10 +296,9 @@ def describe(kind: Kind, name: str) -> Description:
     return registry().describe(kind, name)
 
 
-def _checked(kind: str) -> Kind:
-    for each in KINDS:
-        if kind == each:
-            return each
-    raise UnknownNameError(
-        f"no kind of component is called {kind!r}{did_you_mean(kind, KINDS)}: there are {', '.join(KINDS)}"
-    )
+def _checked(kind: str) -> str:
+    if kind not in KINDS:
+        raise UnknownNameError(
+            f"no kind of component is called {kind!r}{did_you_mean(kind, KINDS)}: there are {', '.join(KINDS)}"
+        )
+    return kind

@@ -6,7 +6,8 @@ import docstring_parser
 import pytest
 
 import segreg
-from segreg import builtins
+from segreg.builtins import plugin
+from segreg.kinds import KINDS
 from segreg.options import REQUIRED, structure
 from segreg.plugins import Entry
 
@@ -16,15 +17,14 @@ every_component = pytest.mark.parametrize("entry", ENTRIES, ids=[f"{entry.kind} 
 
 
 def test_everything_that_is_declared_is_here() -> None:
-    hooks = (
-        builtins.segreg_architectures,
-        builtins.segreg_losses,
-        builtins.segreg_metrics,
-        builtins.segreg_datasets,
-        builtins.segreg_trackers,
-    )
-    assert [entry.record for entry in ENTRIES] == [record for hook in hooks for record in hook()]
-    assert {entry.kind for entry in ENTRIES} == {"architecture", "loss", "metric", "dataset", "tracker"}
+    declared = [record for kind in KINDS.values() for record in getattr(plugin, kind.hook)()]
+    assert [entry.record for entry in ENTRIES] == declared
+    assert {entry.kind for entry in ENTRIES} == set(KINDS)
+
+
+@every_component
+def test_a_component_lies_in_the_folder_of_its_kind(entry: Entry) -> None:
+    assert entry.record.target.startswith(f"segreg.builtins.{KINDS[entry.kind].plural}.")
 
 
 @every_component
@@ -73,6 +73,7 @@ def test_the_record_is_fit_to_be_listed(entry: Entry) -> None:
 @every_component
 def test_what_every_kind_must_take(entry: Entry) -> None:
     options = segreg.describe(entry.kind, entry.key).options
+    assert set(KINDS[entry.kind].facts) <= set(options)
     if entry.kind == "architecture":
         assert options["in_channels"].default == 3
         assert options["num_classes"].default == 1

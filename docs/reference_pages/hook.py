@@ -5,7 +5,7 @@ from functools import cache
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from pages import TITLES, address, component_page, components, overview_table
+from pages import TITLES, address, check_blocks, component_page, components, overview_table, record_blocks
 from pictures import pictures
 
 _OVERVIEW = "reference/components.md"
@@ -32,9 +32,12 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Fill in the tables of the overview."""
-    for kind in TITLES if page.file.src_uri == _OVERVIEW else ():
-        markdown = markdown.replace(f"<!-- table: {kind} -->", overview_table(kind))
+    """Fill in what is made from the kinds of component: the tables of the overview, and the records and checks."""
+    parts = {f"<!-- table: {kind} -->": lambda kind=kind: overview_table(kind) for kind in TITLES}
+    parts |= {"<!-- records -->": record_blocks, "<!-- checks -->": check_blocks}
+    for mark, made in parts.items():
+        if mark in markdown:
+            markdown = markdown.replace(mark, made())
     return markdown
 
 

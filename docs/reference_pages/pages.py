@@ -6,16 +6,16 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from segreg.kinds import KINDS
 from segreg.options import REQUIRED, Option
-from segreg.plugins import KINDS, Entry, Kind, imported
+from segreg.plugins import Entry, imported
 from segreg.registry import registry
 from segreg.specs import Architecture, Dataset
 
-_TITLES = {"loss": "Losses", "dataset": "Data sets"}
-TITLES: Mapping[Kind, str] = {kind: _TITLES.get(kind, f"{kind.capitalize()}s") for kind in KINDS}
+TITLES: Mapping[str, str] = {kind.name: kind.plural.capitalize() for kind in KINDS.values()}
 _SECTION = re.compile(r"^(Args|Formula|Shapes|Raises|Reference):[ \n]", re.MULTILINE)
 _THROUGHPUT = Path(__file__).parents[1] / "assets" / "throughput.json"
-_CALLS: Mapping[Kind, str] = {
+_CALLS: Mapping[str, str] = {
     "architecture": 'model = segreg.build("{}", in_channels=3, num_classes=1)',
     "loss": 'loss = segreg.loss("{}")',
     "metric": 'metric = segreg.metric("{}", num_classes=1)',
@@ -23,21 +23,35 @@ _CALLS: Mapping[Kind, str] = {
 }
 
 
-def components(kind: Kind) -> list[Entry]:
+def components(kind: str) -> list[Entry]:
     """Return segreg's own components of a kind."""
     return [entry for entry in registry().components(kind) if entry.plugin.builtin]
 
 
 def address(entry: Entry) -> str:
     """Return where the page of a component is, below `reference/` and without a suffix."""
-    package = entry.record.target.split(".")[1]
-    return f"{package}/{entry.key}"
+    return f"{KINDS[entry.kind].plural}/{entry.key}"
 
 
-def overview_table(kind: Kind) -> str:
+def overview_table(kind: str) -> str:
     """Return a table of the components of a kind that links to their pages."""
     rows = [f"| [`{entry.key}`]({address(entry)}.md) | {entry.record.summary} |" for entry in components(kind)]
     return "\n".join(["| name | what |", "|---|---|", *rows])
+
+
+def record_blocks() -> str:
+    """Return the marks that mkdocstrings replaces by the docstrings of all records."""
+    return "\n".join(f"::: segreg.specs.{kind.record.__name__}" for kind in KINDS.values())
+
+
+def check_blocks() -> str:
+    """Return the marks that mkdocstrings replaces by the checks of each kind, under a heading each."""
+    options = "{show_root_heading: false, heading_level: 4, members_order: source, show_signature: false}"
+    return "\n\n".join(
+        f"### Of {'an' if kind.name[0] in 'aeiou' else 'a'} {kind.name}\n\n"
+        f"::: segreg.testing.{kind.plural}\n    options: {options}"
+        for kind in KINDS.values()
+    )
 
 
 def component_page(entry: Entry, pictures: Mapping[str, str]) -> str:

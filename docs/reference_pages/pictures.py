@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from segreg.losses.weighted_sum import loss as build_loss
-from segreg.plugins import Entry, Kind
+from segreg.plugins import Entry
 from segreg.registry import build, dataset, metric
+from segreg.registry import loss as build_loss
 
 # Grey that can be read on white and on a dark page, since one picture serves both.
 _INK = "#808080"
@@ -127,7 +127,7 @@ def _dataset(name: str) -> dict[str, Picture]:
     }
 
 
-_DRAWN: Mapping[Kind, Callable[[str], dict[str, Picture]]] = {
+_DRAWN: Mapping[str, Callable[[str], dict[str, Picture]]] = {
     "architecture": _architecture,
     "loss": _loss,
     "metric": _metric,

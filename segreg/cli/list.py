@@ -4,15 +4,15 @@ import argparse
 import json
 
 from segreg.cli.output import print_table, warn
-from segreg.plugins import KINDS
+from segreg.kinds import KINDS
 from segreg.registry import registry
 
-_KIND_OF = {word: kind for kind in KINDS for word in (kind, f"{kind}s", f"{kind}es")}
+_KIND_OF = {word: kind.name for kind in KINDS.values() for word in (kind.name, kind.plural)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the verb takes."""
-    parser.add_argument("kind", nargs="?", help="architectures, losses, metrics, datasets or trackers; by default all")
+    parser.add_argument("kind", nargs="?", help=f"{', '.join(kind.plural for kind in KINDS.values())}; by default all")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from segreg.cli.output import print_table
 from segreg.errors import UnknownNameError, did_you_mean
+from segreg.kinds import KINDS
 from segreg.options import REQUIRED
-from segreg.plugins import KINDS, Entry
+from segreg.plugins import Entry
 from segreg.registry import Description, build, registry
 
 

@@ -17,8 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segreg.errors import OptionError
 from segreg.inference.convolutions import convolutions
-from segreg.losses.weighted_sum import loss as build_loss
 from segreg.registry import build
+from segreg.registry import loss as build_loss
 from segreg.training import device as devices
 from segreg.training.checkpoint import State
 from segreg.training.loop import Parts, start, take_step

@@ -162,8 +162,8 @@ def _data_of(subjects: Sequence[_Subject]) -> str:
 
 def _same_data(one: str, other: str) -> bool:
     """Whether two expressions stand for the same, however they are written."""
-    (entry, options), (other_entry, other_options) = (registry().resolve("dataset", each) for each in (one, other))
-    return (entry.key, options) == (other_entry.key, other_options)
+    ours, theirs = (registry().resolve("dataset", each) for each in (one, other))
+    return (ours.entry.key, ours.options) == (theirs.entry.key, theirs.options)
 
 
 def _splits_of(dataset: SegmentationDataset, data: str, split: str | None) -> list[str]:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 from PIL import Image
 
-from segreg.datasets.pairs import pictures
-from segreg.datasets.pictures import SUFFIXES, Pixels
+from segreg.data.image_files import SUFFIXES, Pixels
+from segreg.data.pairs import pictures
 from segreg.errors import DataError, RunError, did_you_mean
 from segreg.inference.images import Picture
 from segreg.inference.predictor import Predictor

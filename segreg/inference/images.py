@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from segreg.datasets.pictures import MAX_PIXELS, Pixels, as_rgb, read_image
+from segreg.data.image_files import MAX_PIXELS, Pixels, as_rgb, read_image
 from segreg.errors import DataError, shown
 
 Picture: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[np.generic] | Tensor

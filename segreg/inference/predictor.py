@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from segreg.datasets.pictures import MAX_PIXELS, Pixels
+from segreg.data.image_files import MAX_PIXELS, Pixels
 from segreg.errors import OptionError, SegregError
 from segreg.inference import hub
 from segreg.inference.images import Picture, mean_and_std, pixels_of

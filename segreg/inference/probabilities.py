@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segreg.datasets.pictures import Pixels
+from segreg.data.image_files import Pixels
 from segreg.inference.tiles import Strip
 
 VIEWS = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from segreg.contracts import IGNORE_INDEX, SegmentationMetric
-from segreg.datasets.pictures import Pixels
+from segreg.data.image_files import Pixels
 from segreg.inference.calibration import Calibration
 from segreg.inference.confusions import confusion_matrix
 from segreg.inference.predictor import Predictor
 from segreg.inference.worst import Worst
-from segreg.metrics.states import (
+from segreg.registry import higher_is_better
+from segreg.studies.statistics import Interval, bootstrap_interval, bootstrap_intervals_of_classes
+from segreg.training.metric_states import (
     States,
     class_values,
     class_values_of_images,
@@ -24,8 +26,6 @@ from segreg.metrics.states import (
     value,
     values_of_images,
 )
-from segreg.registry import higher_is_better
-from segreg.studies.statistics import Interval, bootstrap_interval, bootstrap_intervals_of_classes
 from segreg.training.worst import Case
 
 

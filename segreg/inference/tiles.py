@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segreg.datasets.pictures import Pixels
+from segreg.data.image_files import Pixels
 
 Strip = tuple[int, Tensor]
 """The first row, and the probabilities of some rows from there on: float32 [K, n, W]."""

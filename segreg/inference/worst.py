@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
-from segreg.datasets.pictures import Pixels
+from segreg.data.image_files import Pixels
 from segreg.errors import printable
 from segreg.training.files import replacing
 from segreg.training.pictures import resized

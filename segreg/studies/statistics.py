@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segreg.contracts import SegmentationMetric
-from segreg.metrics.states import States, class_values, fill, holding_all, values_of_images
+from segreg.training.metric_states import States, class_values, fill, holding_all, values_of_images
 
 _LEVEL = 0.05
 _TAILS = (_LEVEL / 2, 1 - _LEVEL / 2)

@@ -7,7 +7,6 @@ import attrs
 import torch
 
 from segreg.contracts import SegmentationMetric
-from segreg.metrics.states import States, value
 from segreg.registry import higher_is_better, registry
 from segreg.studies.statistics import (
     Comparison,
@@ -18,6 +17,7 @@ from segreg.studies.statistics import (
     paired_comparison,
 )
 from segreg.training.evaluation import is_better
+from segreg.training.metric_states import States, value
 from segreg.training.recipe import Recipe
 from segreg.training.run import Run
 

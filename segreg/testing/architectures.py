@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from segreg.specs import Architecture
+from segreg.testing.components import REFERENCE
 from segreg.testing.subject import Check, ComponentSubject, agree, difference, expect, settled, shaken
 from segreg.training.prediction import ready_to_predict
 
@@ -212,6 +213,7 @@ def _expect_logits(logits: Tensor, images: Tensor, classes: int) -> None:
 
 
 CHECKS = (
+    REFERENCE,
     Check(any_channels_and_classes),
     Check(any_size),
     Check(batch_of_one),

@@ -11,24 +11,17 @@ import torch
 
 from segreg.errors import OptionError, UnknownNameError, did_you_mean
 from segreg.expression import parse
+from segreg.kinds import KINDS
 from segreg.options import structured
-from segreg.plugins import KINDS, one_line
+from segreg.plugins import one_line
 from segreg.registry import Registry, registry
-from segreg.specs import Metric, normalize
-from segreg.testing import architectures, components, datasets, losses, metrics, plugins, trackers
+from segreg.specs import normalize
+from segreg.testing import plugins
+from segreg.testing.checks import CHECKS
 from segreg.testing.subject import Check, CheckFailed, ComponentSubject, PluginSubject
 
 Status: TypeAlias = Literal["passed", "failed", "failed as expected", "advice"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-
-CHECKS = {
-    "plugin": plugins.CHECKS,
-    "architecture": (*components.CHECKS, components.REFERENCE, *architectures.CHECKS),
-    "loss": (*components.CHECKS, components.REFERENCE, *losses.CHECKS),
-    "metric": (*components.CHECKS, components.REFERENCE, *metrics.CHECKS),
-    "dataset": (*components.CHECKS, *datasets.CHECKS),
-    "tracker": (*components.CHECKS, *trackers.CHECKS),
-}
 
 
 class ConformanceWarning(UserWarning):
@@ -119,17 +112,9 @@ def conformance_cases(name: str, /, *names: str, slow: bool = False) -> list[Cas
         Case(subject, check)
         for each in (name, *names)
         for subject in _subjects(registry(), each)
-        for check in CHECKS["plugin" if isinstance(subject, PluginSubject) else subject.entry.kind]
-        if (slow or not check.slow) and _applies(check, subject)
+        for check in (plugins.CHECKS if isinstance(subject, PluginSubject) else CHECKS[subject.entry.kind])
+        if (slow or not check.slow) and check.applies(subject)
     ]
-
-
-def _applies(check: Check, subject: ComponentSubject | PluginSubject) -> bool:
-    """Whether a check has something to ask: only a metric that names a definition is compared with one."""
-    if check.function is not metrics.agrees_with_its_definition:
-        return True
-    record = subject.entry.record if isinstance(subject, ComponentSubject) else None
-    return isinstance(record, Metric) and bool(record.definition)
 
 
 def _subjects(known: Registry, name: str) -> Iterator[ComponentSubject | PluginSubject]:
@@ -153,7 +138,7 @@ def _subjects(known: Registry, name: str) -> Iterator[ComponentSubject | PluginS
             f"no plugin or component is called {expression.name!r}{did_you_mean(expression.name, names)}: "
             "see `segreg plugins` and `segreg list`"
         )
-    if chosen := sorted({"in_channels", "num_classes"} & expression.options.keys()):
+    if chosen := sorted({name for entry in entries for name in KINDS[entry.kind].facts} & expression.options.keys()):
         raise OptionError(f"{name!r} sets {chosen[0]}, which the checks choose themselves: leave it out")
     objections = []
     for entry in entries:

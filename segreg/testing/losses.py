@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segreg.contracts import IGNORE_INDEX
+from segreg.testing.components import REFERENCE
 from segreg.testing.subject import Check, ComponentSubject, expect
 
 
@@ -128,6 +129,7 @@ def _near(one: Tensor, other: Tensor) -> bool:
 
 
 CHECKS = (
+    REFERENCE,
     Check(is_a_scalar_with_a_gradient),
     Check(extremes_stay_finite),
     Check(ignored_pixels_have_no_influence),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from segreg.contracts import IGNORE_INDEX
 from segreg.specs import Definition, Metric
+from segreg.testing.components import REFERENCE
 from segreg.testing.subject import Check, ComponentSubject, expect
 
 Counts = npt.NDArray[np.float64]
@@ -157,12 +158,13 @@ def _by_definition(
 
 
 CHECKS = (
+    REFERENCE,
     Check(batches_do_not_matter),
     Check(states_add_up),
     Check(reset_forgets),
     Check(nothing_is_nan),
     Check(ignored_pixels_have_no_influence),
     Check(right_beats_wrong),
-    Check(agrees_with_its_definition),
+    Check(agrees_with_its_definition, applies=lambda subject: bool(subject.entry.record.definition)),
     Check(update_does_not_wait),
 )

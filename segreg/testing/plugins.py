@@ -6,6 +6,7 @@ import sys
 import attrs
 
 from segreg.errors import did_you_mean
+from segreg.testing import checks
 from segreg.testing.subject import Check, CheckFailed, PluginSubject, expect
 
 _HEAVY = ("torch", "numpy", "PIL", "timm", "torchvision", "matplotlib", "scipy", "cv2", "tensorflow", "jax")
@@ -54,11 +55,8 @@ print(*sorted({set(_HEAVY)!r} & set(sys.modules)))
 
 def known_failures_name_checks(subject: PluginSubject) -> None:
     """What a record excuses is a check that there is."""
-    # Imported here, since the table of all checks holds this one.
-    from segreg.testing.cases import CHECKS
-
     for entry in subject.plugin.entries:
-        names = [check.name for check in CHECKS[entry.kind]]
+        names = [check.name for check in checks.CHECKS[entry.kind]]
         for name in entry.record.known_failures:
             near = did_you_mean(name, names)
             expect(name in names, f"{entry.key} excuses {name!r}, which is no check of the kind {entry.kind}{near}")

@@ -34,11 +34,13 @@ class Check:
         function: Takes the subject, and raises if it does not hold.
         slow: Whether it costs seconds, and so runs only when asked for.
         advisory: Whether it only advises. A check that is added after the interface was frozen does.
+        applies: Whether it has something to ask of a subject.
     """
 
     function: Callable[[Any], None]
     slow: bool = False
     advisory: bool = False
+    applies: Callable[[Any], bool] = lambda subject: True
 
     @property
     def name(self) -> str:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from segreg.contracts import SegmentationMetric
-from segreg.metrics.states import States, image_states, merge
 from segreg.training.device import Precision, autocast
+from segreg.training.metric_states import States, image_states, merge
 from segreg.training.pictures import Pictures
 from segreg.training.prediction import ready_to_predict
 

@@ -12,9 +12,7 @@ from torch import Tensor, nn
 
 from segreg.contracts import SegmentationMetric
 from segreg.errors import OptionError, RunError, SegregError
-from segreg.losses.weighted_sum import loss as build_loss
-from segreg.metrics.states import States, holding_all, value, values_of_images
-from segreg.registry import higher_is_better, registry
+from segreg.registry import build_sum, higher_is_better
 from segreg.training import device as devices
 from segreg.training.checkpoint import Checkpoints, State, best_epoch_on_disk, load_state
 from segreg.training.evaluation import evaluation_batch, predict, states_of_images
@@ -22,11 +20,12 @@ from segreg.training.files import writing
 from segreg.training.lock import locked
 from segreg.training.loop import Parts, start, train
 from segreg.training.memory import out_of_memory
+from segreg.training.metric_states import States, holding_all, value, values_of_images
 from segreg.training.normalized import Normalized
 from segreg.training.pictures import Data, Pictures
 from segreg.training.plots import plot_curves, plot_samples, shown_picture
 from segreg.training.progress import Display
-from segreg.training.provenance import differences, every_option, made_with, resolved
+from segreg.training.provenance import differences, made_with, resolved
 from segreg.training.randomness import seed_all
 from segreg.training.recipe import Recipe
 from segreg.training.run import Run
@@ -63,14 +62,15 @@ def execute(
 
 
 def _build(recipe: Recipe, data: Data, device: torch.device) -> Parts:
-    shape = {"in_channels": data.in_channels, "num_classes": data.num_classes}
-    network = registry().build("architecture", recipe.model, **shape)
+    [architecture] = recipe.components["architecture"]
+    network = architecture.build(**data.facts("architecture"))
     model = Normalized(network.to(memory_format=torch.channels_last), recipe.normalize).to(device)
     return Parts(
         model=model,
-        loss=build_loss(recipe.loss).to(device),
+        loss=build_sum(recipe.components["loss"]).to(device),
         metrics={
-            name: registry().build("metric", name, num_classes=data.num_classes).to(device) for name in recipe.metrics
+            name: metric.build(**data.facts("metric")).to(device)
+            for name, metric in zip(recipe.metrics, recipe.components["metric"], strict=True)
         },
         higher_is_better=higher_is_better(recipe.metrics[0]),
         device=device,
@@ -124,13 +124,12 @@ def _execute(
 
 def _about(recipe: Recipe, data: Data) -> About:
     """Return what it takes to rebuild the model."""
-    entry, options = registry().resolve(
-        "architecture", recipe.model, in_channels=data.in_channels, num_classes=data.num_classes
-    )
+    [architecture] = recipe.components["architecture"]
+    entry = architecture.entry
     return About(
         segreg=version("segreg"),
         architecture=entry.key,
-        options=every_option(entry, options),
+        options=architecture.every_option(**data.facts("architecture")),
         plugin=entry.plugin.origin,
         classes=tuple(data.classes),
         size=recipe.size,

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from segreg.contracts import IGNORE_INDEX, Sample, SegmentationDataset
 from segreg.errors import DataError
+from segreg.kinds import KINDS
 from segreg.training.recipe import BadFiles, Change
 
 _THREADS = 4
@@ -90,6 +91,10 @@ class Data:
     def in_channels(self) -> int:
         """Channels of the images."""
         return self.splits["train"].images.shape[1]
+
+    def facts(self, kind: str) -> dict[str, int]:
+        """Return the options of a component of a kind that the data decide."""
+        return {name: getattr(self, name) for name in KINDS[kind].facts}
 
 
 def load(

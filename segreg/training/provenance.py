@@ -6,44 +6,35 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
+import attrs
 import torch
 
-from segreg.expression import parse, parse_sum
-from segreg.plugins import Entry, Kind
-from segreg.registry import registry
+from segreg.kinds import KINDS
 from segreg.training import device as devices
 from segreg.training.pictures import Data
 from segreg.training.recipe import Recipe
 
 
-def every_option(entry: Entry, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a component, with their defaults where none is given."""
-    return {name: option.default for name, option in entry.options().items()} | dict(given)
-
-
 def resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any]:
     """Say what the names stood for on the day: every option, who brought the component, and what it ran on."""
-    shape = {"in_channels": data.in_channels, "num_classes": data.num_classes}
-    named: list[tuple[Kind, Any, dict[str, Any]]] = [
-        ("architecture", parse(recipe.model), shape),
-        *(("loss", term, {}) for _, term in parse_sum(recipe.loss)),
-        *(("metric", parse(metric), {"num_classes": data.num_classes}) for metric in recipe.metrics),
-        ("dataset", parse(recipe.data), {}),
+    fields = attrs.fields_dict(Recipe)
+    tables = [
+        {
+            "kind": kind,
+            "name": component.entry.key,
+            "plugin": component.entry.plugin.distribution,
+            "version": component.entry.plugin.version,
+            # TOML has no null; an option that is None is one that was not given.
+            "options": {
+                name: setting
+                for name, setting in component.every_option(**data.facts(kind)).items()
+                if setting is not None
+            },
+        }
+        for kind, components in recipe.components.items()
+        if fields[KINDS[kind].field].eq
+        for component in components
     ]
-    tables = []
-    for kind, expression, given in named:
-        entry, options = registry().resolve(kind, expression, **given)
-        settings = every_option(entry, options).items()
-        tables.append(
-            {
-                "kind": kind,
-                "name": entry.key,
-                "plugin": entry.plugin.distribution,
-                "version": entry.plugin.version,
-                # TOML has no null; an option that is None is one that was not given.
-                "options": {name: setting for name, setting in settings if setting is not None},
-            }
-        )
     versions = {name: version(name) for name in ("segreg", "torch", "numpy")}
     return {
         "component": tables,

@@ -9,12 +9,12 @@ import attrs
 import tomli_w
 from attrs.validators import optional
 
-from segreg.datasets.pictures import MAX_PIXELS
+from segreg.data.image_files import MAX_PIXELS
 from segreg.errors import DataError, OptionError, PluginError, UnknownNameError, did_you_mean, shown
-from segreg.expression import Expression, format_sum, parse, parse_sum
+from segreg.expression import format_sum, parse
+from segreg.kinds import KINDS, Kind
 from segreg.options import Option, meanings_of, structure, structured
-from segreg.plugins import Kind
-from segreg.registry import registry
+from segreg.registry import Resolved, registry
 from segreg.specs import Architecture
 from segreg.training.device import Precision
 from segreg.training.files import read_toml
@@ -51,26 +51,6 @@ def read_names(setting: str, value: Any) -> tuple[Any, ...]:
     if not isinstance(words, Sequence):
         raise OptionError(f"{setting} is {shown(value)}: write a list of names")
     return tuple(word for word in words if word != "none")
-
-
-def _metrics(value: Any) -> tuple[Any, ...]:
-    return read_names("metrics", value)
-
-
-def _augment(value: Any) -> tuple[Any, ...]:
-    return read_names("augment", value)
-
-
-def _track(value: Any) -> tuple[Any, ...]:
-    return read_names("track", value)
-
-
-_READERS: Mapping[str, Callable[[Any], Any]] = {
-    "metrics": _metrics,
-    "size": read_size,
-    "augment": _augment,
-    "track": _track,
-}
 
 
 def _must_be(what: str, holds: Callable[[Any], bool]) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
@@ -132,24 +112,49 @@ class Recipe:
 
     model: str = "unet"
     loss: str = "bce"
-    metrics: tuple[str, ...] = attrs.field(default=("iou",), converter=_metrics, validator=_NOT_EMPTY)
+    metrics: tuple[str, ...] = attrs.field(default=("iou",), validator=_NOT_EMPTY)
     data: str = "lesions"
     bad_files: BadFiles = "stop"
-    size: tuple[int, int] = attrs.field(default=(256, 256), converter=read_size)
+    size: tuple[int, int] = (256, 256)
     epochs: int = attrs.field(default=40, validator=_A_COUNT)
     batch: int = attrs.field(default=8, validator=_A_COUNT)
     lr: float = attrs.field(default=1e-3, validator=_A_RATE)
     weight_decay: float = attrs.field(default=1e-2, validator=_A_DECAY)
     schedule: Literal["onecycle", "none"] = "onecycle"
     average: Literal["ema", "none"] = "none"
-    augment: tuple[Change, ...] = attrs.field(default=("hflip", "vflip", "affine"), converter=_augment)
+    augment: tuple[Change, ...] = ("hflip", "vflip", "affine")
     normalize: Normalization = "image"
     precision: Precision = "auto"
     device: str = "auto"
     seed: int = attrs.field(default=0, validator=_A_SEED)
     clip_grad: float | None = attrs.field(default=None, validator=optional(_A_RATE))
     checkpoint_every: int | None = attrs.field(default=None, validator=optional(_A_COUNT), eq=False)
-    track: tuple[str, ...] = attrs.field(default=(), converter=_track, eq=False)
+    track: tuple[str, ...] = attrs.field(default=(), eq=False)
+
+    components: Mapping[str, Sequence[Resolved]] = attrs.field(init=False, eq=False, repr=False)
+    """The components that the settings name, by kind, in the order in which they are written."""
+
+    def __attrs_post_init__(self) -> None:
+        """Resolve every name and option, so that a mistake shows before any image is read, and spell them one way."""
+        kinds = [kind for kind in KINDS.values() if kind.field]
+        components = {kind.name: _resolved(kind, getattr(self, kind.field)) for kind in kinds}
+        for kind in kinds:
+            one = isinstance(getattr(self, kind.field), str)
+            spelled = format_sum((each.weight, each.expression) for each in components[kind.name])
+            several = tuple(str(each.expression) for each in components[kind.name])
+            object.__setattr__(self, kind.field, spelled if one else several)
+        object.__setattr__(self, "components", components)
+        [architecture] = components["architecture"]
+        record = architecture.entry.record
+        if isinstance(record, Architecture) and min(self.size) < record.min_size:
+            height, width = self.size
+            least = f"{record.min_size}x{record.min_size}"
+            raise OptionError(f"size is {height}x{width}: {architecture.expression.name} takes {least} and more")
+        try:
+            self.to_toml().encode()
+        except UnicodeEncodeError as error:  # the bytes of a folder's name that are no UTF-8
+            part = error.object[max(0, error.start - 20) : error.end + 20]
+            raise OptionError(f"the recipe has bytes that are no text, near {part!r}: rename what they name") from error
 
     @property
     def label(self) -> str:
@@ -158,7 +163,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings by name, without those that are None: TOML has no word for it."""
-        return attrs.asdict(self, recurse=False, filter=lambda _, value: value is not None)
+        return attrs.asdict(self, recurse=False, filter=lambda field, value: field.init and value is not None)
 
     def deciding(self) -> dict[str, Any]:
         """Return those of the settings that decide what comes out."""
@@ -194,10 +199,9 @@ def make_recipe(preset: str = "default", **settings: Any) -> Recipe:
     if not isinstance(preset, str) or preset not in PRESETS:
         near = did_you_mean(preset, PRESETS) if isinstance(preset, str) else ""
         raise OptionError(f"no preset is called {shown(preset)}{near}: there are {', '.join(PRESETS)}")
-    given = {**PRESETS[preset], **settings}
-    for name in given.keys() & _READERS.keys():
-        given[name] = _READERS[name](given[name])
-    return _checked(Recipe(**structured("recipe", recipe_options(), given)))
+    options = recipe_options()
+    given = {name: _read(name, value, options) for name, value in {**PRESETS[preset], **settings}.items()}
+    return Recipe(**structured("recipe", options, given))
 
 
 def recipe_options() -> dict[str, Option]:
@@ -205,8 +209,7 @@ def recipe_options() -> dict[str, Option]:
     meanings = meanings_of(Recipe)
     attrs.resolve_types(Recipe)
     return {
-        field.name: Option(field.name, field.type, field.default, meanings.get(field.name, ""))
-        for field in attrs.fields(Recipe)
+        field.name: Option(field.name, field.type, field.default, meanings.get(field.name, "")) for field in _fields()
     }
 
 
@@ -218,7 +221,8 @@ def written_recipe(table: Mapping[str, Any]) -> Recipe:
     Raises:
         OptionError, ExpressionError, UnknownNameError, PluginError: as for `make_recipe`.
     """
-    track = [each for each in _track(table.get("track", ())) if not isinstance(each, str) or _is_there(each)]
+    names = read_names("track", table.get("track", ()))
+    track = [each for each in names if not isinstance(each, str) or _is_there(each)]
     return make_recipe(**{**table, "track": track})
 
 
@@ -247,29 +251,25 @@ def read_recipe(path: Path) -> Recipe:
         raise
 
 
-def _checked(recipe: Recipe) -> Recipe:
-    """Resolve every name and option, so that a mistake shows before any picture is read, and spell them one way."""
-    # The data decide these two: named here, the registry refuses them in the expression.
-    model = _spelled("architecture", parse(recipe.model), in_channels=3, num_classes=1)
-    record = registry().find("architecture", model.name).record
-    if isinstance(record, Architecture) and min(recipe.size) < record.min_size:
-        height, width = recipe.size
-        raise OptionError(f"size is {height}x{width}: {model.name} takes {record.min_size}x{record.min_size} and more")
-    metrics = [str(_spelled("metric", parse(metric), num_classes=1)) for metric in recipe.metrics]
-    checked = attrs.evolve(
-        recipe,
-        model=str(model),
-        loss=format_sum((weight, _spelled("loss", term)) for weight, term in parse_sum(recipe.loss)),
-        metrics=tuple(dict.fromkeys(metrics)),
-        data=str(_spelled("dataset", parse(recipe.data))),
-        track=tuple(dict.fromkeys(str(_spelled("tracker", parse(tracker))) for tracker in recipe.track)),
-    )
-    try:
-        checked.to_toml().encode()
-    except UnicodeEncodeError as error:  # the bytes of a folder's name that are no UTF-8
-        part = error.object[max(0, error.start - 20) : error.end + 20]
-        raise OptionError(f"the recipe has bytes that are no text, near {part!r}: rename what they name") from error
-    return checked
+def _read(name: str, value: Any, options: Mapping[str, Option]) -> Any:
+    """Return a setting as its type has it, where people write it otherwise."""
+    if name == "size":
+        return read_size(value)
+    several = name in options and isinstance(options[name].default, tuple)
+    return read_names(name, value) if several else value
+
+
+def _fields() -> "list[attrs.Attribute[Any]]":
+    """Return the fields that are settings."""
+    return [field for field in attrs.fields(Recipe) if field.init]
+
+
+def _resolved(kind: Kind, named: str | tuple[str, ...]) -> Sequence[Resolved]:
+    if isinstance(named, str):
+        return registry().resolve_sum(kind.name, named, kind.facts)
+    resolved = [registry().resolve(kind.name, each, kind.facts) for each in named]
+    # However it is written, one component with the same options is there once.
+    return list({str(each.expression): each for each in resolved}.values())
 
 
 def _is_there(tracker: str) -> bool:
@@ -278,8 +278,3 @@ def _is_there(tracker: str) -> bool:
     except (UnknownNameError, PluginError):
         return False
     return True
-
-
-def _spelled(kind: Kind, expression: Expression, **options: Any) -> Expression:
-    entry, values = registry().resolve(kind, expression, **options)
-    return Expression(entry.key, {name: values[name] for name in expression.options})

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from segreg.datasets.pictures import read_image, read_mask
+from segreg.data.image_files import read_image, read_mask
 from segreg.errors import DataError
 from segreg.training.files import reading, replacing, writing
 from segreg.training.plots import CLASS_COLORS

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from segreg.architectures.blocks import crop, max_unpool, pad_to_stride
+from segreg.builtins.architectures.blocks import crop, max_unpool, pad_to_stride
 
 sides = st.integers(1, 150)
 strides = st.sampled_from([2, 4, 8, 16, 32])

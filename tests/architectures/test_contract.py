@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 import segreg
 from segreg import OptionError
-from segreg.architectures.segnet import SegNet
-from segreg.architectures.segnet_basic import SegNetBasic
-from segreg.architectures.unet import UNet
+from segreg.builtins.architectures.segnet import SegNet
+from segreg.builtins.architectures.segnet_basic import SegNetBasic
+from segreg.builtins.architectures.unet import UNet
 
 NAMES = [entry.key for entry in segreg.components("architecture") if entry.plugin.distribution == "segreg"]
 NARROW = {name: f"{name}:width=4" if name.startswith("unet") else name for name in NAMES}

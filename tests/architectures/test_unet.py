@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import segreg
 from segreg import OptionError
-from segreg.architectures.unet import UNet
+from segreg.builtins.architectures.unet import UNet
 from tests.architectures import oracle
 
 POOLS = ["max", "avg", "conv"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import segreg
-from segreg.architectures.unet import UNet
+from segreg.builtins.architectures.unet import UNet
 from tests.end_to_end.environment import ROOT, Environment, build_wheel
 from tests.end_to_end.many import write_many
 

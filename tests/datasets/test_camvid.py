@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from segreg.builtins.datasets.camvid import CamVid
 from segreg.contracts import SegmentationDataset
-from segreg.datasets.camvid import CamVid
 from segreg.errors import DataError
 from tests.datasets.files import DATA, colours, realdata, save
 

@@ -3,8 +3,8 @@ import pickle
 import numpy as np
 import pytest
 
+from segreg.builtins.datasets.folder import Folder
 from segreg.contracts import SegmentationDataset
-from segreg.datasets.folder import Folder
 from segreg.errors import DataError
 from tests.datasets.files import DATA, blob, colours, pair, realdata, save
 

@@ -1,7 +1,7 @@
 import pytest
 
+from segreg.builtins.datasets.isic import ISIC
 from segreg.contracts import SegmentationDataset
-from segreg.datasets.isic import ISIC
 from segreg.errors import DataError
 from tests.datasets.files import colours, pair, save
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
+from segreg.builtins.datasets.lesions import Lesions
 from segreg.contracts import SegmentationDataset
-from segreg.datasets.lesions import Lesions
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from segreg.datasets.pairs import Pair, Pairs, divided, paired, pictures
+from segreg.data.pairs import Pair, Pairs, divided, paired, pictures
 from segreg.errors import DataError
 from tests.datasets.files import blob, colours, save
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from segreg.builtins.datasets.ph2 import PH2
 from segreg.contracts import SegmentationDataset
-from segreg.datasets.ph2 import PH2
 from segreg.errors import DataError
 from tests.datasets.files import DATA, blob, colours, realdata, save
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from segreg.datasets.pictures import read_image, read_mask
+from segreg.data.image_files import read_image, read_mask
 from segreg.errors import DataError
 from tests.datasets.files import blob, colours, save
 

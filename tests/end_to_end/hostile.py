@@ -9,7 +9,7 @@ from tests.end_to_end.environment import write_wheel
 VERSION = "2.7"
 
 HEAD = "from segreg import Architecture, hookimpl\n"
-RECORD = "Architecture(name='model', target='segreg.architectures.unet:UNet', summary='A model')"
+RECORD = "Architecture(name='model', target='segreg.builtins.architectures.unet:UNet', summary='A model')"
 
 
 def hook(body: str, declaration: str = "segreg_architectures()", before: str = "") -> str:
@@ -105,7 +105,7 @@ CASES = {
 @hookimpl
 def segreg_architectures():
     return [Architecture(name=name.replace("_", "-"), target=target, summary="A model") for name, target in {
-        "model": "segreg.architectures.unet:UNet",
+        "model": "segreg.builtins.architectures.unet:UNet",
         "no_module": "module_that_is_not_there:Model",
         "no_class": "targets:Missing",
         "panics": "base_exception:Model",

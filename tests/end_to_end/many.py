@@ -27,7 +27,7 @@ def segreg_architectures():
         for number in range({COMPONENTS})
     ]
 '''
-_MODELS = "from segreg.architectures.unet import UNet as Model\n"
+_MODELS = "from segreg.builtins.architectures.unet import UNet as Model\n"
 
 
 def write_many(folder: Path, count: int) -> list[Path]:

@@ -8,7 +8,7 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-from segreg.datasets.pictures import read_image, read_mask
+from segreg.data.image_files import read_image, read_mask
 from segreg.errors import DataError
 
 _ROOM = 2**30

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import segreg
-from segreg.datasets.pictures import read_image, read_mask
+from segreg.data.image_files import read_image, read_mask
 from segreg.errors import DataError
 from segreg.training.run import Run
 from tests.datasets.files import blob, colours, save

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import segreg
-from segreg.datasets.examples import camvid
+from segreg.builtins.datasets.examples import camvid
 
 
 @pytest.fixture(scope="session")

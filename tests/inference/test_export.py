@@ -19,7 +19,6 @@ from torch import nn
 import segreg
 from segreg import OptionError, RunError
 from segreg.registry import registry
-from segreg.training.provenance import every_option
 from tests.trial import call
 from tests.trial import trial as trial
 
@@ -29,7 +28,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "production.md"
 def saved(expression: str, folder: Path, **changes: Any) -> segreg.Run:
     """A run with nothing but weights: random ones, with batch norms that have seen images."""
     classes = changes.get("classes", ["lesion"])
-    entry, options = registry().resolve("architecture", expression, in_channels=3, num_classes=len(classes))
+    resolved = registry().resolve("architecture", expression, in_channels=3, num_classes=len(classes))
     torch.manual_seed(0)
     model = segreg.build(expression, in_channels=3, num_classes=len(classes)).train()
     for layer in model.modules():
@@ -39,9 +38,9 @@ def saved(expression: str, folder: Path, **changes: Any) -> segreg.Run:
         model(torch.rand(4, 3, 64, 64))
     about = {
         "segreg": "0.1.0",
-        "architecture": entry.key,
-        "options": every_option(entry, options),
-        "plugin": entry.plugin.origin,
+        "architecture": resolved.entry.key,
+        "options": resolved.every_option(),
+        "plugin": resolved.entry.plugin.origin,
         "classes": classes,
         "size": [48, 64],
         "normalize": "image",

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 
 import segreg
-from segreg.datasets.pictures import read_mask
+from segreg.data.image_files import read_mask
 from tests.trial import call
 
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segreg.losses.bce import BCELoss
+from segreg.builtins.losses.bce import BCELoss
 from tests.losses.cases import Case, cases, draw_case, mean, pixels, value
 
 

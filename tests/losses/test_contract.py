@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from segreg import builtins
-from segreg.losses.bce import BCELoss
-from segreg.losses.cross_entropy import CrossEntropyLoss
-from segreg.losses.dice import DiceLoss
-from segreg.losses.focal import FocalLoss
-from segreg.losses.focal_tversky import FocalTverskyLoss
-from segreg.losses.jaccard import JaccardLoss
-from segreg.losses.lovasz import LovaszLoss
-from segreg.losses.tversky import TverskyLoss
-from segreg.losses.wsr import WSRLoss
+from segreg.builtins import plugin as builtins
+from segreg.builtins.losses.bce import BCELoss
+from segreg.builtins.losses.cross_entropy import CrossEntropyLoss
+from segreg.builtins.losses.dice import DiceLoss
+from segreg.builtins.losses.focal import FocalLoss
+from segreg.builtins.losses.focal_tversky import FocalTverskyLoss
+from segreg.builtins.losses.jaccard import JaccardLoss
+from segreg.builtins.losses.lovasz import LovaszLoss
+from segreg.builtins.losses.tversky import TverskyLoss
+from segreg.builtins.losses.wsr import WSRLoss
 from tests.losses.cases import draw_case, tensors, value
 
 LOSSES: dict[str, nn.Module] = {

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segreg.losses.bce import BCELoss
-from segreg.losses.cross_entropy import CrossEntropyLoss
+from segreg.builtins.losses.bce import BCELoss
+from segreg.builtins.losses.cross_entropy import CrossEntropyLoss
 from tests.losses.cases import Case, cases, draw_case, pixels, softmax, tensors, value
 
 # Powers of two, so that the weights are the same numbers in float32 and float64.

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segreg.losses.dice import DiceLoss
+from segreg.builtins.losses.dice import DiceLoss
 from tests.losses.cases import Case, cases, draw_case, mean, overlaps, value
 
 SURE = 1e3

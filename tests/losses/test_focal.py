@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segreg.losses.cross_entropy import CrossEntropyLoss
-from segreg.losses.focal import FocalLoss
+from segreg.builtins.losses.cross_entropy import CrossEntropyLoss
+from segreg.builtins.losses.focal import FocalLoss
 from tests.losses.cases import Case, cases, draw_case, mean, pixels, softmax, value
 
 

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segreg.losses.focal_tversky import FocalTverskyLoss
-from segreg.losses.tversky import TverskyLoss
+from segreg.builtins.losses.focal_tversky import FocalTverskyLoss
+from segreg.builtins.losses.tversky import TverskyLoss
 from tests.losses.cases import Case, cases, draw_case, mean, overlaps, value
 
 gammas = st.sampled_from([1.0, 4 / 3, 3.0])

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segreg.losses.jaccard import JaccardLoss
+from segreg.builtins.losses.jaccard import JaccardLoss
 from tests.losses.cases import Case, cases, mean, overlaps, value
 
 

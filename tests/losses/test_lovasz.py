@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from segreg.losses.lovasz import LovaszLoss
+from segreg.builtins.losses.lovasz import LovaszLoss
 from tests.losses.cases import Case, cases, draw_case, mean, pixels, softmax, value
 
 

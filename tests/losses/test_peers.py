@@ -5,14 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segreg.losses.bce import BCELoss
-from segreg.losses.cross_entropy import CrossEntropyLoss
-from segreg.losses.dice import DiceLoss
-from segreg.losses.focal import FocalLoss
-from segreg.losses.focal_tversky import FocalTverskyLoss
-from segreg.losses.jaccard import JaccardLoss
-from segreg.losses.lovasz import LovaszLoss
-from segreg.losses.tversky import TverskyLoss
+from segreg.builtins.losses.bce import BCELoss
+from segreg.builtins.losses.cross_entropy import CrossEntropyLoss
+from segreg.builtins.losses.dice import DiceLoss
+from segreg.builtins.losses.focal import FocalLoss
+from segreg.builtins.losses.focal_tversky import FocalTverskyLoss
+from segreg.builtins.losses.jaccard import JaccardLoss
+from segreg.builtins.losses.lovasz import LovaszLoss
+from segreg.builtins.losses.tversky import TverskyLoss
 from tests.losses.cases import draw_case, tensors
 from tests.peers import import_monai, import_smp
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segreg.losses.dice import DiceLoss
-from segreg.losses.jaccard import JaccardLoss
-from segreg.losses.tversky import TverskyLoss
+from segreg.builtins.losses.dice import DiceLoss
+from segreg.builtins.losses.jaccard import JaccardLoss
+from segreg.builtins.losses.tversky import TverskyLoss
 from tests.losses.cases import Case, cases, draw_case, mean, overlaps, value
 
 weights = st.sampled_from([0.0, 0.3, 0.7, 2.0])

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segreg.losses.bce import BCELoss
-from segreg.losses.wsr import WSRLoss
+from segreg.builtins.losses.bce import BCELoss
+from segreg.builtins.losses.wsr import WSRLoss
 from tests.losses.cases import Case, cases, draw_case, mean, sigmoid, value
 
 

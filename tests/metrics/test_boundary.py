@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from torch import Tensor
 
+from segreg.builtins.metrics.boundary import BoundaryMetric
+from segreg.builtins.metrics.hausdorff95 import Hausdorff95
+from segreg.builtins.metrics.surface_dice import SurfaceDice
 from segreg.contracts import IGNORE_INDEX
-from segreg.metrics.boundary import BoundaryMetric
-from segreg.metrics.hausdorff95 import Hausdorff95
-from segreg.metrics.surface_dice import SurfaceDice
 
 METRICS = [Hausdorff95, SurfaceDice]
 each_metric = pytest.mark.parametrize("metric_class", METRICS)

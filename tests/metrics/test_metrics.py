@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from segreg.builtins.metrics.accuracy import Accuracy
+from segreg.builtins.metrics.confusion import Average, ConfusionMetric
+from segreg.builtins.metrics.dice import Dice
+from segreg.builtins.metrics.iou import IoU
+from segreg.builtins.metrics.precision import Precision
+from segreg.builtins.metrics.recall import Recall
 from segreg.contracts import IGNORE_INDEX, SegmentationMetric
-from segreg.metrics.accuracy import Accuracy
-from segreg.metrics.confusion import Average, ConfusionMetric
-from segreg.metrics.dice import Dice
-from segreg.metrics.iou import IoU
-from segreg.metrics.precision import Precision
-from segreg.metrics.recall import Recall
 
 OVERLAP = {
     IoU: lambda tp, fp, fn: (tp, tp + fp + fn),

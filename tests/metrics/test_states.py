@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from segreg.builtins.metrics.accuracy import Accuracy
+from segreg.builtins.metrics.iou import IoU
 from segreg.contracts import SegmentationMetric
-from segreg.metrics.accuracy import Accuracy
-from segreg.metrics.iou import IoU
-from segreg.metrics.states import fill, holding_all, image_states, merge, value
+from segreg.training.metric_states import fill, holding_all, image_states, merge, value
 
 
 def metrics() -> list[SegmentationMetric]:

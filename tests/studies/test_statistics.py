@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from segreg.metrics.accuracy import Accuracy
-from segreg.metrics.iou import IoU
-from segreg.metrics.states import image_states
+from segreg.builtins.metrics.accuracy import Accuracy
+from segreg.builtins.metrics.iou import IoU
 from segreg.studies.statistics import (
     Interval,
     bootstrap_interval,
@@ -19,6 +18,7 @@ from segreg.studies.statistics import (
     paired_difference,
     signed_rank,
 )
+from segreg.training.metric_states import image_states
 
 each_metric = pytest.mark.parametrize(
     "metric",

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segreg.losses.bce import BCELoss
-from segreg.metrics.iou import IoU
-from segreg.metrics.states import value
+from segreg.builtins.losses.bce import BCELoss
+from segreg.builtins.metrics.iou import IoU
 from segreg.training.evaluation import evaluate, is_better, predict, states_of_images
+from segreg.training.metric_states import value
 from segreg.training.pictures import Pictures
 
 CPU = torch.device("cpu")

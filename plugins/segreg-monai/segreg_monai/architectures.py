@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segreg.architectures.blocks import check_positive, crop, pad_to_stride
+from segreg.builtins.architectures.blocks import check_positive, crop, pad_to_stride
+from segreg.builtins.losses.common import check_option
 from segreg.compat import mend_torchvision
-from segreg.losses.common import check_option
 
 mend_torchvision()
 

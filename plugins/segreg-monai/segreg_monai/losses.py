@@ -8,10 +8,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from segreg.builtins.losses.common import check_input, check_option, masked_mean, one_hot
+from segreg.builtins.losses.cross_entropy import CrossEntropyLoss
+from segreg.builtins.losses.weighted_sum import WeightedSum
 from segreg.compat import mend_torchvision
-from segreg.losses.common import check_input, check_option, masked_mean, one_hot
-from segreg.losses.cross_entropy import CrossEntropyLoss
-from segreg.losses.weighted_sum import WeightedSum
 
 mend_torchvision()
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segreg.architectures.blocks import check_positive, crop, pad_to_stride
+from segreg.builtins.architectures.blocks import check_positive, crop, pad_to_stride
 from segreg.compat import mend_torchvision
 from segreg.errors import did_you_mean
 from segreg.plugins import one_line

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segreg.builtins.losses.common import check_input, check_option, one_hot
 from segreg.compat import mend_torchvision
 from segreg.contracts import IGNORE_INDEX
-from segreg.losses.common import check_input, check_option, one_hot
 
 mend_torchvision()
 

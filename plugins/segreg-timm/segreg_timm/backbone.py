@@ -6,7 +6,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segreg.architectures.blocks import check_positive, crop, pad_to_stride
+from segreg.builtins.architectures.blocks import check_positive, crop, pad_to_stride
 from segreg_timm.create import create, fixed_size
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from segreg.architectures.blocks import ConvNormAct, check_positive, he_init
+from segreg.builtins.architectures.blocks import ConvNormAct, check_positive, he_init
 from segreg_timm.backbone import Backbone, resize
 
 _RATES = (6, 12, 18)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segreg.architectures.blocks import ConvNormAct, check_positive, he_init
+from segreg.builtins.architectures.blocks import ConvNormAct, check_positive, he_init
 from segreg_timm.backbone import Backbone, resize
 
 

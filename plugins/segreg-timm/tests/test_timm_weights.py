@@ -123,7 +123,7 @@ def test_without_a_hub_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch, tmp
 )
 def test_on_the_command_line_pretrained_is_a_word_or_a_path(written: str, read: bool | str) -> None:
     for name in ("unet", "fpn", "deeplabv3plus"):
-        _, options = registry().resolve("architecture", f"timm/{name}:pretrained={written}")
+        options = registry().resolve("architecture", f"timm/{name}:pretrained={written}").options
         assert options == {"pretrained": read}
 
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from segreg.losses.common import check_input, masked_mean, one_hot
+from segreg.builtins.losses.common import check_input, masked_mean, one_hot
 
 
 class HingeLoss(nn.Module):

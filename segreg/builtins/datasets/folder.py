@@ -1,0 +1,65 @@
+"""Pictures and masks of one's own, in a folder."""
+
+from collections.abc import Mapping, Sequence
+
+from segreg.contracts import IGNORE_INDEX, Sample
+from segreg.data.folders import image_and_mask_folders, need_folder, wrong_folder
+from segreg.data.pairs import Pairs, divided, paired, pictures
+from segreg.errors import DataError
+
+_EXPECTED = "images/ and masks/"
+
+
+class Folder:
+    """Your own pictures: `images/` and `masks/`, where a picture and its mask have the same name but for the suffix.
+
+    The splits are folders `train`, `valid` (or `val`) and `test`, either above `images/` and `masks/` or inside them.
+    Without a folder to validate on, part of the training pictures is set aside, drawn at random.
+
+    Args:
+        root: The folder that holds all this.
+        classes: One name for binary masks (0 and 1, or 0 and 255), else the name of each class index.
+        valid_fraction: The share of the training pictures to set aside where there is no `valid` folder, in (0, 1).
+        split_seed: Seed of that draw.
+        void: A mask value that means "no class here", up to 65535. In masks of class indices 255 always does.
+
+    Raises:
+        ValueError: an option has a value that it does not take.
+        DataError: a folder is missing or empty, or an image or a mask is missing.
+    """
+
+    classes: Sequence[str]
+    splits: Mapping[str, Sequence[Sample]]
+
+    def __init__(
+        self,
+        *,
+        root: str | None = None,
+        classes: tuple[str, ...] = ("foreground",),
+        valid_fraction: float = 0.25,
+        split_seed: int = 0,
+        void: int | None = None,
+    ) -> None:
+        if isinstance(classes, str) or not 1 <= len(set(classes)) == len(classes) <= IGNORE_INDEX:
+            raise ValueError(f"classes {classes!r} must be a tuple of 1 to {IGNORE_INDEX} names, each once")
+        if not 0 < valid_fraction < 1:
+            raise ValueError(f"valid_fraction {valid_fraction!r} must be between 0 and 1")
+        indices = max(len(classes), 2)
+        if void is not None and not indices <= void <= 65535:
+            raise ValueError(f"void {void!r} must be a mask value from {indices} to 65535 that is no class")
+        folder = need_folder(root, dataset="folder", expected=f"a folder with {_EXPECTED}")
+        found = image_and_mask_folders(folder)
+        if not found:
+            raise wrong_folder(folder, dataset="folder", expected=_EXPECTED, fits=image_and_mask_folders)
+        if "train" not in found and "" not in found:
+            raise DataError(f"root {folder} of folder has {', '.join(found)} but no train: add a folder train")
+        parts = {
+            split: tuple(paired(pictures(images), pictures(masks), images_in=images, masks_in=masks))
+            for split, (images, masks) in found.items()
+        }
+        if "valid" not in parts:
+            training = parts.pop("" if "" in parts else "train")
+            shares = {"train": 1 - valid_fraction, "valid": valid_fraction}
+            parts |= divided(training, shares, seed=split_seed, where=folder)
+        self.classes = classes
+        self.splits = {split: Pairs(part, num_classes=len(classes), void=void) for split, part in parts.items()}

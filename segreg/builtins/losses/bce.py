@@ -1,0 +1,45 @@
+"""Binary cross-entropy."""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segreg.builtins.losses.common import check_input, check_option, masked_mean, one_hot
+
+
+class BCELoss(nn.Module):
+    """Binary cross-entropy of a sigmoid, averaged over pixels and classes.
+
+    With K >= 2 every class has a sigmoid of its own, against all others. For a softmax take `cross-entropy`.
+
+    Formula:
+        mean of -(pos_weight t log p + (1 - t) log(1 - p)),  t 1 in the class and 0 outside,  p = sigmoid(logit)
+
+    Args:
+        pos_weight: Weight of the foreground pixels in the sum, against 1 for the background. Above 1 it finds more of
+            a small object, at the price of false alarms. A finite number above 0.
+
+    Shapes:
+        logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].
+
+    Raises:
+        ValueError: pos_weight is out of range; the shapes disagree; the target has values that are neither a class
+            nor 255.
+
+    Reference: Goodfellow et al., Deep Learning, 2016, section 6.2.2.2.
+    """
+
+    def __init__(self, *, pos_weight: float = 1.0) -> None:
+        super().__init__()
+        check_option("pos_weight", pos_weight, 0 < pos_weight < math.inf, "a finite number above 0")
+        self.pos_weight = pos_weight
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of a batch."""
+        logits, valid = check_input(logits, target)
+        # Filled on the device: a tensor made from a Python number would be copied there.
+        pos_weight = logits.new_full((), self.pos_weight)
+        truth = one_hot(target, logits)
+        loss = F.binary_cross_entropy_with_logits(logits, truth, pos_weight=pos_weight, reduction="none")
+        return masked_mean(loss, valid[:, None])

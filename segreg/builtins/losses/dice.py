@@ -1,0 +1,43 @@
+"""Dice loss."""
+
+import math
+
+from torch import Tensor, nn
+
+from segreg.builtins.losses.common import check_option, masked_mean, soft_overlap
+
+
+class DiceLoss(nn.Module):
+    """Soft Dice loss: one minus the overlap of prediction and truth, averaged over images and classes.
+
+    True and false positives and false negatives, tp, fp and fn, are counted in probabilities, for each image and class.
+    The denominator is the sum of both areas, as in most libraries; V-Net sums the squares. With K >= 2 the mean runs
+    over the classes that an image shows, with one logit over all images.
+
+    Formula:
+        mean of 1 - (2 tp + smooth) / (2 tp + fp + fn + smooth)
+
+    Args:
+        smooth: Added to both sides of the ratio, so that an empty mask predicted empty scores 0. In pixels, above 0.
+
+    Shapes:
+        logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].
+
+    Raises:
+        ValueError: smooth is out of range; the shapes disagree; the target has values that are neither a class nor
+            255.
+
+    Reference: Milletari et al., V-Net, 2016, arXiv:1606.04797, section 3; the sum of areas: Drozdzal et al., The
+        Importance of Skip Connections in Biomedical Image Segmentation, 2016, arXiv:1608.04117.
+    """
+
+    def __init__(self, *, smooth: float = 1.0) -> None:
+        super().__init__()
+        check_option("smooth", smooth, 0 < smooth < math.inf, "a finite number of pixels above 0")
+        self.smooth = smooth
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of a batch."""
+        tp, fp, fn, counted = soft_overlap(logits, target)
+        wrong = fp + fn
+        return masked_mean(wrong / (2 * tp + wrong + self.smooth), counted)

@@ -1,0 +1,60 @@
+"""Focal loss."""
+
+import math
+
+from torch import Tensor, nn
+
+from segreg.builtins.losses.common import check_input, check_option, masked_mean, one_hot, softmax_logits
+
+
+class FocalLoss(nn.Module):
+    """Cross-entropy times (1 - p)^gamma, p the probability of the true class, averaged over pixels.
+
+    Pixels that are nearly right weigh little, so the loss turns towards those still wrong. The classes share a
+    softmax; with one logit it is a sigmoid.
+
+    Formula:
+        mean of -a (1 - p)^gamma log p,  p the probability of the true class,
+        a = alpha in the foreground and 1 - alpha in the background, or 1 without alpha
+
+    Args:
+        gamma: How fast the weight falls as a pixel gets right. 0 is plain cross-entropy. Finite, at least 0.
+        alpha: Weight of the foreground (class 1), against 1 - alpha for the background, in [0, 1]; the paper's is
+            0.25. `None` weighs all classes alike. Only for binary tasks, K = 1 or 2.
+
+    Shapes:
+        logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].
+
+    Raises:
+        ValueError: an option is out of range; alpha with more than two classes; the shapes disagree; the target has
+            values that are neither a class nor 255.
+
+    Reference: Lin et al., Focal Loss for Dense Object Detection, 2017, arXiv:1708.02002, eq. 4, and 5 for alpha. The
+        paper divides the sum by the number of anchors assigned to an object; here it is a mean over pixels.
+    """
+
+    def __init__(self, *, gamma: float = 2.0, alpha: float | None = None) -> None:
+        super().__init__()
+        check_option("gamma", gamma, 0 <= gamma < math.inf, "a finite number, at least 0")
+        check_option("alpha", alpha, alpha is None or 0 <= alpha <= 1, "None or in [0, 1]")
+        self.gamma = gamma
+        self.alpha = alpha
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of a batch."""
+        logits, valid = check_input(logits, target)
+        logits = softmax_logits(logits)
+        truth = one_hot(target, logits)
+        # Both p and 1 - p as logarithms: 1 - p itself rounds to 0, where its power has no finite derivative.
+        log_probability = logits.log_softmax(dim=1)
+        log_p = (log_probability * truth).sum(dim=1)
+        log_not_p = log_probability.masked_fill(truth.bool(), -math.inf).logsumexp(dim=1)
+        loss = -(self.gamma * log_not_p).exp() * log_p
+        return masked_mean(loss * self._balance(truth), valid)
+
+    def _balance(self, truth: Tensor) -> Tensor | float:
+        if self.alpha is None:
+            return 1.0
+        if truth.shape[1] != 2:
+            raise ValueError(f"alpha is {self.alpha!r}: with {truth.shape[1]} classes it must be None")
+        return (1 - self.alpha) * truth[:, 0] + self.alpha * truth[:, 1]

@@ -1,0 +1,49 @@
+"""Surface Dice."""
+
+import math
+
+import numpy as np
+
+from segreg.builtins.metrics.boundary import BoundaryMetric, Distances
+
+
+class SurfaceDice(BoundaryMetric):
+    """Share of both boundaries that lies within a tolerance of the other one, also called normalised surface distance.
+
+    (|P within the tolerance of T| + |T within the tolerance of P|) / (|P| + |T|), for the pixels P and T of the
+    predicted and the true boundary. The tolerance says how far two annotators may be apart without one of them being
+    wrong; it is best measured on pictures that two people have annotated. The default of 2 pixels forgives a border
+    that is drawn one pixel off to either side, and what resizing a mask may move it by.
+
+    Pixels are those of the picture as it is scored. A class that is in one of prediction and truth alone scores 0. One
+    that is in neither scores 1 in a binary task; with several classes the image is left out of the mean.
+
+    Args:
+        num_classes: 1 for a binary task, which scores the foreground, or the number of classes, 2 to 255.
+        tolerance: Distance up to which a pixel of a boundary is right, in pixels, 0 or more.
+
+    Shapes:
+        logits: float [B, K, H, W];  target: int64 [B, H, W];  per_class(): float64 [K].
+
+    Raises:
+        ValueError: an option has a value that is not allowed.
+
+    Reference: Nikolov et al., Deep Learning to Achieve Clinically Applicable Segmentation, 2018, arXiv:1809.04430, with
+        each pixel of a boundary for one unit of its length.
+    """
+
+    best = 1.0
+
+    def __init__(self, *, num_classes: int, tolerance: float = 2.0) -> None:
+        super().__init__(num_classes=num_classes)
+        if not 0 <= tolerance < math.inf:
+            raise ValueError(f"tolerance is {tolerance}: it must be a finite number of pixels, 0 or more")
+        self.tolerance = tolerance
+
+    def of_distances(self, predicted: Distances, true: Distances) -> float:
+        """Return the share of both boundaries that is within the tolerance."""
+        return float(np.mean(np.concatenate([predicted, true]) <= self.tolerance))
+
+    def worst(self, diagonal: float) -> float:
+        """Return 0: nothing is within any tolerance."""
+        return 0.0

@@ -1,0 +1,159 @@
+"""Lists pictures and masks, pairs them by name and splits them. Nothing is decoded before it is asked for."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import overload
+
+import attrs
+import numpy as np
+
+from segreg.contracts import Sample
+from segreg.data.folders import entries
+from segreg.data.image_files import SUFFIXES, read_image, read_mask
+from segreg.errors import DataError
+
+
+@attrs.frozen
+class Pair:
+    """A picture and its mask, as files.
+
+    Args:
+        name: What reports call the sample.
+        image: The picture's file.
+        mask: The mask's file.
+    """
+
+    name: str
+    image: Path
+    mask: Path
+
+
+@attrs.frozen
+class Pairs(Sequence[Sample]):
+    """A split: samples that are decoded each time they are asked for. It can be pickled.
+
+    Args:
+        pairs: The files.
+        num_classes: 1 for binary masks, else the number of classes.
+        void: A value of the mask files that means "no class here".
+    """
+
+    pairs: tuple[Pair, ...]
+    num_classes: int = attrs.field(default=1, kw_only=True)
+    void: int | None = attrs.field(default=None, kw_only=True)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The samples' names, in order."""
+        return tuple(pair.name for pair in self.pairs)
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.pairs)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Pairs": ...
+    def __getitem__(self, index: int | slice) -> "Sample | Pairs":
+        """Decode a sample, or take a part of the split.
+
+        Shapes:
+            returns: image uint8 [H, W, 3] and mask uint8 [H, W].
+
+        Raises:
+            DataError: a file cannot be read, the mask has values that are not allowed, or the sizes differ.
+        """
+        if isinstance(index, slice):
+            return attrs.evolve(self, pairs=self.pairs[index])
+        pair = self.pairs[index]
+        image = read_image(pair.image)
+        mask = read_mask(pair.mask, num_classes=self.num_classes, void=self.void)
+        if image.shape[:2] != mask.shape:
+            (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape
+            turned = (width, height) == (mask_height, mask_width)
+            hint = "; perhaps an EXIF orientation turns one of them alone" if turned else ""
+            raise DataError(
+                f"image {pair.image} is {width}×{height} and its mask {pair.mask} is {mask_width}×{mask_height}: "
+                f"they must have one size{hint}"
+            )
+        return image, mask
+
+
+def pictures(folder: Path) -> dict[str, Path]:
+    """Return the pictures of a folder by stem. Other files, hidden ones and folders are passed over.
+
+    A link that leads nowhere is listed, so that it is missed when it is read and not left out unsaid.
+
+    Raises:
+        DataError: two pictures have one stem.
+    """
+    found: dict[str, Path] = {}
+    for path in entries(folder):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir():
+            # A file system may write é as one character or as two, so the names of a pair may differ in that.
+            stem = unicodedata.normalize("NFC", path.stem)
+            if stem in found:
+                raise DataError(f"{found[stem]} and {path} have one stem: remove one of them")
+            found[stem] = path
+    return found
+
+
+def paired(images: Mapping[str, Path], masks: Mapping[str, Path], *, images_in: Path, masks_in: Path) -> list[Pair]:
+    """Pair images and masks of equal names, sorted by name.
+
+    Args:
+        images: Image files by name.
+        masks: Mask files by name.
+        images_in: Where the images were looked for, for messages.
+        masks_in: Where the masks were looked for, for messages.
+
+    Raises:
+        DataError: there are no images, or some have no mask, or some masks no image.
+    """
+    if not images:
+        raise DataError(f"there are no pictures in {images_in}: expected files such as {', '.join(sorted(SUFFIXES))}")
+    for kind, other, have, lack, where in (
+        ("image", "mask", images, masks, masks_in),
+        ("mask", "image", masks, images, images_in),
+    ):
+        alone = sorted(have.keys() - lack.keys())
+        if alone:
+            count = f"{len(alone)} of {len(have)} {kind}s have" if len(alone) > 1 else f"one {kind} has"
+            raise DataError(
+                f"{count} no {other} in {where}, first {have[alone[0]]}: add what is missing or remove the {kind}"
+            )
+    return [Pair(name, images[name], masks[name]) for name in sorted(images)]
+
+
+def divided(
+    pairs: Sequence[Pair], shares: Mapping[str, float], *, seed: int, where: Path
+) -> dict[str, tuple[Pair, ...]]:
+    """Divide pairs at random into splits; the same names and seed give the same splits on every machine.
+
+    Args:
+        pairs: What to divide.
+        shares: Each split's share, in (0, 1), in sum 1. The first takes what rounding leaves.
+        seed: Of the shuffle.
+        where: The folder, for messages.
+
+    Raises:
+        ValueError: the seed is negative.
+        DataError: there are fewer pairs than splits.
+    """
+    if seed < 0:
+        raise ValueError(f"split_seed {seed!r} must be 0 or more")
+    if len(pairs) < len(shares):
+        raise DataError(f"{where} has {len(pairs)} picture(s), too few for {', '.join(shares)}: add some")
+    ordered = sorted(pairs, key=lambda pair: pair.name)
+    # The raw stream of a bit generator is frozen by NumPy's policy; that of Generator.permutation is not.
+    order = np.argsort(np.random.PCG64(seed).random_raw(len(ordered)), kind="stable")
+    first, *others = shares
+    counts = {name: max(1, round(shares[name] * len(ordered))) for name in others}
+    counts = {first: max(1, len(ordered) - sum(counts.values())), **counts}
+    parts, start = {}, 0
+    for name, count in counts.items():
+        parts[name] = tuple(ordered[index] for index in sorted(order[start : start + count]))
+        start += count
+    return parts

@@ -1,0 +1,287 @@
+"""What a fixed set of recipes gives, as digests: to compare before and after a change that is to change no result.
+
+    python tests/record.py before.json     in a checkout of the old version
+    python tests/record.py after.json      in one of the new version, on the same machine
+    python tests/record.py before.json after.json
+
+The last call names every digest that differs. It goes through the command line and the files that it writes alone, so
+that any version can be recorded. One thread, since the order of summation follows from their number.
+"""
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from segreg.cli.main import main
+
+SMALL = ("--data", "lesions:size=32,train=24,valid=8,test=8", "--size", "32", "--epochs", "2")
+TINY = "unet:width=8,depth=2"
+ARCHITECTURES = ("segnet", "segnet-basic", "unet", "unet-upsample", "unet-convpool")
+LOSSES = ("bce", "cross-entropy", "dice", "focal", "wsr", "jaccard", "tversky", "focal-tversky", "lovasz")
+METRICS = ("iou", "dice", "accuracy", "precision", "recall", "hausdorff95", "surface-dice", "iou:average=dataset")
+CLASSES = {"two": "[sky,road]", "eleven": "[a,b,c,d,e,f,g,h,i,j,k]"}
+TIMES = {"seconds", "images_per_second"}
+PLUGINS = {
+    "timm": "timm/unet:backbone=test_resnet",
+    "smp": "smp/unet:encoder=tu-test_resnet",
+    "monai": "monai/basicunet:features=[4,4,4,4,4,4]",
+}
+
+Digests = dict[str, str]
+
+
+def record(out: Path) -> Digests:
+    """Run every case below `out`, and return a digest by case and thing."""
+    digests: Digests = {}
+    for name, size in (("two", 2), ("eleven", 11), ("binary", 1)):
+        draw(out / name, size)
+    cases: dict[str, Callable[[], None]] = {}
+
+    def train(name: str, *words: str) -> None:
+        def run() -> None:
+            call("train", *words, "--out", str(out / name), "--device", "cpu", "-q")
+            digests.update(of_run(name, out / name))
+
+        cases[name] = run
+
+    for architecture in ARCHITECTURES:
+        train(architecture, architecture, *SMALL)
+    for loss in (*LOSSES, "bce+0.5*dice"):
+        train(f"loss-{loss}", TINY, *SMALL, "--loss", loss, "--metrics", *METRICS)
+        for name, classes in CLASSES.items():
+            data = ("--data", f"folder:root={out / name},classes={classes}", "--size", "32", "--epochs", "2")
+            train(f"{name}-{loss}", TINY, *data, "--loss", loss, "--metrics", *METRICS)
+    for name, model in PLUGINS.items():
+        train(f"plugin-{name}", model, *SMALL)
+        train(
+            f"plugin-{name}-eleven",
+            model,
+            "--data",
+            f"folder:root={out / 'eleven'},classes={CLASSES['eleven']}",
+            "--size",
+            "32",
+            "--epochs",
+            "1",
+            "--loss",
+            "cross-entropy",
+        )
+    train("ema", TINY, *SMALL, *EMA)
+    train("original", TINY, *SMALL, "--preset", "original", "--epochs", "4")
+    train(
+        "plain", TINY, *SMALL, "--normalize", "none", "--clip-grad", "0.1", "--augment", "hflip", "--precision", "fp32"
+    )
+    train("bf16", TINY, *SMALL, "--precision", "bf16", "--schedule", "none", "--seed", "7", "--batch", "5")
+    train("folder", TINY, "--data", f"folder:root={out / 'binary'}", "--size", "40x56", "--epochs", "4")
+    train("resumed", TINY, *SMALL, "--loss", "bce+dice", "--checkpoint-every", "2", "--batch", "5")
+    cases["resumed"] = lambda: resume(out / "resumed", digests)
+    cases |= {
+        "quick": lambda: study("quick", out / "quick", digests),
+        "seeds": lambda: study(
+            "seeds",
+            out / "seeds",
+            digests,
+            "--models",
+            TINY,
+            "unet:width=4,depth=2",
+            "--losses",
+            "bce",
+            "dice",
+            "--seeds",
+            "0",
+            "1",
+            *SMALL,
+        ),
+        "predict": lambda: predict(out, digests),
+        "evaluate": lambda: evaluate(out, digests),
+        "export": lambda: export(out, digests),
+        "list": lambda: listed(digests),
+    }
+    for number, (name, run) in enumerate(cases.items(), 1):
+        print(f"{number}/{len(cases)} {name}", file=sys.stderr, flush=True)
+        torch.set_num_threads(1)
+        run()
+    return digests
+
+
+def draw(folder: Path, classes: int) -> None:
+    """Write 20 images of odd sizes with masks of so many classes, some of whose pixels are ignored."""
+    rng = np.random.default_rng(classes)
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    for number in range(20):
+        height, width = 41 + number % 3, 59 - number % 5
+        x, y = np.meshgrid(np.arange(width), np.arange(height))
+        mask = ((x // 9 + y // 7 + number) % max(classes, 2)).astype(np.uint8)
+        image = (20 + 19 * mask[..., None] * np.array([1, 0.7, 0.4]) + rng.normal(0, 12, (height, width, 3))).clip(
+            0, 255
+        )
+        if classes > 1:
+            mask[:3, :5] = 255
+        Image.fromarray(image.astype(np.uint8)).save(folder / "images" / f"p{number:02}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"p{number:02}.png")
+
+
+def resume(run: Path, digests: Digests) -> None:
+    words = (TINY, *SMALL, "--loss", "bce+dice", "--checkpoint-every", "2", "--batch", "5", "--device", "cpu", "-q")
+    call("train", *words, "--out", str(run))
+    call("train", "--resume", str(run), "--epochs", "4", "-q")
+    digests.update(of_run("resumed", run))
+
+
+def study(name: str, out: Path, digests: Digests, *words: str) -> None:
+    said = call("compare", *words, "--out", str(out), "--device", "cpu", "-q")
+    with (out / "results.csv").open(encoding="utf-8", newline="") as file:
+        rows = [
+            {key: value for key, value in row.items() if key not in (*TIMES, "images/s")}
+            for row in csv.DictReader(file)
+        ]
+    digests[f"study {name}: results.csv"] = digest(json.dumps(rows))
+    digests[f"study {name}: conclusion"] = digest(
+        "".join(line for line in said.splitlines(True) if " best on " in line)
+    )
+    for each in ("samples.png",):
+        digests[f"study {name}: {each}"] = of_image(out / each)
+    for run in sorted((out / "runs").iterdir()):
+        digests.update(of_run(f"{name}/{run.name}", run))
+
+
+def predict(out: Path, digests: Digests) -> None:
+    for name, run, images, words in (
+        ("whole", "folder", "binary", ()),
+        ("tiles", "folder", "binary", ("--tile", "32", "--overlap", "8")),
+        ("tta", "folder", "binary", ("--tta", "--tile", "40")),
+        ("eleven", "eleven-cross-entropy", "eleven", ("--tta",)),
+        ("two", "two-dice", "two", ("--tile", "36")),
+    ):
+        folder = out / f"predicted-{name}"
+        call(
+            "predict",
+            str(out / run),
+            str(out / images / "images"),
+            "--out",
+            str(folder),
+            "--overlay",
+            "--probabilities",
+            "--device",
+            "cpu",
+            "-q",
+            *words,
+        )
+        for path in sorted(folder.rglob("*.*")):
+            digests[f"predict {name}: {path.relative_to(folder)}"] = digest(path.read_bytes())
+
+
+def evaluate(out: Path, digests: Digests) -> None:
+    for name, runs, words in (
+        ("one", ["folder"], ()),
+        ("two", ["loss-bce", "loss-dice"], ("--split", "all")),
+        ("eleven", ["eleven-cross-entropy", "eleven-dice"], ("--split", "valid", "--tile", "32")),
+        ("tta", ["loss-lovasz"], ("--tta",)),
+    ):
+        folder = out / f"evaluated-{name}"
+        said = call(
+            "evaluate", *(str(out / run) for run in runs), "--out", str(folder), "--device", "cpu", "-q", *words
+        )
+        digests[f"evaluate {name}: said"] = digest(said.replace(str(out), ""))
+        for path in sorted(folder.rglob("*.*")):
+            of = of_image(path) if path.suffix == ".png" else digest(path.read_text("utf-8").replace(str(out), ""))
+            digests[f"evaluate {name}: {path.relative_to(folder)}"] = of
+
+
+def export(out: Path, digests: Digests) -> None:
+    import onnxruntime
+
+    images = torch.rand(2, 3, 47, 61, generator=torch.Generator().manual_seed(0))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    for run in ("folder", "eleven-cross-entropy", "segnet-basic", "plugin-timm"):
+        file = out / f"{run}.onnx"
+        call("export", str(out / run), "--out", str(file), "-q")
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        digests[f"export onnx {run}"] = digest(session.run(["logits"], {"images": images.numpy()})[0].tobytes())
+        digests[f"export onnx {run}: metadata"] = digest(repr(session.get_modelmeta().custom_metadata_map))
+        call("export", str(out / run), "--format", "torch-export", "--out", str(file.with_suffix(".pt2")), "-q")
+        extra = {"segreg.json": ""}
+        program = torch.export.load(file.with_suffix(".pt2"), extra_files=extra).module()
+        with torch.no_grad():
+            digests[f"export torch {run}"] = digest(program(images).numpy().tobytes())
+        digests[f"export torch {run}: metadata"] = digest(extra["segreg.json"])
+
+
+def listed(digests: Digests) -> None:
+    entries = json.loads(call("list", "--json"))
+    digests["list"] = digest(json.dumps(entries))
+    for entry in entries:
+        shown = json.loads(call("show", entry["name"], "--json"))
+        for each in shown:
+            digests[f"show {each['kind']} {each['name']}"] = digest(json.dumps(each))
+
+
+def of_run(name: str, run: Path) -> Digests:
+    """Digest what a run wrote, without how long it took."""
+    with (run / "history.csv").open(encoding="utf-8", newline="") as file:
+        history = [{key: value for key, value in row.items() if key not in TIMES} for row in csv.DictReader(file)]
+    results = {key: value for key, value in json.loads((run / "results.json").read_text()).items() if key not in TIMES}
+    found = {
+        "history": digest(json.dumps(history)),
+        "results": digest(json.dumps(results)),
+        "recipe": digest((run / "recipe.toml").read_text().replace(str(run.parent), "")),
+        "splits": digest((run / "splits.csv").read_bytes()),
+        "samples.png": of_image(run / "samples.png"),
+    }
+    for file_name in ("model", "scores", "samples"):
+        with safe_open(run / f"{file_name}.safetensors", "np") as file:
+            found[file_name] = digest(
+                b"".join(file.get_tensor(key).tobytes() + key.encode() for key in sorted(file.keys()))
+            )
+            if file.metadata():
+                found[f"{file_name} metadata"] = digest(json.dumps(file.metadata()))
+    for path in sorted((run / "worst").glob("*")):
+        # Indices, and no colours of a palette.
+        found[f"worst {path.name}"] = digest(np.asarray(Image.open(path)).tobytes())
+    return {f"run {name}: {key}": value for key, value in found.items()}
+
+
+def of_image(path: Path) -> str:
+    return digest(np.asarray(Image.open(path).convert("RGB")).tobytes())
+
+
+def digest(content: str | bytes) -> str:
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:16]
+
+
+def call(*words: str) -> str:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+        main(words)
+    return said.getvalue()
+
+
+def differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    return [name for name in {**before, **after} if before.get(name) != after.get(name)]
+
+
+EMA: tuple[str, ...] = ("--average", "ema")
+
+if __name__ == "__main__":
+    files = [Path(word) for word in sys.argv[1:]]
+    if len(files) == 2:
+        before, after = (json.loads(file.read_text()) for file in files)
+        names: list[Any] = differing(before, after)
+        print(*names, f"{len(names)} of {len(before)} digests differ", sep="\n")
+        sys.exit(1 if names else 0)
+    with tempfile.TemporaryDirectory() as folder:
+        [file] = files
+        file.write_text(json.dumps(record(Path(folder)), indent=1) + "\n")
