@@ -1,6 +1,7 @@
 """Reads one picture or one mask from a file. Whatever is wrong with the file becomes a `DataError` of one line."""
 
 import stat
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,6 +152,17 @@ def _sixteen_bit(image: Image.Image, what: object) -> _Indices:
     if values.min() < 0 or values.max() > 65535:
         raise DataError(f"{what} holds 32-bit pixels ({values.min()} to {values.max()}): save it with 8 or 16 bits")
     return values
+
+
+@contextmanager
+def without_oddities() -> Iterator[None]:
+    """Keep to itself what Pillow warns of oddities that change no pixel: it reads like an error of ours.
+
+    Not to be entered by several threads at once.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 @contextmanager

@@ -15,17 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from segreg.data.in_memory import InMemory
+from segreg.data.split import Data
 from segreg.errors import OptionError
 from segreg.inference.convolutions import convolutions
 from segreg.registry import build
-from segreg.registry import loss as build_loss
 from segreg.training import device as devices
-from segreg.training.checkpoint import State
-from segreg.training.loop import Parts, start, take_step
 from segreg.training.normalized import Normalized
 from segreg.training.prediction import ready_to_predict
 from segreg.training.recipe import Recipe, make_recipe
 from segreg.training.shapes import without_values
+from segreg.training.trainer import Trainer
 
 How: TypeAlias = Literal["segreg", "plain fp32"]
 _CHANNELS = 3
@@ -151,8 +151,8 @@ def runner(task: Task) -> Callable[[], object]:
     images = torch.rand(task.shape, device=task.device)
     target = (images[:, 0] > 0.5).long()
     if task.how == "segreg" and task.training:
-        recipe, parts, state = trainer(task)
-        return lambda: take_step(parts, state, recipe.precision, images, target)
+        ours = trainer(task, images, target)
+        return lambda: ours.step(images, target)
     model = build(task.model, in_channels=_CHANNELS).to(task.device)
     if task.how == "segreg":
         ready = ready_to_predict(Normalized(model, "image"), task.device, "auto")
@@ -171,18 +171,11 @@ def runner(task: Task) -> Callable[[], object]:
     return step
 
 
-def trainer(task: Task) -> tuple[Recipe, Parts, State]:
-    """Return what segreg trains the model of a task with: the default recipe, BCE, and no metric."""
-    recipe = _recipe(task)
-    model = build(task.model, in_channels=_CHANNELS)
-    parts = Parts(
-        model=Normalized(model, recipe.normalize).to(task.device).train(),
-        loss=build_loss(recipe.loss).to(task.device),
-        metrics={},
-        higher_is_better=True,
-        device=task.device,
-    )
-    return recipe, parts, start(recipe, parts, pictures=task.batch)
+def trainer(task: Task, images: Tensor, target: Tensor) -> Trainer:
+    """Return what segreg trains the model of a task with, on one batch: the default recipe and BCE."""
+    split = InMemory((images * 255).byte().cpu(), target.byte().cpu(), [""] * task.batch)
+    data = Data(classes=("foreground",), splits={"train": split, "valid": split})
+    return Trainer(_recipe(task), data, task.device)
 
 
 @torch.no_grad()

@@ -1,7 +1,6 @@
 """`segreg evaluate`: what trained models score on pictures with masks, and whether two of them differ."""
 
 import csv
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +9,8 @@ from tempfile import TemporaryDirectory
 import attrs
 
 from segreg.contracts import SegmentationDataset, SegmentationMetric
+from segreg.data.decode import Skipped, decode, names_of
+from segreg.data.image_files import without_oddities
 from segreg.errors import DataError, OptionError, RunError, SegregError, did_you_mean, printable
 from segreg.inference.evaluation import Evaluation
 from segreg.inference.page import write_page
@@ -21,7 +22,6 @@ from segreg.registry import components, registry
 from segreg.studies.statistics import Comparison, paired_comparison
 from segreg.training.device import Precision
 from segreg.training.files import is_empty, new_directory, reading, writing
-from segreg.training.pictures import check_sample, names_of
 from segreg.training.progress import Display
 from segreg.training.recipe import Recipe, read_names
 from segreg.training.run import Run
@@ -203,19 +203,14 @@ def _samples(
     for split in splits:
         samples = dataset.splits[split]
         for position, name in enumerate(names_of(samples)):
-            where = f"{split} picture {name!r}"
-            try:
-                with warnings.catch_warnings():
-                    # Pillow warns of oddities that change no pixel.
-                    warnings.filterwarnings("ignore", module=r"PIL\.")
-                    image, mask = samples[position]
-                check_sample(image, mask, where, limit)
-            except (DataError, OSError) as error:
-                reason = str(error) if isinstance(error, DataError) else f"{where} cannot be read: {error}"
+            with without_oddities():
+                read = decode(split, samples, position, name, limit)
+            if isinstance(read, Skipped):
                 if skipped is None:
-                    raise DataError(reason) from error
-                skipped[split, name] = reason
+                    raise DataError(read.reason)
+                skipped[split, name] = read.reason
                 continue
+            image, mask = read
             good += 1
             yield Sample(split, name, image, mask)
     if not good:

@@ -1,7 +1,6 @@
 """Pictures as people have them: a file, a PIL image, an array or a tensor, of any size."""
 
 import os
-import warnings
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from segreg.data.image_files import MAX_PIXELS, Pixels, as_rgb, read_image
+from segreg.data.image_files import MAX_PIXELS, Pixels, as_rgb, read_image, without_oddities
 from segreg.errors import DataError, shown
 
 Picture: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[np.generic] | Tensor
@@ -35,9 +34,7 @@ def pixels_of(picture: Picture, in_channels: int, max_pixels: int = MAX_PIXELS) 
         DataError: the picture cannot be read, or is none of these, or has another number of channels.
     """
     if isinstance(picture, str | os.PathLike):
-        with warnings.catch_warnings():
-            # Pillow warns of what is refused, and of oddities that change no pixel.
-            warnings.filterwarnings("ignore", module=r"PIL\.")
+        with without_oddities():
             pixels = read_image(Path(picture), max_pixels=max_pixels)
     elif isinstance(picture, Image.Image):
         pixels = _rgb(picture)

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from segreg.data.image_files import MAX_PIXELS, Pixels
+from segreg.data.in_memory import resized
 from segreg.errors import OptionError, SegregError
 from segreg.inference import hub
 from segreg.inference.images import Picture, mean_and_std, pixels_of
@@ -23,7 +24,6 @@ from segreg.inference.weights import weights_of
 from segreg.options import structure
 from segreg.training.device import Precision, autocast, detect, is_out_of_memory
 from segreg.training.normalized import Normalized
-from segreg.training.pictures import resized
 from segreg.training.prediction import ready_to_predict
 from segreg.training.run import Run
 from segreg.training.saved import About, read_model

@@ -10,9 +10,9 @@ from matplotlib.patches import Patch
 from PIL import Image
 
 from segreg.data.image_files import Pixels
+from segreg.data.in_memory import resized
 from segreg.errors import printable
 from segreg.training.files import replacing
-from segreg.training.pictures import resized
 from segreg.training.plots import CLASS_COLORS, overlay, shown_picture
 from segreg.training.worst import Case
 

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import torch
 
+from segreg.data.split import Data
 from segreg.errors import RunError, SegregError
 from segreg.plugins import one_line
 from segreg.registry import higher_is_better
@@ -22,11 +23,9 @@ from segreg.studies.report import write_report
 from segreg.studies.table import Row, best_row, summarize
 from segreg.training.checkpoint import remove_state, state_path
 from segreg.training.device import detect
-from segreg.training.execute import execute
 from segreg.training.files import is_empty, read_toml, write_text, writing
-from segreg.training.fit import open_data
+from segreg.training.fit import open_data, train
 from segreg.training.lock import locked
-from segreg.training.pictures import Data
 from segreg.training.progress import Display
 from segreg.training.recipe import Recipe, written_recipe
 from segreg.training.run import Run
@@ -200,7 +199,7 @@ def _make_runs(
             display.note(f"not tried again without --force: {recipe.label}: {study.failure(recipe)}")
             continue
         try:
-            execute(recipe, run, data, device, display, force=force)
+            train(recipe, data, device, run, display, force=force)
             remove_state(run)
         # The directory is the trouble, and the other runs would meet it too.
         except RunError:

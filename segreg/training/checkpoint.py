@@ -1,141 +1,102 @@
-"""The state of a run: kept in memory, written to disk, read back."""
+"""The state of a run on disk: written between epochs and within them, compared and read back to go on."""
 
 import json
-import math
 import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import attrs
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from segreg.errors import RunError
+from segreg.errors import OptionError, RunError, SegregError
 from segreg.training.archive import read_archive
-from segreg.training.average import Average
 from segreg.training.files import replacing
-from segreg.training.normalized import Normalized
-from segreg.training.run import Row, Run
+from segreg.training.provenance import differences
+from segreg.training.run import Run
+from segreg.training.state import Epoch, State
 
 _SHARE_OF_TIME = 0.05
 # A guess of how fast a disk writes, for the first time; from then on it is measured.
 _BYTES_PER_SECOND = 200e6
 
 
-@attrs.define(kw_only=True)
-class Epoch:
-    """What an epoch has gathered so far.
+def to_dict(state: State) -> dict[str, Any]:
+    """Return tensors and plain values from which `restore` makes the same state."""
+    return {
+        "model": state.model.state_dict(),
+        "loss": state.loss.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "average": state.average.state_dict() if state.average else None,
+        "rows": [dict(row) for row in state.rows],
+        "epoch": attrs.asdict(state.epoch, recurse=False) if state.epoch else None,
+        "best": state.best,
+        "best_epoch": state.best_epoch,
+        "best_weights": dict(state.best_weights),
+    }
+
+
+def restore(state: State, saved: Mapping[str, Any]) -> None:
+    """Make a new state of the same model and optimizer the one that `to_dict` was called on.
+
+    Raises:
+        KeyError, TypeError, ValueError, RuntimeError: it is of another model or optimizer.
+    """
+    state.model.load_state_dict(saved["model"])
+    state.loss.load_state_dict(saved["loss"])
+    # Learning rate and weight decay are the recipe's, which may have been changed.
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({**saved["optimizer"], "param_groups": groups})
+    if state.average and saved["average"]:
+        state.average.load_state_dict(saved["average"])
+    state.rows = list(saved["rows"])
+    state.epoch = Epoch(**saved["epoch"]) if saved["epoch"] else None
+    state.best, state.best_epoch, state.best_weights = saved["best"], saved["best_epoch"], saved["best_weights"]
+
+
+def resume(
+    state: State, run: Run, made_with: Mapping[str, str], *, epochs: int, force: bool
+) -> Literal["", "unchanged", "changed"]:
+    """Bring a new state to where the run on disk is.
 
     Args:
-        lr: The learning rate that it began with.
-        losses: Float [steps], the loss of each step that is done.
-        step: How many are done.
-        seconds: What they took, as of the last checkpoint; this and the rest is filled in for that.
-        metrics: The buffers of each metric.
-        random: Where the generators of random numbers stand.
+        state: Of the recipe's model and optimizer.
+        run: The run.
+        made_with: What must not have changed since.
+        epochs: How many epochs the recipe has; more than before are no change.
+        force: Go on though something has changed; the epoch under way then begins again.
+
+    Returns:
+        Whether what it was made with has changed; an empty text if the run has left no state.
+
+    Raises:
+        RunError: something has changed, or the state is not one of this model.
+        OptionError: the run has done more epochs already.
     """
-
-    lr: float
-    losses: Tensor
-    step: int = 0
-    seconds: float = 0.0
-    metrics: Mapping[str, Mapping[str, Tensor]] = attrs.field(factory=dict)
-    random: dict[str, Any] = attrs.field(factory=dict)
-
-
-@attrs.define(kw_only=True)
-class State:
-    """Everything that changes while a run goes on.
-
-    Whatever is random in an epoch is seeded with the number of the epoch, so generators matter only in its midst. The
-    learning rate follows from the number of steps.
-
-    Args:
-        model: The model that is trained.
-        loss: Its loss, which may have buffers.
-        optimizer: Its optimizer.
-        schedule: The optimizer's learning rate.
-        average: The average of the model's weights, if one is kept.
-        rows: The history so far.
-        epoch: The epoch under way, if one is.
-        best: The best value so far of the metric that decides.
-        best_epoch: When it was reached; 0 before the first epoch.
-        best_weights: The weights that reached it.
-    """
-
-    model: Normalized
-    loss: nn.Module
-    optimizer: Optimizer
-    schedule: LRScheduler
-    average: Average | None
-    rows: list[Row] = attrs.field(factory=list)
-    epoch: Epoch | None = None
-    best: float = math.nan
-    best_epoch: int = 0
-    best_weights: Mapping[str, Tensor] = attrs.field(factory=dict)
-
-    @property
-    def evaluated(self) -> Normalized:
-        """The model that is evaluated and kept: the average of the weights, if there is one."""
-        return self.average.model if self.average else self.model
-
-    @property
-    def position(self) -> str:
-        """How far the run is, as a person says it."""
-        if self.epoch:
-            return f"step {self.epoch.step} of epoch {len(self.rows) + 1}"
-        return f"epoch {len(self.rows)}"
-
-    def keep_best(self, value: float) -> None:
-        """Remember the weights as they are as the best ones."""
-        self.best, self.best_epoch = value, len(self.rows)
-        self.best_weights = {name: tensor.clone() for name, tensor in self.evaluated.model.state_dict().items()}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return tensors and plain values from which `restore` makes the same state."""
-        return {
-            "model": self.model.state_dict(),
-            "loss": self.loss.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.state_dict() if self.average else None,
-            "rows": [dict(row) for row in self.rows],
-            "epoch": attrs.asdict(self.epoch, recurse=False) if self.epoch else None,
-            "best": self.best,
-            "best_epoch": self.best_epoch,
-            "best_weights": dict(self.best_weights),
-        }
-
-    def restore(self, saved: Mapping[str, Any], steps: int) -> None:
-        """Become the state that `to_dict` was called on, under the recipe that this one was made for.
-
-        Args:
-            saved: What `to_dict` gave.
-            steps: Steps in an epoch.
-
-        Raises:
-            KeyError, TypeError, ValueError, RuntimeError: it is not the state of this model and optimizer.
-        """
-        self.model.load_state_dict(saved["model"])
-        # States that earlier versions wrote have no loss and no epoch under way.
-        self.loss.load_state_dict(saved.get("loss", {}))
-        # Learning rate and weight decay are the recipe's, which may have been changed.
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({**saved["optimizer"], "param_groups": groups})
-        if self.average and saved["average"]:
-            self.average.load_state_dict(saved["average"])
-        self.rows = list(saved["rows"])
-        self.epoch = Epoch(**saved["epoch"]) if saved.get("epoch") else None
-        self.best, self.best_epoch, self.best_weights = saved["best"], saved["best_epoch"], saved["best_weights"]
-        done = steps * len(self.rows) + (self.epoch.step if self.epoch else 0)
-        if done:
-            at = {"last_epoch": done - 1, "_step_count": done + 1}
-            self.schedule.load_state_dict({**self.schedule.state_dict(), **at})
-            self.schedule.step()
+    saved = load_state(run)
+    if saved is None:
+        return ""
+    try:
+        before = dict(saved["made_with"])
+        if epochs > int(before["epochs"]):
+            before["epochs"] = made_with["epochs"]
+        changed = differences(before, made_with)
+        if changed and not force:
+            raise RunError(
+                f"{run.path} cannot go on as it began: {'; '.join(changed)}: go on all the same with --force"
+            )
+        done = max(len(saved["rows"]), best_epoch_on_disk(run))
+        if epochs < done:
+            raise OptionError(f"epochs is {epochs}: {run.path} has done {done} already")
+        restore(state, {**saved, "epoch": None} if changed else saved)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, SegregError):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(f"the state of {run.path} is not one of this model and recipe: {reason}") from error
+    return "changed" if changed else "unchanged"
 
 
 class Checkpoints:
@@ -178,7 +139,7 @@ class Checkpoints:
         started = time.monotonic()
         self.write_best(state)
         with replacing(state_path(self._run)) as aside, aside.open("wb") as file:
-            _save({**state.to_dict(), "made_with": self._made_with}, file)
+            _save({**to_dict(state), "made_with": self._made_with}, file)
         self.last = state.position
         self._written = time.monotonic()
         self._took = self._written - started

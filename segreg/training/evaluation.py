@@ -1,83 +1,90 @@
-"""Scores of a model on pictures.
+"""Scores of a model on images.
 
 Without gradients, but not in inference mode: a tensor that a metric makes there could not be changed outside it.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+import attrs
 import torch
 from torch import Tensor, nn
 
 from segreg.contracts import SegmentationMetric
+from segreg.data.split import Split
 from segreg.training.device import Precision, autocast
 from segreg.training.metric_states import States, image_states, merge
-from segreg.training.pictures import Pictures
 from segreg.training.prediction import ready_to_predict
 
 
-@torch.no_grad()
-def evaluate(
-    model: nn.Module,
-    pictures: Pictures,
-    loss: nn.Module,
-    metrics: Mapping[str, SegmentationMetric],
-    *,
-    batch: int,
-    device: torch.device,
-    precision: Precision,
-) -> dict[str, float]:
-    """Return the mean loss over pictures, as `loss`, and each metric by its name."""
-    model = ready_to_predict(model, device, precision)
-    for metric in metrics.values():
-        metric.reset()
-    total = torch.zeros((), device=device)
-    for images, target in pictures.batches(batch, device):
-        with autocast(device, precision):
-            logits = model(images)
-        total += loss(logits, target) * len(images)
-        for metric in metrics.values():
-            metric.update(logits, target)
-    return {"loss": total.item() / len(pictures), **{name: metric.compute() for name, metric in metrics.items()}}
+@attrs.frozen(kw_only=True)
+class Evaluator:
+    """Scores models.
 
-
-@torch.no_grad()
-def states_of_images(
-    model: nn.Module,
-    pictures: Pictures,
-    metrics: Mapping[str, SegmentationMetric],
-    *,
-    batch: int,
-    device: torch.device,
-    precision: Precision,
-) -> dict[str, States]:
-    """Return each metric's state for every single picture, from which values and their intervals are worked out."""
-    model = ready_to_predict(model, device, precision)
-    parts: dict[str, list[States]] = {name: [] for name in metrics}
-    for images, target in pictures.batches(batch, device):
-        with autocast(device, precision):
-            logits = model(images)
-        for name, metric in metrics.items():
-            parts[name].append(image_states(metric, logits, target))
-    return {name: merge(states) for name, states in parts.items()}
-
-
-@torch.no_grad()
-def predict(model: nn.Module, images: Tensor, *, device: torch.device, precision: Precision) -> Tensor:
-    """Return the predicted classes.
-
-    Shapes:
-        images: uint8 [N, C, H, W];  returns: uint8 [N, H, W].
+    Args:
+        metrics: By the names in the recipe, on the device.
+        batch: How many images at once.
+        device: Where to compute.
+        precision: In which convolutions run.
     """
-    model = ready_to_predict(model, device, precision)
-    with autocast(device, precision):
-        logits = model(images.to(device).float() / 255)
-    classes: Tensor = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)
-    return classes.to(torch.uint8).cpu()
+
+    metrics: Mapping[str, SegmentationMetric]
+    batch: int
+    device: torch.device
+    precision: Precision
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, loss: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
+        """Return the mean loss over the images of batches, as `loss`, and each metric by its name."""
+        model = self._ready(model)
+        for metric in self.metrics.values():
+            metric.reset()
+        total, count = torch.zeros((), device=self.device), 0
+        for images, target in batches:
+            logits = self._logits(model, images)
+            total += loss(logits, target) * len(images)
+            count += len(images)
+            for metric in self.metrics.values():
+                metric.update(logits, target)
+        return {"loss": total.item() / count, **{name: metric.compute() for name, metric in self.metrics.items()}}
+
+    @torch.no_grad()
+    def states(self, model: nn.Module, split: Split) -> dict[str, States]:
+        """Return each metric's state for every single image, from which values and their intervals are worked out."""
+        model = self._ready(model)
+        parts: dict[str, list[States]] = {name: [] for name in self.metrics}
+        for images, target in split.batches(self.batch, self.device):
+            logits = self._logits(model, images)
+            for name, metric in self.metrics.items():
+                parts[name].append(image_states(metric, logits, target))
+        return {name: merge(states) for name, states in parts.items()}
+
+    @torch.no_grad()
+    def predict(self, model: nn.Module, split: Split, positions: Sequence[int]) -> Tensor:
+        """Return the classes predicted for some images of a split.
+
+        Shapes:
+            returns: uint8 [n, H, W], on the CPU.
+        """
+        model = self._ready(model)
+        found = []
+        for images, _ in split.batches(self.batch, self.device, positions):
+            logits = self._logits(model, images)
+            classes: Tensor = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.max(dim=1).indices
+            found.append(classes.to(torch.uint8).cpu())
+        return torch.cat(found)
+
+    def _ready(self, model: nn.Module) -> nn.Module:
+        return ready_to_predict(model, self.device, self.precision)
+
+    def _logits(self, model: nn.Module, images: Tensor) -> Tensor:
+        with autocast(self.device, self.precision):
+            logits: Tensor = model(images)
+        return logits
 
 
 def evaluation_batch(batch: int) -> int:
-    """Return how many pictures to score at once: without gradients, four times as many fit as in a training step."""
+    """Return how many images to score at once: without gradients, four times as many fit as in a training step."""
     return 4 * batch
 
 

@@ -5,12 +5,13 @@ import math
 import torch
 
 from segreg.errors import TrainingError
-from segreg.training.checkpoint import Checkpoints, State
+from segreg.training.checkpoint import Checkpoints
 from segreg.training.device import uses_bf16
 from segreg.training.recipe import Recipe
+from segreg.training.state import State
 
 
-def check_finite(recipe: Recipe, state: State, checkpoints: Checkpoints) -> None:
+def check_finite(recipe: Recipe, state: State, checkpoints: Checkpoints | None) -> None:
     """Check the losses of the epoch under way, and the weights that came of them. This waits for the device.
 
     Raises:
@@ -27,7 +28,7 @@ def check_finite(recipe: Recipe, state: State, checkpoints: Checkpoints) -> None
     what = f"the loss was {losses[bad - 1]}" if bad else "the weights were no longer finite"
     kept = [
         *([f"the weights of epoch {state.best_epoch}"] if state.best_epoch else []),
-        *([f"the state after {checkpoints.last}"] if checkpoints.last else []),
+        *([f"the state after {checkpoints.last}"] if checkpoints and checkpoints.last else []),
     ]
     causes = [f"too high a learning rate (try one below {recipe.lr:g})"]
     if recipe.clip_grad is None:

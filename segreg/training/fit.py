@@ -4,17 +4,22 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from segreg.data.in_memory import load
+from segreg.data.split import Data
 from segreg.errors import RunError
-from segreg.registry import registry
 from segreg.training.checkpoint import state_path
-from segreg.training.device import detect
-from segreg.training.execute import execute
+from segreg.training.device import detect, is_out_of_memory, keep_freed_memory
 from segreg.training.files import is_empty, new_directory
-from segreg.training.pictures import Data, load
+from segreg.training.lock import locked
+from segreg.training.out_of_memory import out_of_memory
 from segreg.training.progress import Display
 from segreg.training.recipe import Recipe, make_recipe
+from segreg.training.results import write_results
 from segreg.training.run import Run
-from segreg.training.tracking import check_trackers
+from segreg.training.tracking import Tracking, build_trackers, check_trackers
+from segreg.training.trainer import Trainer
 
 
 def fit(
@@ -44,7 +49,7 @@ def fit(
     run = Run(Path(out) if out else new_directory("runs", recipe.label))
     check_empty(run)
     with Display(quiet) as display:
-        _carry_out(recipe, run, display, force=False)
+        _train_shown(recipe, run, display, force=False)
     return run
 
 
@@ -75,8 +80,38 @@ def resume(directory: str | Path, *, force: bool = False, quiet: bool = False, *
             return run
         if run.finished and not state_path(run).exists():
             raise RunError(f"{run.path} is finished and has kept no state to go on from: train anew for more epochs")
-        _carry_out(recipe, run, display, force)
+        _train_shown(recipe, run, display, force)
     return Run(run.path)
+
+
+def train(recipe: Recipe, data: Data, device: torch.device, run: Run, display: Display, *, force: bool = False) -> None:
+    """Train what a recipe names and write its results, from the checkpoint that the run has on disk if there is one.
+
+    Args:
+        recipe: What to do.
+        data: The splits.
+        device: Where to compute.
+        run: Where to.
+        display: Where it is shown.
+        force: Go on from the checkpoint though what it was made with has changed.
+
+    Raises:
+        RunError, TrainingError, OptionError: as for `fit` and `resume`.
+    """
+    keep_freed_memory()
+    trainer = Trainer(recipe, data, device, display)
+    with locked(run.path), Tracking(build_trackers(recipe), display) as tracking:
+        fits = True
+        try:
+            trainer.fit(run, tracking, force=force)
+        except Exception as error:
+            # What did not fit is referred to from the error, and is freed with it.
+            fits = not is_out_of_memory(error)
+            if fits:
+                raise
+        if not fits:
+            raise out_of_memory(trainer, run)
+        write_results(trainer, run, tracking)
 
 
 def check_empty(run: Run) -> None:
@@ -92,19 +127,20 @@ def check_empty(run: Run) -> None:
 
 def open_data(recipe: Recipe, display: Display) -> Data:
     """Read all pictures of a recipe's data set, at its size."""
-    data = load(registry().build("dataset", recipe.data), recipe.size, display.progress, recipe.bad_files)
+    [dataset] = recipe.components["dataset"]
+    data = load(dataset.build(), recipe.size, display.progress, recipe.bad_files)
     if data.skipped:
         display.note(f"{len(data.skipped)} picture(s) left out, see skipped.csv; the first: {data.skipped[0].reason}")
     return data
 
 
-def _carry_out(recipe: Recipe, run: Run, display: Display, force: bool) -> None:
+def _train_shown(recipe: Recipe, run: Run, display: Display, force: bool) -> None:
     device = detect(recipe.device)
     check_trackers(recipe)  # what one lacks shows before a picture is read
     data = open_data(recipe, display)
     go_on = f"go on with: segreg train --resume {shlex.quote(str(run.path))}"
     try:
-        execute(recipe, run, data, device, display, force=force)
+        train(recipe, data, device, run, display, force=force)
     # Ctrl-C, and the signals that the command line turns into SystemExit.
     except (KeyboardInterrupt, SystemExit):
         # Before the recipe is written there is nothing to go on with.

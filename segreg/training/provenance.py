@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 import torch
 
+from segreg.data.split import Data
 from segreg.kinds import KINDS
 from segreg.training import device as devices
-from segreg.training.pictures import Data
 from segreg.training.recipe import Recipe
 
 

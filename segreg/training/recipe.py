@@ -9,6 +9,7 @@ import attrs
 import tomli_w
 from attrs.validators import optional
 
+from segreg.data.decode import BadFiles
 from segreg.data.image_files import MAX_PIXELS
 from segreg.errors import DataError, OptionError, PluginError, UnknownNameError, did_you_mean, shown
 from segreg.expression import format_sum, parse
@@ -22,7 +23,6 @@ from segreg.training.missing import missing_plugin
 from segreg.training.normalized import Normalization
 
 Change: TypeAlias = Literal["hflip", "vflip", "affine"]
-BadFiles: TypeAlias = Literal["stop", "skip"]
 
 
 def read_size(value: Any) -> tuple[int, int]:

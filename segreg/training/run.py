@@ -5,20 +5,18 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import tomli_w
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from segreg.data.decode import Skipped
 from segreg.errors import RunError
 from segreg.training.files import read_toml, reading, replacing, write_csv, write_text
 from segreg.training.recipe import Recipe, read_recipe
 from segreg.training.saved import read_model
-
-if TYPE_CHECKING:
-    from segreg.training.pictures import Skipped
 
 _RESULTS = ("epoch", "metrics", "classes", "pictures", "parameters", "seconds", "images_per_second", "device")
 
@@ -134,7 +132,7 @@ class Run:
         rows = [(split, name) for split, members in names.items() for name in members]
         write_csv(self.path / "splits.csv", ("split", "name"), rows)
 
-    def write_skipped(self, skipped: "Sequence[Skipped]") -> None:
+    def write_skipped(self, skipped: Sequence[Skipped]) -> None:
         """Write which pictures were left out, and why; no file where none were."""
         path = self.path / "skipped.csv"
         if not skipped:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from segreg.data.split import Data
 from segreg.errors import PluginError, RunError, UnknownNameError, shown
 from segreg.expression import Expression, parse
 from segreg.registry import registry
@@ -17,7 +19,7 @@ from segreg.specs import Architecture
 from segreg.training.files import reading
 from segreg.training.missing import missing_plugin
 from segreg.training.normalized import Normalization, Normalized
-from segreg.training.recipe import read_size
+from segreg.training.recipe import Recipe, read_size
 from segreg.training.shapes import without_values
 
 
@@ -58,6 +60,20 @@ class About:
         """The smallest height and width that the model takes, in pixels."""
         record = registry().find("architecture", self.architecture).record
         return record.min_size if isinstance(record, Architecture) else 1
+
+
+def about_model(recipe: Recipe, data: Data) -> About:
+    """Return what a file of weights says of the model that a recipe trains."""
+    [architecture] = recipe.components["architecture"]
+    return About(
+        segreg=version("segreg"),
+        architecture=architecture.entry.key,
+        options=architecture.every_option(**data.facts("architecture")),
+        plugin=architecture.entry.plugin.origin,
+        classes=tuple(data.classes),
+        size=recipe.size,
+        normalize=recipe.normalize,
+    )
 
 
 def about_of(metadata: Mapping[str, str]) -> About:
@@ -103,8 +119,8 @@ def read_model(path: Path) -> tuple[Normalized, About]:
     try:
         return Normalized(_rebuilt(expression, about.options, weights), about.normalize).eval(), about
     except UnknownNameError as error:
-        distribution, _, version = about.plugin.rpartition(" ")
-        raise missing_plugin(path, about.architecture, distribution, version) from error
+        distribution, _, its_version = about.plugin.rpartition(" ")
+        raise missing_plugin(path, about.architecture, distribution, its_version) from error
     except PluginError:
         raise
     # What a constructor says to options that nobody saved is anything.

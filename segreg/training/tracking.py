@@ -10,7 +10,6 @@ from torch import Tensor
 
 from segreg.contracts import RunTracker
 from segreg.plugins import one_line
-from segreg.registry import registry
 from segreg.training.plots import overlay, shown_picture
 from segreg.training.progress import Display
 from segreg.training.recipe import Recipe
@@ -23,7 +22,7 @@ def build_trackers(recipe: Recipe) -> dict[str, RunTracker]:
     Raises:
         PluginError, OptionError: a tracker lacks a package, or cannot be built as the recipe says.
     """
-    return {name: registry().build("tracker", name) for name in recipe.track}
+    return {str(tracker.expression): tracker.build() for tracker in recipe.components["tracker"]}
 
 
 def check_trackers(recipe: Recipe) -> None:
@@ -32,8 +31,8 @@ def check_trackers(recipe: Recipe) -> None:
     Raises:
         PluginError, OptionError: as for `build_trackers`.
     """
-    for name in recipe.track:
-        _failure(registry().build("tracker", name), _close)
+    for tracker in recipe.components["tracker"]:
+        _failure(tracker.build(), _close)
 
 
 class Tracking:

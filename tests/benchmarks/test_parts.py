@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 import segreg
+from segreg.data.in_memory import InMemory, load
 from segreg.inference.bench import Task, runner
+from segreg.training.augmentation import Augmentation
 from segreg.training.device import detect
-from segreg.training.pictures import Augmentation, Pictures, load
 from tests.datasets.files import DATA, realdata
 
 SHAPE = (8, 128, 128)
@@ -57,7 +58,7 @@ def test_metric(name: str, average: str, batch: tuple[Tensor, Tensor], benchmark
 @pytest.mark.parametrize("changes", [(), ("hflip", "vflip", "affine")], ids=["as they are", "augmented"])
 def test_pictures(changes: Any, benchmark: Any) -> None:
     images = torch.randint(0, 256, (SHAPE[0], 3, *SHAPE[1:]), dtype=torch.uint8)
-    pictures = Pictures(images, (images[:, 0] > 127).to(torch.uint8), [str(number) for number in range(SHAPE[0])])
+    pictures = InMemory(images, (images[:, 0] > 127).to(torch.uint8), [str(number) for number in range(SHAPE[0])])
     augmentation = Augmentation(changes)
 
     def run() -> None:

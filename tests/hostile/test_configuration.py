@@ -266,7 +266,7 @@ def test_more_lesions_than_anybody_can_wait_for_are_refused(option: str) -> None
 
 
 def test_pictures_that_do_not_fit_into_memory_are_refused() -> None:
-    from segreg.training.pictures import load
+    from segreg.data.in_memory import load
 
     endless = SimpleNamespace(classes=("one",), splits={"train": range(10**9), "valid": range(1)})
     message = refusal(lambda: load(endless, (9000, 9000), lambda *_: None))

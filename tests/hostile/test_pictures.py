@@ -358,7 +358,7 @@ def test_the_others_are_the_pictures_that_they_were(damaged: tuple[Path, dict[st
         if f"{number:02d}" not in reasons:
             save(root / "images" / f"{number:02d}.png", np.full((6, 8, 3), number, np.uint8))
             save(root / "masks" / f"{number:02d}.png", np.full((6, 8), number % 2, np.uint8))
-    from segreg.training.pictures import load
+    from segreg.data.in_memory import load
 
     data = load(segreg.dataset("folder", root=str(root)), (6, 8), lambda *_: None, "skip")
     assert len(data.skipped) == 5

@@ -4,27 +4,25 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import OneCycleLR
 
 from segreg.training.average import Average
-from segreg.training.checkpoint import Checkpoints, State, load_state, remove_state
+from segreg.training.checkpoint import Checkpoints, load_state, remove_state, restore
 from segreg.training.normalized import Normalized
 from segreg.training.run import Run
+from segreg.training.state import State
 
 
 def state(seed: int) -> State:
     torch.manual_seed(seed)
     model = Normalized(nn.Conv2d(3, 1, 1), "none")
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
-    schedule = OneCycleLR(optimizer, 0.1, 40)
-    return State(model=model, loss=nn.Identity(), optimizer=optimizer, schedule=schedule, average=Average(model))
+    return State(model=model, loss=nn.Identity(), optimizer=optimizer, average=Average(model))
 
 
 def step(trained: State) -> None:
     trained.model(torch.ones(1, 3, 2, 2)).sum().backward()
     trained.optimizer.step()
     trained.optimizer.zero_grad()
-    trained.schedule.step()
     assert trained.average
     trained.average.update(trained.model)
     trained.rows.append({"epoch": len(trained.rows) + 1, "valid_iou": 0.5})
@@ -52,14 +50,13 @@ def test_a_state_that_is_read_back_goes_on_in_the_same_way(tmp_path: Path) -> No
     unbroken.keep_best(0.5)
     write(Run(tmp_path), unbroken)
     other = state(1)
-    other.restore(load_state(Run(tmp_path)) or {}, steps=1)
+    restore(other, load_state(Run(tmp_path)) or {})
     assert (other.best, other.best_epoch, other.rows) == (0.5, 5, unbroken.rows)
     assert all(torch.equal(other.best_weights[name], tensor) for name, tensor in unbroken.best_weights.items())
     for trained in (unbroken, other):
         step(trained)
         step(trained)
     assert weights(other) == weights(unbroken)
-    assert other.schedule.get_last_lr() == unbroken.schedule.get_last_lr()
 
 
 def test_the_best_weights_are_a_copy_of_the_average() -> None:

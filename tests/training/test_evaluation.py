@@ -9,12 +9,15 @@ from torch import Tensor, nn
 
 from segreg.builtins.losses.bce import BCELoss
 from segreg.builtins.metrics.iou import IoU
-from segreg.training.evaluation import evaluate, is_better, predict, states_of_images
+from segreg.data.in_memory import InMemory
+from segreg.training.evaluation import Evaluator, is_better
 from segreg.training.metric_states import value
-from segreg.training.pictures import Pictures
 
 CPU = torch.device("cpu")
-HOW = {"device": CPU, "precision": "fp32"}
+
+
+def evaluator(batch: int, **metrics: IoU) -> Evaluator:
+    return Evaluator(metrics=metrics, batch=batch, device=CPU, precision="fp32")
 
 
 class Brightness(nn.Module):
@@ -30,11 +33,11 @@ class Brightness(nn.Module):
         return bright if self.num_classes == 1 else torch.cat([-bright, bright, bright - 1], dim=1)
 
 
-def pictures(count: int = 5) -> Pictures:
+def pictures(count: int = 5) -> InMemory:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (count, 3, 6, 7), generator=generator, dtype=torch.uint8)
     masks = torch.randint(0, 2, (count, 6, 7), generator=generator, dtype=torch.uint8)
-    return Pictures(images, masks, ["x"] * count)
+    return InMemory(images, masks, ["x"] * count)
 
 
 def iou_of(said: np.ndarray, true: np.ndarray) -> float:
@@ -52,24 +55,23 @@ def test_loss_and_metric_are_means_over_pictures_whatever_the_batch(batch: int) 
     shown, metric = pictures(), IoU(num_classes=1)
     metric.update(torch.ones(1, 1, 6, 7), torch.zeros(1, 6, 7, dtype=torch.int64))
     model = Brightness().train()
-    scores = evaluate(model, shown, BCELoss(), {"iou": metric}, batch=batch, **HOW)
+    scores = evaluator(batch, iou=metric).evaluate(model, BCELoss(), shown.batches(batch, CPU))
     logits = shown.images.double().numpy()[:, 0] / 255 - 0.5
     loss = np.mean(np.logaddexp(0, logits) - logits * shown.masks.numpy())
     assert scores == {"loss": pytest.approx(loss, rel=1e-5), "iou": pytest.approx(np.mean(expected_ious()))}
 
 
 def test_states_are_those_of_the_single_pictures_in_order() -> None:
-    states = states_of_images(Brightness(), pictures(), {"iou": IoU(num_classes=1)}, batch=2, **HOW)["iou"]
+    states = evaluator(2, iou=IoU(num_classes=1)).states(Brightness(), pictures())["iou"]
     for number, expected in enumerate(expected_ious()):
         alone = {name: state[number : number + 1] for name, state in states.items()}
         assert value(IoU(num_classes=1), alone) == pytest.approx(expected, abs=1e-8)
 
 
 def test_a_prediction_is_the_class_as_a_byte() -> None:
-    shown = pictures().images
-    bright = (shown[:, 0] > 127).to(torch.uint8)
+    bright = (pictures().images[:, 0] > 127).to(torch.uint8)[[3, 1, 4]]
     for num_classes in (1, 3):
-        said = predict(Brightness(num_classes), shown, **HOW)
+        said = evaluator(2).predict(Brightness(num_classes), pictures(), [3, 1, 4])
         assert said.dtype == torch.uint8
         assert torch.equal(said, bright)
 

@@ -1,4 +1,4 @@
-"""Pictures on their way to the model: reading, resizing, batches, normalisation and augmentation."""
+"""Splits in memory: reading, resizing, batches."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from segreg.data.in_memory import InMemory, load
+from segreg.data.split import Data
 from segreg.errors import DataError
-from segreg.training.pictures import Augmentation, Data, Pictures, load
 
 CPU = torch.device("cpu")
 
@@ -114,11 +115,11 @@ def test_progress_is_told_up_to_the_last_picture() -> None:
     assert len(told) > 2
 
 
-def pictures(count: int = 7) -> Pictures:
+def pictures(count: int = 7) -> InMemory:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (count, 3, 4, 5), generator=generator, dtype=torch.uint8)
     images[:, 0, 0, 0] = torch.arange(count)
-    return Pictures(images, torch.arange(count, dtype=torch.uint8)[:, None, None].expand(count, 4, 5), ["x"] * count)
+    return InMemory(images, torch.arange(count, dtype=torch.uint8)[:, None, None].expand(count, 4, 5), ["x"] * count)
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
@@ -138,70 +139,3 @@ def test_batches_hold_each_picture_once_with_its_mask(size: int) -> None:
 def test_without_an_order_batches_are_as_the_pictures_stand_and_scaled_to_one() -> None:
     images = torch.cat([images for images, _ in pictures().batches(2, CPU)])
     assert torch.equal(images, pictures().images.float() / 255)
-
-
-def discs(count: int = 32, height: int = 32, width: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures that show their own masks: a disc off the centre, of 1 on 0."""
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    target = (((y - 10) ** 2 + (x - 14) ** 2) < 49).long().expand(count, height, width).clone()
-    return target.float().unsqueeze(1).repeat(1, 3, 1, 1) * 0.5 + 0.25, target
-
-
-@pytest.mark.parametrize("change", ["hflip", "vflip"])
-def test_a_flip_is_one_of_the_two_pictures_exactly(change: Any) -> None:
-    torch.manual_seed(0)
-    images, target = discs()
-    axis = {"hflip": 2, "vflip": 1}[change]
-    changed_images, changed = Augmentation([change])(images, target)
-    flipped = [torch.equal(one, target[0].flip(axis - 1)) for one in changed]
-    kept = [torch.equal(one, target[0]) for one in changed]
-    assert all(a != b for a, b in zip(flipped, kept, strict=True))
-    assert 0 < sum(flipped) < len(flipped)
-    assert torch.allclose(changed_images[:, 0], changed.float() * 0.5 + 0.25)
-
-
-def test_turning_moves_a_picture_and_its_mask_together() -> None:
-    torch.manual_seed(0)
-    images, target = discs()
-    changed_images, changed = Augmentation(["affine"])(images, target)
-    assert changed.dtype == torch.int64
-    assert sum(not torch.equal(one, target[0]) for one in changed) > 8
-    # Where no pixel between the two classes was mixed from both, picture and mask say the same.
-    shown = (changed_images[:, 0] - 0.25) / 0.5
-    assert ((shown - changed).abs() < 0.55).float().mean() > 0.999
-    agree = (shown.round() == changed).float().mean()
-    assert agree > 0.99
-    # No black corners: what comes in from outside is the picture itself, reflected.
-    assert changed_images.min() >= 0.25 - 1e-4
-
-
-@pytest.mark.parametrize("channels", [1, 2, 3, 5])
-def test_masks_get_no_new_values_and_all_changes_take_any_channels(channels: int) -> None:
-    torch.manual_seed(0)
-    generator = torch.Generator().manual_seed(0)
-    target = torch.tensor([0, 1, 10, 255])[torch.randint(0, 4, (8, 11, 7), generator=generator)]
-    images = torch.rand(8, channels, 11, 7, generator=generator)
-    before = images.clone()
-    changed_images, changed = Augmentation(["hflip", "vflip", "affine"])(images, target)
-    assert set(changed.unique().tolist()) <= {0, 1, 10, 255}
-    assert 255 in changed
-    assert changed_images.shape == images.shape
-    assert changed_images.dtype == torch.float32
-    assert torch.equal(images, before)
-
-
-def test_no_change_is_no_change() -> None:
-    images, target = discs(2)
-    changed_images, changed = Augmentation([])(images, target)
-    assert changed_images is images
-    assert changed is target
-
-
-def test_the_same_seed_gives_the_same_changes() -> None:
-    everything = Augmentation(["hflip", "vflip", "affine"])
-    first, second, third = ([], [], [])
-    for kept, seed in ((first, 1), (second, 1), (third, 2)):
-        torch.manual_seed(seed)
-        kept += everything(*discs(4))
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-    assert not torch.equal(first[0], third[0])

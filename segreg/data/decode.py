@@ -1,0 +1,70 @@
+"""Decoding one sample of a dataset, whoever made it: what cannot be used becomes a reason of one line."""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import attrs
+import numpy as np
+
+from segreg.contracts import IGNORE_INDEX, Sample
+from segreg.errors import DataError
+
+BadFiles: TypeAlias = Literal["stop", "skip"]
+
+
+@attrs.frozen
+class Skipped:
+    """A picture that could not be used.
+
+    Args:
+        split: Where it belongs.
+        name: What reports would have called it.
+        reason: What is wrong with it, in one line.
+    """
+
+    split: str
+    name: str
+    reason: str
+
+
+def decode(split: str, samples: Sequence[Sample], position: int, name: str, limit: int) -> Sample | Skipped:
+    """Return a sample of a split, or why it cannot be used.
+
+    Args:
+        split: What the split is called.
+        samples: The split.
+        position: Which sample.
+        name: What reports call it.
+        limit: One more than the largest class index in a mask.
+    """
+    where = f"{split} picture {name!r}"
+    try:
+        image, mask = samples[position]
+        check_sample(image, mask, where, limit)
+    except DataError as error:
+        return Skipped(split, name, str(error))
+    except OSError as error:  # from the data set of a plugin
+        return Skipped(split, name, f"{where} cannot be read: {' '.join(str(error).split())}")
+    return image, mask
+
+
+def names_of(samples: Sequence[Sample]) -> list[str]:
+    """Return what reports call the samples of a split: their names, or else their positions."""
+    # Not every file system has names that are text.
+    return [
+        str(name).encode(errors="backslashreplace").decode() for name in getattr(samples, "names", range(len(samples)))
+    ]
+
+
+def check_sample(image: np.ndarray, mask: np.ndarray, where: str, limit: int) -> None:
+    """Raise `DataError` unless a sample keeps the contract of data sets."""
+    if image.dtype != np.uint8 or image.ndim != 3 or mask.dtype != np.uint8 or mask.shape != image.shape[:2]:
+        raise DataError(
+            f"{where} has an image {image.dtype} {list(image.shape)} and a mask {mask.dtype} {list(mask.shape)}: "
+            "expected uint8 [H, W, C] and uint8 [H, W]"
+        )
+    wrong = mask[(mask >= limit) & (mask != IGNORE_INDEX)]
+    if wrong.size:
+        raise DataError(
+            f"{where} has the value {wrong[0]} in its mask: allowed are 0 to {limit - 1}, and {IGNORE_INDEX} to ignore"
+        )

@@ -1,0 +1,175 @@
+"""A split that is kept in memory: decoded and resized once, as bytes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import attrs
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from segreg.contracts import Sample, SegmentationDataset
+from segreg.data.decode import BadFiles, Skipped, decode, names_of
+from segreg.data.image_files import without_oddities
+from segreg.data.split import Data
+from segreg.errors import DataError
+
+_THREADS = 4
+_LISTED = 20
+_HOPELESS = 100  # so many bad pictures, and no good one among them, are one mistake and not many
+
+
+@attrs.frozen(eq=False)
+class InMemory:
+    """A split whose images are in memory.
+
+    Args:
+        images: uint8 [N, C, H, W].
+        masks: uint8 [N, H, W].
+        names: One a picture.
+    """
+
+    images: Tensor
+    masks: Tensor
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.images)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images."""
+        return self.images.shape[1]
+
+    def take(self, positions: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return some of the images and their masks, uint8 [n, C, H, W] and [n, H, W]."""
+        chosen = torch.as_tensor(positions)
+        return self.images[chosen], self.masks[chosen]
+
+    def batches(
+        self, size: int, device: torch.device, order: Sequence[int] | Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give batches on the device: images float32 [B, C, H, W] in [0, 1], and targets int64 [B, H, W]."""
+        order = torch.arange(len(self)) if order is None else torch.as_tensor(order)
+        for chosen in torch.split(order, size):
+            images = self.images[chosen].to(device, non_blocking=True).float().div_(255)
+            yield images, self.masks[chosen].to(device, non_blocking=True).long()
+
+
+def load(
+    dataset: SegmentationDataset,
+    size: tuple[int, int],
+    progress: Callable[[str, int, int], None],
+    bad_files: BadFiles = "stop",
+) -> Data:
+    """Decode every picture of a data set and resize it: images with antialiasing, masks to the nearest pixel.
+
+    Args:
+        dataset: Where from.
+        size: Height and width, in pixels.
+        progress: Called with what goes on, how many pictures of the split are done, and how many there are.
+        bad_files: `stop` refuses a data set with bad pictures after a look at all, `skip` leaves them out.
+
+    Raises:
+        DataError: a split is missing or empty, no class is named, pictures do not fit into memory, or cannot be read
+            or do not keep the contract of data sets and are not to be skipped.
+    """
+    if not len(dataset.classes):
+        raise DataError("the data set names no class: it needs one name for a binary task, else one a class")
+    limit = max(len(dataset.classes), 2)
+    for split in ("train", "valid"):
+        if split not in dataset.splits or not len(dataset.splits[split]):
+            raise DataError(f"the data set has no pictures in its split {split!r}: training needs 'train' and 'valid'")
+    read = {
+        split: _read(split, samples, size, limit, progress, bad_files == "stop")
+        for split, samples in dataset.splits.items()
+        if len(samples)
+    }
+    splits = {split: pictures for split, (pictures, _) in read.items()}
+    bad = [each for _, skipped in read.values() for each in skipped]
+    if bad and bad_files == "stop":
+        raise _refusal(bad, f"{len(bad)} of {len(bad) + sum(map(len, splits.values()))} pictures cannot be used")
+    for split, pictures in splits.items():
+        if not len(pictures):
+            raise _refusal([each for each in bad if each.split == split], f"no picture of {split} can be used")
+    channels = {split: pictures.channels for split, pictures in splits.items()}
+    if len(set(channels.values())) > 1:
+        raise DataError(f"the splits differ in their number of channels: {channels}")
+    return Data(tuple(dataset.classes), splits, bad)
+
+
+def _refusal(bad: Sequence[Skipped], what: str) -> DataError:
+    if len(bad) == 1:
+        return DataError(bad[0].reason)
+    more = [f"and {len(bad) - _LISTED} more"] if len(bad) > _LISTED else []
+    way_out = "mend or remove them, or leave them out with bad_files=skip (--bad-files skip)"
+    return DataError(f"{what}: {way_out}", *(each.reason for each in bad[:_LISTED]), *more)
+
+
+def _read(
+    split: str,
+    samples: Sequence[Sample],
+    size: tuple[int, int],
+    limit: int,
+    progress: Callable[[str, int, int], None],
+    stop: bool,
+) -> tuple[InMemory, list[Skipped]]:
+    """Read one split, and say what cannot be used of it."""
+    bad: list[Skipped] = []
+    masks = _empty((len(samples), *size), split)
+    names = names_of(samples)
+    images: Tensor | None = None
+
+    def one(position: int) -> Sample | Skipped:
+        read = decode(split, samples, position, names[position], limit)
+        if isinstance(read, Skipped):
+            return read
+        image, mask = read
+        return resized(image, size, Image.Resampling.BILINEAR), resized(mask[..., None], size, Image.Resampling.NEAREST)
+
+    good: list[str] = []
+    with ThreadPoolExecutor(_THREADS) as pool, without_oddities():
+        # In portions, so that a failure or Ctrl-C is not answered only after everything queued has been decoded.
+        positions = iter(range(len(samples)))
+        while portion := list(islice(positions, 8 * _THREADS)):
+            for position, read in zip(portion, pool.map(one, portion), strict=True):
+                if isinstance(read, Skipped):
+                    bad.append(read)
+                    continue
+                name, (image, mask) = names[position], read
+                if images is None:
+                    images = _empty((len(samples), image.shape[2], *size), split)
+                if image.shape[2] != images.shape[1]:
+                    raise DataError(
+                        f"{split} picture {name!r} has {image.shape[2]} channels where others have {images.shape[1]}"
+                    )
+                images[len(good)] = torch.from_numpy(image).permute(2, 0, 1)
+                masks[len(good)] = torch.from_numpy(mask[..., 0])
+                good.append(name)
+            progress(f"reading {split}", portion[-1] + 1, len(samples))
+            if stop and not good and len(bad) >= _HOPELESS:
+                raise _refusal(bad, f"the first {len(bad)} pictures can all not be used")
+    images = _empty((0, 0, *size), split) if images is None else images
+    return InMemory(images[: len(good)], masks[: len(good)], good), bad
+
+
+def _empty(shape: tuple[int, ...], split: str) -> Tensor:
+    try:
+        return torch.empty(shape, dtype=torch.uint8)
+    except RuntimeError as error:
+        size = f"{shape[-2]}x{shape[-1]}"
+        raise DataError(
+            f"the {shape[0]} pictures of {split} at {size} do not fit into memory: choose a smaller size"
+        ) from error
+
+
+def resized(pixels: np.ndarray, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:
+    """Resize uint8 [H, W, C] to `size`, channel by channel: Pillow has no images of two or of five channels."""
+    if pixels.shape[:2] == size:
+        return pixels
+    height, width = size
+    channels = [Image.fromarray(channel).resize((width, height), resampling) for channel in np.moveaxis(pixels, 2, 0)]
+    return np.stack([np.asarray(channel) for channel in channels], axis=2)

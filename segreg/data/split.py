@@ -1,0 +1,76 @@
+"""What training, scoring and drawing ask of a split, wherever its images are kept."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+import attrs
+import torch
+from torch import Tensor
+
+from segreg.data.decode import Skipped
+from segreg.kinds import KINDS
+
+
+class Split(Protocol):
+    """The images and masks of one split, all of one size. Nobody asks it for more than this."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What reports call the images, in order."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images."""
+
+    def __len__(self) -> int:
+        """Count the images."""
+
+    def take(self, positions: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return some of the images and their masks, as they are kept.
+
+        Shapes:
+            returns: uint8 [n, C, H, W] and uint8 [n, H, W], on the CPU.
+        """
+
+    def batches(
+        self, size: int, device: torch.device, order: Sequence[int] | Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give batches on the device.
+
+        Args:
+            size: Images in a batch; the last one may have fewer.
+            device: Where to.
+            order: Which positions, in which order; by default all of them as they stand.
+
+        Shapes:
+            gives: images float32 [B, C, H, W] in [0, 1], and targets int64 [B, H, W].
+        """
+
+
+@attrs.frozen(eq=False)
+class Data:
+    """All splits of a data set at the size of training.
+
+    Args:
+        classes: One name for a binary task, else one a class.
+        splits: `train`, `valid`, and `test` if there is one.
+        skipped: What was left out of them.
+    """
+
+    classes: Sequence[str]
+    splits: Mapping[str, Split]
+    skipped: Sequence[Skipped] = ()
+
+    @property
+    def num_classes(self) -> int:
+        """Channels of the logits."""
+        return len(self.classes)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the images."""
+        return self.splits["train"].channels
+
+    def facts(self, kind: str) -> dict[str, int]:
+        """Return the options that the data decide of a component of a kind."""
+        return {name: getattr(self, name) for name in KINDS[kind].facts}

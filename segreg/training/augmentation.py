@@ -1,0 +1,38 @@
+"""Random changes to the images of a batch and their masks."""
+
+from collections.abc import Mapping, Sequence
+
+import kornia.augmentation as K
+from torch import Tensor
+
+from segreg.training.recipe import Change
+
+
+class Augmentation:
+    """Random changes to the pictures of a batch, on their device.
+
+    Turning and shifting reflect the picture at its edges, so that no black corner is learnt as background.
+
+    Args:
+        names: Which changes.
+    """
+
+    def __init__(self, names: Sequence[Change]) -> None:
+        changes: Mapping[Change, K.AugmentationBase2D] = {
+            "hflip": K.RandomHorizontalFlip(),
+            "vflip": K.RandomVerticalFlip(),
+            "affine": K.RandomAffine(20.0, translate=(0.05, 0.05), scale=(0.8, 1.2), padding_mode="reflection"),
+        }
+        chosen = [change for name, change in changes.items() if name in names]
+        self._changes = K.AugmentationSequential(*chosen, data_keys=["input", "mask"]) if chosen else None
+
+    def __call__(self, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Change a batch.
+
+        Shapes:
+            images: float [B, C, H, W] in [0, 1];  target: int64 [B, H, W];  returns: the same.
+        """
+        if self._changes is None:
+            return images, target
+        images, masks = self._changes(images, target.unsqueeze(1).float())
+        return images, masks.squeeze(1).long()

@@ -1,0 +1,110 @@
+"""The results of a run: what the best weights score on every split, and the images to look at."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segreg.contracts import SegmentationMetric
+from segreg.registry import higher_is_better
+from segreg.training import device as devices
+from segreg.training.metric_states import States, holding_all, value, values_of_images
+from segreg.training.plots import plot_curves, plot_samples, shown_picture
+from segreg.training.run import Run
+from segreg.training.tracking import Tracking
+from segreg.training.trainer import Trainer
+from segreg.training.worst import Case, worst_positions, write_cases
+
+_SAMPLES = 4
+
+
+def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
+    """Score the best weights on every split, draw the images, and write the results last, which finishes the run.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    recipe, data, state, display = trainer.recipe, trainer.data, trainer.state, trainer.display
+    model, metrics = state.evaluated, trainer.metrics
+    model.model.load_state_dict(state.best_weights)
+    states: dict[str, Mapping[str, States]] = {}
+    for name, split in data.splits.items():
+        display.progress(f"scoring {name}", 0, len(split))
+        states[name] = trainer.evaluator.states(model, split)
+    run.write_tensors(
+        "scores",
+        {
+            f"{split}/{metric}/{buffer}": torch.from_numpy(array)
+            for split, each in states.items()
+            for metric, buffers in each.items()
+            for buffer, array in buffers.items()
+        },
+    )
+    display.progress("drawing pictures", 0, 1)
+    valid = data.splits["valid"]
+    chosen = torch.linspace(0, len(valid) - 1, min(_SAMPLES, len(valid))).round().long().tolist()
+    samples = _predicted(trainer, chosen)
+    run.write_tensors("samples", samples)
+    plot_curves(run.path / "curves.png", {recipe.label: [state.rows]}, recipe.metrics[0])
+    plot_samples(run.path / "samples.png", samples, {recipe.label: samples["predictions"]}, data.num_classes)
+    results = {
+        "epoch": state.best_epoch,
+        "metrics": {
+            split: {name: _or_none(value(metrics[name], kept)) for name, kept in each.items()}
+            for split, each in states.items()
+        },
+        "per_class": {
+            split: {name: _per_class(metrics[name], kept) for name, kept in each.items()}
+            for split, each in states.items()
+        },
+        "worst": _write_worst(trainer, run, states["valid"][recipe.metrics[0]]),
+        "classes": list(data.classes),
+        "pictures": {name: len(split) for name, split in data.splits.items()},
+        "skipped": len(data.skipped),
+        "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
+        "seconds": sum(row["seconds"] for row in state.rows),
+        "images_per_second": float(np.median([row["images_per_second"] for row in state.rows])),
+        "device": devices.describe(trainer.device),
+    }
+    run.write_results(results)
+    tracking.finish(results, samples, [valid.names[index] for index in chosen], data.num_classes)
+
+
+def _predicted(trainer: Trainer, positions: list[int]) -> dict[str, Tensor]:
+    """Return some of the validation images with ground truth and prediction."""
+    valid = trainer.data.splits["valid"]
+    images, masks = valid.take(positions)
+    predictions = trainer.evaluator.predict(trainer.state.evaluated, valid, positions)
+    return {"images": images, "masks": masks, "predictions": predictions}
+
+
+def _write_worst(trainer: Trainer, run: Run, states: States) -> list[dict[str, Any]]:
+    """Write the images that the first metric is worst on, and return what the results say of them."""
+    first = trainer.recipe.metrics[0]
+    values = values_of_images(trainer.metrics[first], states)
+    positions = worst_positions(values, higher_is_better(first))
+    if not positions:
+        return []
+    shown = _predicted(trainer, positions)
+    names = trainer.data.splits["valid"].names
+    cases = [
+        Case(names[position], float(values[position]), shown_picture(image), truth, prediction)
+        for position, image, truth, prediction in zip(
+            positions, *(shown[name].numpy() for name in ("images", "masks", "predictions")), strict=True
+        )
+    ]
+    return write_cases(run, cases)
+
+
+def _per_class(metric: SegmentationMetric, states: States) -> list[float | None]:
+    """Return the value of each class, where a metric keeps them."""
+    per_class = getattr(holding_all(metric, states), "per_class", None)
+    return [_or_none(each) for each in per_class().tolist()] if per_class else []
+
+
+def _or_none(number: float) -> float | None:
+    """Put None in the place of what JSON has no word for."""
+    return number if math.isfinite(number) else None

@@ -1,0 +1,251 @@
+"""Training: from the first step to the last epoch."""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import cast
+
+import attrs
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
+
+from segreg.contracts import SegmentationMetric
+from segreg.data.split import Data
+from segreg.registry import build_sum, higher_is_better
+from segreg.training import device as devices
+from segreg.training.augmentation import Augmentation
+from segreg.training.average import Average
+from segreg.training.checkpoint import Checkpoints, best_epoch_on_disk, resume
+from segreg.training.evaluation import Evaluator, evaluation_batch, is_better
+from segreg.training.files import writing
+from segreg.training.finite import check_finite
+from segreg.training.normalized import Normalized
+from segreg.training.progress import Display
+from segreg.training.provenance import made_with, resolved
+from segreg.training.randomness import random_state, restore_random_state, seed_all
+from segreg.training.recipe import Recipe
+from segreg.training.run import Run
+from segreg.training.saved import about_model
+from segreg.training.state import Epoch, State
+from segreg.training.tracking import Tracking
+
+
+class Trainer:
+    """Trains what a recipe names, on one device, and owns what it takes: model, loss, metrics, optimizer and schedule.
+
+    Args:
+        recipe: What to do.
+        data: The splits, at the size of training.
+        device: Where to compute.
+        display: Where it is shown; by default nowhere.
+    """
+
+    def __init__(self, recipe: Recipe, data: Data, device: torch.device, display: Display | None = None) -> None:
+        self.recipe, self.data, self.device = recipe, data, device
+        self.display = display or Display(quiet=True)
+        self.steps = math.ceil(len(data.splits["train"]) / recipe.batch)
+        self.checkpoints: Checkpoints | None = None
+        seed_all(recipe.seed)
+        [architecture] = recipe.components["architecture"]
+        model = Normalized(architecture.build(**data.facts("architecture")), recipe.normalize).to(device).train()
+        loss = build_sum(recipe.components["loss"]).to(device)
+        self.metrics: Mapping[str, SegmentationMetric] = {
+            str(metric.expression): metric.build(**data.facts("metric")).to(device)
+            for metric in recipe.components["metric"]
+        }
+        self.evaluator = Evaluator(
+            metrics=self.metrics, batch=evaluation_batch(recipe.batch), device=device, precision=recipe.precision
+        )
+        optimizer = torch.optim.AdamW(
+            model.parameters(),
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+            fused=device.type in ("cpu", "cuda"),
+        )
+        average = Average(model) if recipe.average == "ema" else None
+        self.augmentation = Augmentation(recipe.augment)
+        self.state = State(model=model, loss=loss, optimizer=optimizer, average=average)
+        self.schedule = self._schedule()
+
+    def fit(self, run: Run, tracking: Tracking, *, force: bool = False) -> None:
+        """Train to the last epoch, from the checkpoint that the run has on disk or else from the beginning.
+
+        Whatever ends the training early, the best weights so far are written.
+
+        Args:
+            run: Where to.
+            tracking: Who else hears of it.
+            force: Go on from the checkpoint though what it was made with has changed.
+
+        Raises:
+            TrainingError: a loss or the weights are no longer finite numbers.
+            RunError: a file cannot be written, or the run cannot go on from its checkpoint.
+            OptionError: the run has done more epochs already than the recipe has.
+        """
+        recipe, state, train = self.recipe, self.state, self.data.splits["train"]
+        checkpoints = self.checkpoints = self._begin(run, tracking, force)
+        higher = higher_is_better(recipe.metrics[0])
+        try:
+            for epoch in range(len(state.rows) + 1, recipe.epochs + 1):
+                # All that is random in an epoch follows from this line, which makes a resumed run equal to an
+                # unbroken one.
+                seed_all(recipe.seed + 1_000_003 * epoch)
+                done, trained = self.train_epoch()
+                started = time.monotonic()
+                valid = self.validate()
+                state.rows.append(
+                    {
+                        "epoch": epoch,
+                        **{f"train_{name}": value for name, value in trained.items()},
+                        **{f"valid_{name}": value for name, value in valid.items()},
+                        "lr": done.lr,
+                        "seconds": done.seconds + time.monotonic() - started,
+                        "images_per_second": len(train) / done.seconds,
+                    }
+                )
+                best = not state.best_epoch or is_better(valid[recipe.metrics[0]], state.best, higher)
+                if best:
+                    state.keep_best(valid[recipe.metrics[0]])
+                run.write_history(state.rows)
+                if self._is_due():
+                    checkpoints.write(state)
+                else:
+                    checkpoints.offer(state)
+                self.display.epoch(state.rows[-1], recipe.epochs, best)
+                tracking.epoch(state.rows[-1])
+        finally:
+            checkpoints.write_best(state)
+        if checkpoints.last != state.position:
+            checkpoints.write(state)
+
+    def train_epoch(self) -> tuple[Epoch, dict[str, float]]:
+        """Take one step a batch, from where the epoch under way stands if one is.
+
+        Returns:
+            The epoch, and the mean loss and the metrics of the predictions made on the way.
+
+        Raises:
+            TrainingError, RunError: as for `fit`.
+        """
+        recipe, state, steps, train = self.recipe, self.state, self.steps, self.data.splits["train"]
+        state.model.train()
+        order = torch.randperm(len(train))
+        for metric in self.metrics.values():
+            metric.reset()
+        if state.epoch:
+            epoch = state.epoch
+            self._take_up(epoch)
+        else:
+            lr = float(self.schedule.get_last_lr()[0])
+            epoch = state.epoch = Epoch(lr=lr, losses=torch.zeros(steps, device=self.device))
+        started = time.monotonic() - epoch.seconds
+        for images, target in train.batches(recipe.batch, self.device, order[epoch.step * recipe.batch :]):
+            images, target = self.augmentation(images, target)
+            loss, logits = self.step(images, target)
+            epoch.losses[epoch.step] = loss
+            epoch.step += 1
+            for metric in self.metrics.values():
+                metric.update(logits, target)
+            self.display.training(recipe.label, len(state.rows) + 1, recipe.epochs, epoch.step, steps)
+            if self.checkpoints and epoch.step < steps and self._is_due():
+                check_finite(recipe, state, self.checkpoints)
+                epoch.seconds = time.monotonic() - started
+                epoch.metrics = {name: dict(_buffers(metric)) for name, metric in self.metrics.items()}
+                epoch.random = random_state(self.device)
+                self.checkpoints.write(state)
+        check_finite(recipe, state, self.checkpoints)
+        epoch.seconds = time.monotonic() - started
+        state.epoch = None
+        counts = torch.full((steps,), recipe.batch).clamp(max=len(train))
+        counts[-1] = len(train) - recipe.batch * (steps - 1)
+        return epoch, {
+            "loss": float(epoch.losses.cpu().double() @ counts.double()) / len(train),
+            **{name: metric.compute() for name, metric in self.metrics.items()},
+        }
+
+    def step(self, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Change the weights once; return the loss and the logits that they gave before. Nothing waits for the device.
+
+        Shapes:
+            images: float [B, C, H, W] in [0, 1];  target: int64 [B, H, W];  returns: float [], float [B, K, H, W].
+        """
+        state = self.state
+        with devices.autocast(self.device, self.recipe.precision):
+            logits: Tensor = state.model(images)
+        loss: Tensor = state.loss(logits, target)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.recipe.clip_grad:
+            nn.utils.clip_grad_norm_(state.model.parameters(), self.recipe.clip_grad)
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+        self.schedule.step()
+        if state.average:
+            state.average.update(state.model)
+        return loss.detach(), logits.detach()
+
+    def validate(self) -> dict[str, float]:
+        """Return the loss and the metrics on the validation split."""
+        valid = self.data.splits["valid"].batches(self.evaluator.batch, self.device)
+        return self.evaluator.evaluate(self.state.evaluated, self.state.loss, valid)
+
+    def _begin(self, run: Run, tracking: Tracking, force: bool) -> Checkpoints:
+        """Bring the state to where the run on disk is, and write what is known before the first step."""
+        recipe, data, state = self.recipe, self.data, self.state
+        tables = resolved(recipe, data, self.device)
+        made = made_with(recipe, tables, data)
+        taken_up = resume(state, run, made, epochs=recipe.epochs, force=force)
+        if done := state.steps_done(self.steps):
+            # The learning rate follows from the number of steps, and is not saved.
+            at = {"last_epoch": done - 1, "_step_count": done + 1}
+            self.schedule.load_state_dict({**self.schedule.state_dict(), **at})
+            self.schedule.step()
+        self.display.line(f"{recipe.label} on {devices.describe(self.device)}, into {run.path}")
+        images = len(data.splits["train"])
+        if recipe.batch > images:
+            self.display.note(
+                f"batch {recipe.batch} is more than the {images} training pictures: every step takes all of them"
+            )
+        if taken_up:
+            self.display.line(f"going on after {state.position}")
+        with writing(run.path):
+            # Before the recipe: a run that is finished and gets more epochs is finished no more.
+            (run.path / "results.json").unlink(missing_ok=True)
+            # Before anything else: it is by its recipe that a directory is known as a run.
+            run.write_recipe(recipe, tables)
+            (run.path / "state").mkdir(exist_ok=True)
+        run.write_splits({name: split.names for name, split in data.splits.items()})
+        run.write_skipped(data.skipped)
+        tracking.begin(run, recipe, state.rows)
+        return Checkpoints(
+            run,
+            about=attrs.asdict(about_model(recipe, data)),
+            made_with=made,
+            ahead=best_epoch_on_disk(run) if taken_up == "unchanged" else 0,
+            last=state.position if taken_up else "",
+        )
+
+    def _schedule(self) -> LRScheduler:
+        """Return the schedule of the learning rate, before the first step."""
+        recipe, optimizer, total = self.recipe, self.state.optimizer, self.recipe.epochs * self.steps
+        # OneCycleLR divides by zero in ten steps, and below that begins after its own peak.
+        if recipe.schedule == "onecycle" and total > 10:
+            return OneCycleLR(optimizer, recipe.lr, total, pct_start=0.1, cycle_momentum=False)
+        return ConstantLR(optimizer, factor=1.0, total_iters=0)
+
+    def _is_due(self) -> bool:
+        """Whether the recipe asks for a checkpoint after this step."""
+        every = self.recipe.checkpoint_every
+        return every is not None and self.state.steps_done(self.steps) % every == 0
+
+    def _take_up(self, epoch: Epoch) -> None:
+        """Bring metrics and generators to where they were in the midst of an epoch."""
+        epoch.losses = epoch.losses.to(self.device)
+        for name, metric in self.metrics.items():
+            for key, buffer in _buffers(metric).items():
+                buffer.copy_(epoch.metrics[name][key])
+        restore_random_state(epoch.random, self.device)
+
+
+def _buffers(metric: SegmentationMetric) -> Mapping[str, Tensor]:
+    return dict(cast(nn.Module, metric).named_buffers())
