@@ -208,7 +208,7 @@ class Trace:
 
 def trace(setup: Setup, model: str, batch: int, epochs: int) -> Trace:
     """Train under the profiler, which watches the GPU alone: watching torch's operations too would slow the host."""
-    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+    with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as profiler:
         fitted = fit(setup, model, batch, epochs)
     spans: list[tuple[float, float]] = []
     kernels: Counter[str] = Counter()
