@@ -3,6 +3,7 @@
 import inspect
 from importlib import import_module
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from segreg import hooks
 from segreg.kinds import KINDS, Kind
 from segreg.specs import Component
 from segreg.training.recipe import Recipe, make_recipe, recipe_options
+
+COMPONENTS = Path(__file__).parents[1] / "docs" / "reference" / "components.md"
 
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 
@@ -27,9 +30,10 @@ def test_there_is_a_hook_a_record_and_a_folder_for_each_kind_and_no_other() -> N
 
 
 @every_kind
-def test_its_record_is_public_and_its_checks_have_a_file(kind: Kind) -> None:
+def test_its_record_is_public_its_checks_have_a_file_and_the_reference_has_its_table(kind: Kind) -> None:
     assert getattr(segreg, kind.record.__name__) is kind.record
     assert import_module(f"segreg.testing.{kind.plural}").CHECKS
+    assert f"<!-- table: {kind.name} -->" in COMPONENTS.read_text(encoding="utf-8")
 
 
 @every_kind

@@ -39,11 +39,6 @@ class InMemory:
         """Count the images."""
         return len(self.images)
 
-    @property
-    def channels(self) -> int:
-        """Channels of the images."""
-        return self.images.shape[1]
-
     def take(self, positions: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return some of the images and their masks, uint8 [n, C, H, W] and [n, H, W]."""
         chosen = torch.as_tensor(positions)
@@ -95,10 +90,10 @@ def load(
     for split, pictures in splits.items():
         if not len(pictures):
             raise _refusal([each for each in bad if each.split == split], f"no picture of {split} can be used")
-    channels = {split: pictures.channels for split, pictures in splits.items()}
+    channels = {split: pictures.images.shape[1] for split, pictures in splits.items()}
     if len(set(channels.values())) > 1:
         raise DataError(f"the splits differ in their number of channels: {channels}")
-    return Data(tuple(dataset.classes), splits, bad)
+    return Data(classes=tuple(dataset.classes), in_channels=channels["train"], splits=splits, skipped=bad)
 
 
 def _refusal(bad: Sequence[Skipped], what: str) -> DataError:

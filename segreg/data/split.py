@@ -18,10 +18,6 @@ class Split(Protocol):
     def names(self) -> Sequence[str]:
         """What reports call the images, in order."""
 
-    @property
-    def channels(self) -> int:
-        """Channels of the images."""
-
     def __len__(self) -> int:
         """Count the images."""
 
@@ -47,17 +43,19 @@ class Split(Protocol):
         """
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, kw_only=True)
 class Data:
     """All splits of a data set at the size of training.
 
     Args:
         classes: One name for a binary task, else one a class.
+        in_channels: Channels of the images.
         splits: `train`, `valid`, and `test` if there is one.
         skipped: What was left out of them.
     """
 
     classes: Sequence[str]
+    in_channels: int
     splits: Mapping[str, Split]
     skipped: Sequence[Skipped] = ()
 
@@ -65,11 +63,6 @@ class Data:
     def num_classes(self) -> int:
         """Channels of the logits."""
         return len(self.classes)
-
-    @property
-    def in_channels(self) -> int:
-        """Channels of the images."""
-        return self.splits["train"].channels
 
     def facts(self, kind: str) -> dict[str, int]:
         """Return the options that the data decide of a component of a kind."""

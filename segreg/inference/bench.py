@@ -174,7 +174,7 @@ def runner(task: Task) -> Callable[[], object]:
 def trainer(task: Task, images: Tensor, target: Tensor) -> Trainer:
     """Return what segreg trains the model of a task with, on one batch: the default recipe and BCE."""
     split = InMemory((images * 255).byte().cpu(), target.byte().cpu(), [""] * task.batch)
-    data = Data(classes=("foreground",), splits={"train": split, "valid": split})
+    data = Data(classes=("foreground",), in_channels=_CHANNELS, splits={"train": split, "valid": split})
     return Trainer(_recipe(task), data, task.device)
 
 
