@@ -1,11 +1,12 @@
 """What a fixed set of recipes gives, as digests: to compare before and after a change that is to change no result.
 
-    python tests/record.py before.json     in a checkout of the old version
-    python tests/record.py after.json      in one of the new version, on the same machine
-    python tests/record.py before.json after.json
+    python record.py before.json              with the old version installed
+    python record.py after.json               with the new one, on the same machine
+    python record.py --compare before.json after.json
 
-The last call names every digest that differs. It goes through the command line and the files that it writes alone, so
-that any version can be recorded. One thread, since the order of summation follows from their number.
+The last call names every digest that differs. With names behind the file only these cases are recorded. It takes some
+eight minutes, and goes through the command line and the files that it writes alone, so that any version can be
+recorded. One thread, since the order of summation follows from their number.
 """
 
 import contextlib
@@ -15,9 +16,8 @@ import io
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,12 +26,13 @@ from safetensors import safe_open
 
 from segreg.cli.main import main
 
-SMALL = ("--data", "lesions:size=32,train=24,valid=8,test=8", "--size", "32", "--epochs", "2")
+SMALL = "--data lesions:size=32,train=24,valid=8,test=8 --size 32 --epochs 2"
 TINY = "unet:width=8,depth=2"
 ARCHITECTURES = ("segnet", "segnet-basic", "unet", "unet-upsample", "unet-convpool")
 LOSSES = ("bce", "cross-entropy", "dice", "focal", "wsr", "jaccard", "tversky", "focal-tversky", "lovasz")
-METRICS = ("iou", "dice", "accuracy", "precision", "recall", "hausdorff95", "surface-dice", "iou:average=dataset")
+METRICS = "--metrics iou dice accuracy precision recall hausdorff95 surface-dice iou:average=dataset"
 CLASSES = {"two": "[sky,road]", "eleven": "[a,b,c,d,e,f,g,h,i,j,k]"}
+EMA = "--average ema"
 TIMES = {"seconds", "images_per_second"}
 PLUGINS = {
     "timm": "timm/unet:backbone=test_resnet",
@@ -42,74 +43,51 @@ PLUGINS = {
 Digests = dict[str, str]
 
 
-def record(out: Path) -> Digests:
-    """Run every case below `out`, and return a digest by case and thing."""
+def record(out: Path, only: Sequence[str]) -> Digests:
+    """Run the cases below `out`, and return a digest by case and thing."""
     digests: Digests = {}
     for name, size in (("two", 2), ("eleven", 11), ("binary", 1)):
         draw(out / name, size)
     cases: dict[str, Callable[[], None]] = {}
 
-    def train(name: str, *words: str) -> None:
+    def train(name: str, words: str) -> None:
         def run() -> None:
-            call("train", *words, "--out", str(out / name), "--device", "cpu", "-q")
+            call(f"train {words} --out {out / name} --device cpu -q")
             digests.update(of_run(name, out / name))
 
         cases[name] = run
 
     for architecture in ARCHITECTURES:
-        train(architecture, architecture, *SMALL)
+        train(architecture, f"{architecture} {SMALL}")
     for loss in (*LOSSES, "bce+0.5*dice"):
-        train(f"loss-{loss}", TINY, *SMALL, "--loss", loss, "--metrics", *METRICS)
+        train(f"loss-{loss}", f"{TINY} {SMALL} --loss {loss} {METRICS}")
         for name, classes in CLASSES.items():
-            data = ("--data", f"folder:root={out / name},classes={classes}", "--size", "32", "--epochs", "2")
-            train(f"{name}-{loss}", TINY, *data, "--loss", loss, "--metrics", *METRICS)
+            data = f"--data folder:root={out / name},classes={classes} --size 32 --epochs 2"
+            train(f"{name}-{loss}", f"{TINY} {data} --loss {loss} {METRICS}")
     for name, model in PLUGINS.items():
-        train(f"plugin-{name}", model, *SMALL)
-        train(
-            f"plugin-{name}-eleven",
-            model,
-            "--data",
-            f"folder:root={out / 'eleven'},classes={CLASSES['eleven']}",
-            "--size",
-            "32",
-            "--epochs",
-            "1",
-            "--loss",
-            "cross-entropy",
-        )
-    train("ema", TINY, *SMALL, *EMA)
-    train("original", TINY, *SMALL, "--preset", "original", "--epochs", "4")
-    train(
-        "plain", TINY, *SMALL, "--normalize", "none", "--clip-grad", "0.1", "--augment", "hflip", "--precision", "fp32"
-    )
-    train("bf16", TINY, *SMALL, "--precision", "bf16", "--schedule", "none", "--seed", "7", "--batch", "5")
-    train("folder", TINY, "--data", f"folder:root={out / 'binary'}", "--size", "40x56", "--epochs", "4")
-    train("resumed", TINY, *SMALL, "--loss", "bce+dice", "--checkpoint-every", "2", "--batch", "5")
-    cases["resumed"] = lambda: resume(out / "resumed", digests)
+        train(f"plugin-{name}", f"{model} {SMALL}")
+        data = f"--data folder:root={out / 'eleven'},classes={CLASSES['eleven']} --size 32 --epochs 1"
+        train(f"plugin-{name}-eleven", f"{model} {data} --loss cross-entropy")
+    train("ema", f"{TINY} {SMALL} {EMA}")
+    train("original", f"{TINY} {SMALL} --preset original --epochs 4")
+    train("plain", f"{TINY} {SMALL} --normalize none --clip-grad 0.1 --augment hflip --precision fp32")
+    train("bf16", f"{TINY} {SMALL} --precision bf16 --schedule none --seed 7 --batch 5")
+    for norm in ("group", "instance"):
+        train(f"norm-{norm}", f"{TINY},norm={norm} {SMALL}")
+    train("folder", f"{TINY} --data folder:root={out / 'binary'} --size 40x56 --epochs 4")
+    two_seeds = f"--models {TINY} unet:width=4,depth=2 --losses bce dice --seeds 0 1 {SMALL}"
     cases |= {
+        "resumed": lambda: resume(out / "resumed", digests),
         "quick": lambda: study("quick", out / "quick", digests),
-        "seeds": lambda: study(
-            "seeds",
-            out / "seeds",
-            digests,
-            "--models",
-            TINY,
-            "unet:width=4,depth=2",
-            "--losses",
-            "bce",
-            "dice",
-            "--seeds",
-            "0",
-            "1",
-            *SMALL,
-        ),
+        "seeds": lambda: study("seeds", out / "seeds", digests, two_seeds),
         "predict": lambda: predict(out, digests),
         "evaluate": lambda: evaluate(out, digests),
         "export": lambda: export(out, digests),
         "list": lambda: listed(digests),
     }
-    for number, (name, run) in enumerate(cases.items(), 1):
-        print(f"{number}/{len(cases)} {name}", file=sys.stderr, flush=True)
+    chosen = {name: run for name, run in cases.items() if not only or name in only}
+    for number, (name, run) in enumerate(chosen.items(), 1):
+        print(f"{number}/{len(chosen)} {name}", file=sys.stderr, flush=True)
         torch.set_num_threads(1)
         run()
     return digests
@@ -134,14 +112,13 @@ def draw(folder: Path, classes: int) -> None:
 
 
 def resume(run: Path, digests: Digests) -> None:
-    words = (TINY, *SMALL, "--loss", "bce+dice", "--checkpoint-every", "2", "--batch", "5", "--device", "cpu", "-q")
-    call("train", *words, "--out", str(run))
-    call("train", "--resume", str(run), "--epochs", "4", "-q")
+    call(f"train {TINY} {SMALL} --loss bce+dice --checkpoint-every 2 --batch 5 --out {run} --device cpu -q")
+    call(f"train --resume {run} --epochs 4 -q")
     digests.update(of_run("resumed", run))
 
 
-def study(name: str, out: Path, digests: Digests, *words: str) -> None:
-    said = call("compare", *words, "--out", str(out), "--device", "cpu", "-q")
+def study(name: str, out: Path, digests: Digests, words: str = "") -> None:
+    said = call(f"compare {words} --out {out} --device cpu -q")
     with (out / "results.csv").open(encoding="utf-8", newline="") as file:
         rows = [
             {key: value for key, value in row.items() if key not in (*TIMES, "images/s")}
@@ -159,41 +136,28 @@ def study(name: str, out: Path, digests: Digests, *words: str) -> None:
 
 def predict(out: Path, digests: Digests) -> None:
     for name, run, images, words in (
-        ("whole", "folder", "binary", ()),
-        ("tiles", "folder", "binary", ("--tile", "32", "--overlap", "8")),
-        ("tta", "folder", "binary", ("--tta", "--tile", "40")),
-        ("eleven", "eleven-cross-entropy", "eleven", ("--tta",)),
-        ("two", "two-dice", "two", ("--tile", "36")),
+        ("whole", "folder", "binary", ""),
+        ("tiles", "folder", "binary", "--tile 32 --overlap 8"),
+        ("tta", "folder", "binary", "--tta --tile 40"),
+        ("eleven", "eleven-cross-entropy", "eleven", "--tta"),
+        ("two", "two-dice", "two", "--tile 36"),
     ):
         folder = out / f"predicted-{name}"
-        call(
-            "predict",
-            str(out / run),
-            str(out / images / "images"),
-            "--out",
-            str(folder),
-            "--overlay",
-            "--probabilities",
-            "--device",
-            "cpu",
-            "-q",
-            *words,
-        )
+        written = f"--out {folder} --overlay --probabilities --device cpu -q"
+        call(f"predict {out / run} {out / images / 'images'} {written} {words}")
         for path in sorted(folder.rglob("*.*")):
             digests[f"predict {name}: {path.relative_to(folder)}"] = digest(path.read_bytes())
 
 
 def evaluate(out: Path, digests: Digests) -> None:
     for name, runs, words in (
-        ("one", ["folder"], ()),
-        ("two", ["loss-bce", "loss-dice"], ("--split", "all")),
-        ("eleven", ["eleven-cross-entropy", "eleven-dice"], ("--split", "valid", "--tile", "32")),
-        ("tta", ["loss-lovasz"], ("--tta",)),
+        ("one", ["folder"], ""),
+        ("two", ["loss-bce", "loss-dice"], "--split all"),
+        ("eleven", ["eleven-cross-entropy", "eleven-dice"], "--split valid --tile 32"),
+        ("tta", ["loss-lovasz"], "--tta"),
     ):
         folder = out / f"evaluated-{name}"
-        said = call(
-            "evaluate", *(str(out / run) for run in runs), "--out", str(folder), "--device", "cpu", "-q", *words
-        )
+        said = call(f"evaluate {' '.join(str(out / run) for run in runs)} --out {folder} --device cpu -q {words}")
         digests[f"evaluate {name}: said"] = digest(said.replace(str(out), ""))
         for path in sorted(folder.rglob("*.*")):
             of = of_image(path) if path.suffix == ".png" else digest(path.read_text("utf-8").replace(str(out), ""))
@@ -208,11 +172,11 @@ def export(out: Path, digests: Digests) -> None:
     options.intra_op_num_threads = 1
     for run in ("folder", "eleven-cross-entropy", "segnet-basic", "plugin-timm"):
         file = out / f"{run}.onnx"
-        call("export", str(out / run), "--out", str(file), "-q")
+        call(f"export {out / run} --out {file} -q")
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         digests[f"export onnx {run}"] = digest(session.run(["logits"], {"images": images.numpy()})[0].tobytes())
         digests[f"export onnx {run}: metadata"] = digest(repr(session.get_modelmeta().custom_metadata_map))
-        call("export", str(out / run), "--format", "torch-export", "--out", str(file.with_suffix(".pt2")), "-q")
+        call(f"export {out / run} --format torch-export --out {file.with_suffix('.pt2')} -q")
         extra = {"segreg.json": ""}
         program = torch.export.load(file.with_suffix(".pt2"), extra_files=extra).module()
         with torch.no_grad():
@@ -221,10 +185,10 @@ def export(out: Path, digests: Digests) -> None:
 
 
 def listed(digests: Digests) -> None:
-    entries = json.loads(call("list", "--json"))
+    entries = json.loads(call("list --json"))
     digests["list"] = digest(json.dumps(entries))
     for entry in entries:
-        shown = json.loads(call("show", entry["name"], "--json"))
+        shown = json.loads(call(f"show {entry['name']} --json"))
         for each in shown:
             digests[f"show {each['kind']} {each['name']}"] = digest(json.dumps(each))
 
@@ -262,10 +226,11 @@ def digest(content: str | bytes) -> str:
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:16]
 
 
-def call(*words: str) -> str:
+def call(words: str) -> str:
+    """Run a command, and return what it prints."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
-        main(words)
+        main(words.split())
     return said.getvalue()
 
 
@@ -273,15 +238,12 @@ def differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     return [name for name in {**before, **after} if before.get(name) != after.get(name)]
 
 
-EMA: tuple[str, ...] = ("--average", "ema")
-
 if __name__ == "__main__":
-    files = [Path(word) for word in sys.argv[1:]]
-    if len(files) == 2:
-        before, after = (json.loads(file.read_text()) for file in files)
-        names: list[Any] = differing(before, after)
+    if sys.argv[1] == "--compare":
+        before, after = (json.loads(Path(word).read_text()) for word in sys.argv[2:4])
+        names = differing(before, after)
         print(*names, f"{len(names)} of {len(before)} digests differ", sep="\n")
         sys.exit(1 if names else 0)
     with tempfile.TemporaryDirectory() as folder:
-        [file] = files
-        file.write_text(json.dumps(record(Path(folder)), indent=1) + "\n")
+        digests = record(Path(folder), sys.argv[2:])
+    Path(sys.argv[1]).write_text(json.dumps(digests, indent=1) + "\n")
