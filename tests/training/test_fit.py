@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import docstring_parser
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 import segreg
 from segreg.errors import DataError, OptionError, RunError, TrainingError
+from segreg.options import meanings_of, options_of
 from segreg.training.files import new_directory
 from segreg.training.fit import resume
 from segreg.training.recipe import make_recipe
@@ -391,3 +393,16 @@ def test_a_file_of_weights_that_is_not_ours_or_does_not_fit_is_named(run: Run, t
     with pytest.raises(RunError, match=r"does not fit 'trial/dot' as it is installed here: .*size mismatch") as error:
         Run(tmp_path).model()
     assert "\n" not in str(error.value)
+
+
+def test_each_component_is_looked_into_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the docstrings that are parsed: one per component, and the recipe's own."""
+    parsed: list[str] = []
+    parse = docstring_parser.parse
+    monkeypatch.setattr(docstring_parser, "parse", lambda text, **how: parsed.append(text) or parse(text, **how))
+    options_of.cache_clear()
+    meanings_of.cache_clear()
+    run = segreg.fit("trial/dot", loss="bce+dice", metrics="iou trial/mistakes", **QUICK, out=tmp_path / "run")
+    assert run.finished
+    components = [each for kind in run.recipe.components.values() for each in kind]
+    assert len(parsed) == len(components) + 1 == 7
