@@ -1,9 +1,8 @@
 """What the kinds of component promise each other: tensor shapes, value ranges, and the checks of both.
 
 Images are float32 `[B, C, H, W]`, in [0, 1] before normalisation. Logits are float `[B, K, H, W]` and never
-activated. A target is int64 `[B, H, W]`. With `num_classes=1` the task is binary: K is 1, the probability is the
-sigmoid of the one logit, and the target is 0 or 1. With `num_classes=K >= 2` the probabilities are the softmax over K.
-A pixel whose target is `IGNORE_INDEX` counts for nothing, in every loss and every metric.
+activated. A target is int64 `[B, H, W]`. What they mean, with one logit or with several, says `segreg.task`. A pixel
+whose target is `IGNORE_INDEX` (255) counts for nothing, in every loss and every metric.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-IGNORE_INDEX = 255
+from segreg.task import IGNORE_INDEX as IGNORE_INDEX
+from segreg.task import Task, task_of
 
 Sample: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 """An image, uint8 [H, W, C], and its mask, uint8 [H, W]."""
@@ -92,8 +92,8 @@ class RunTracker(Protocol):
         """Let go of files and connections. Called last, whether the run is finished, stopped or failed."""
 
 
-def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
-    """Raise `ValueError` unless logits and target fit each other.
+def check_logits_and_target(logits: Tensor, target: Tensor) -> Task:
+    """Raise `ValueError` unless logits and target fit each other, and return the task that they are of.
 
     Shapes and types are always checked. Values are checked on the CPU alone: elsewhere a look at them would make the
     host wait for the device on every step, and the trainer has checked the masks when it decoded them.
@@ -102,8 +102,8 @@ def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
         logits: float [B, K, H, W];  target: int64 [B, H, W].
 
     Raises:
-        ValueError: the shapes disagree, the target is not int64, or it has values outside [0, max(K, 2)) other than
-            255.
+        ValueError: the shapes disagree, K is more than 255, the target is not int64, or it has values that are neither
+            a class nor 255.
     """
     if logits.ndim != 4 or target.shape != (logits.shape[0], *logits.shape[2:]):
         raise ValueError(
@@ -112,10 +112,12 @@ def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
         )
     if target.dtype != torch.int64:
         raise ValueError(f"the target must be int64 class indices, not {target.dtype}: convert it with target.long()")
+    task = task_of(logits.shape[1])
     if target.device.type == "cpu":
-        limit = max(logits.shape[1], 2)
+        limit = task.num_values
         wrong = target[((target < 0) | (target >= limit)) & (target != IGNORE_INDEX)]
         if wrong.numel():
             raise ValueError(
                 f"the target has the value {int(wrong[0])}: allowed are 0 to {limit - 1}, and {IGNORE_INDEX} to ignore"
             )
+    return task

@@ -1,0 +1,199 @@
+"""The oracle here goes pixel by pixel, in NumPy and float64."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from segreg.contracts import IGNORE_INDEX, check_logits_and_target
+from segreg.task import task_of
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+
+def drawn(seed: int, *, whole: bool = False) -> Floats:
+    """Logits [B, K, H, W] of any shape; whole numbers, if asked for, of which many are equal."""
+    rng = np.random.default_rng(seed)
+    shape = (rng.integers(1, 4), rng.integers(1, 6), rng.integers(1, 5), rng.integers(1, 5))
+    return rng.integers(-2, 3, shape).astype(np.float64) if whole else 3 * rng.standard_normal(shape)
+
+
+def probabilities_of(logits: Floats) -> Floats:
+    found = np.empty_like(logits)
+    for b, y, x in np.ndindex(len(logits), *logits.shape[2:]):
+        pixel = [float(each) for each in logits[b, :, y, x]]
+        if len(pixel) == 1:
+            found[b, 0, y, x] = 1 / (1 + math.exp(-pixel[0]))
+        else:
+            total = sum(math.exp(each) for each in pixel)
+            found[b, :, y, x] = [math.exp(each) / total for each in pixel]
+    return found
+
+
+def classes_of(values: Floats, threshold: float) -> Indices:
+    found = np.empty((len(values), *values.shape[2:]), np.int64)
+    for b, y, x in np.ndindex(*found.shape):
+        pixel = values[b, :, y, x].tolist()
+        found[b, y, x] = int(pixel[0] > threshold) if len(pixel) == 1 else pixel.index(max(pixel))
+    return found
+
+
+def drawn_target(seed: int, num_classes: int) -> Indices:
+    rng = np.random.default_rng(seed)
+    target = rng.integers(0, 2 if num_classes == 1 else num_classes, (2, 4, 3))
+    target[rng.random(target.shape) < 0.3] = 255
+    return target
+
+
+seeds = st.integers(0, 10**6)
+counts = st.sampled_from([1, 2, 3, 11, 255])
+
+
+@given(seed=seeds)
+def test_probabilities_are_the_sigmoid_of_one_logit_and_the_softmax_of_several(seed: int) -> None:
+    logits = drawn(seed)
+    found = task_of(logits.shape[1]).activate(torch.from_numpy(logits))
+    np.testing.assert_allclose(found.numpy(), probabilities_of(logits), rtol=1e-12)
+
+
+@given(seed=seeds)
+def test_the_softmax_over_the_values_of_a_target_has_the_probabilities_of_the_classes(seed: int) -> None:
+    logits = torch.from_numpy(drawn(seed))
+    task = task_of(logits.shape[1])
+    found = task.softmax_logits(logits).softmax(1)
+    assert found.shape[1] == task.num_values
+    torch.testing.assert_close(found[:, list(task.class_indices)], task.activate(logits))
+    torch.testing.assert_close(found.sum(1), torch.ones_like(found[:, 0]))
+
+
+@given(seed=seeds)
+def test_of_equal_logits_the_first_is_decided_and_no_foreground_at_zero(seed: int) -> None:
+    logits = drawn(seed, whole=True)
+    for dtype in (torch.float32, torch.bfloat16):
+        found = task_of(logits.shape[1]).decide(torch.from_numpy(logits).to(dtype))
+        assert found.dtype == torch.int64
+        np.testing.assert_array_equal(found.numpy(), classes_of(logits, 0))
+
+
+@given(seed=seeds)
+def test_classes_are_decided_from_probabilities_as_from_the_logits(seed: int) -> None:
+    logits = drawn(seed)
+    task = task_of(logits.shape[1])
+    probabilities = task.activate(torch.from_numpy(logits))
+    found = task.decide_probabilities(probabilities).numpy()
+    np.testing.assert_array_equal(found, classes_of(probabilities.numpy(), 0.5))
+    # The largest of the logits, and of 0 for the background, may be nearer to the next than rounding keeps apart.
+    ordered = np.sort(task.softmax_logits(torch.from_numpy(logits)).numpy(), axis=1)
+    apart = ordered[:, -1] - ordered[:, -2] > 1e-9
+    np.testing.assert_array_equal(found[apart], task.decide(torch.from_numpy(logits)).numpy()[apart])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("num_classes", [2, 3, 11])
+def test_classes_are_those_of_argmax(dtype: torch.dtype, layout: torch.memory_format, num_classes: int) -> None:
+    generator = torch.Generator().manual_seed(num_classes)
+    logits = torch.randint(-2, 3, (2, num_classes, 33, 17), generator=generator).to(dtype)
+    logits[0, :, 0] = -math.inf
+    logits[0, 1:, 1] = math.nan
+    logits = logits.contiguous(memory_format=layout)
+    assert torch.equal(task_of(num_classes).decide(logits), logits.argmax(1))
+
+
+@given(seed=seeds)
+def test_confidence_is_the_probability_of_what_is_decided(seed: int) -> None:
+    logits = drawn(seed)
+    task = task_of(logits.shape[1])
+    probabilities = task.activate(torch.from_numpy(logits))
+    of_values = probabilities.numpy()
+    if task.num_values > len(of_values[0]):
+        of_values = np.concatenate([1 - of_values, of_values], axis=1)
+    decided = task.decide_probabilities(probabilities).numpy()[:, None]
+    expected = np.take_along_axis(of_values, decided, axis=1)[:, 0]
+    np.testing.assert_array_equal(task.confidence(probabilities).numpy(), expected)
+    assert (expected >= 1 / task.num_values).all()
+
+
+@given(weights=arrays(np.int64, (4, 2, 3), elements=st.integers(0, 5)), near=st.booleans())
+def test_logits_have_the_probabilities_and_their_classes(weights: np.ndarray, near: bool) -> None:
+    probabilities = torch.from_numpy(weights + 0.1).float()
+    probabilities /= probabilities.sum(0)
+    if near:
+        probabilities[1:] = torch.nextafter(probabilities[:1], torch.ones(()))
+        probabilities /= 4
+    for found in (probabilities, probabilities[:1]):
+        task = task_of(len(found))
+        logits = task.logits_of(found)
+        assert torch.equal(task.decide(logits), task.decide_probabilities(found))
+        expected = found if len(found) == 1 else found / found.sum(0)
+        torch.testing.assert_close(task.activate(logits), expected, atol=2e-7, rtol=1e-5)
+
+
+@given(seed=seeds, num_classes=counts)
+def test_one_hot_marks_the_class_of_each_pixel_and_none_where_it_is_ignored(seed: int, num_classes: int) -> None:
+    target = drawn_target(seed, num_classes)
+    found = task_of(num_classes).one_hot(torch.from_numpy(target))
+    assert found.dtype == torch.bool
+    assert found.shape == (2, num_classes, 4, 3)
+    for b, y, x in np.ndindex(*target.shape):
+        value = int(target[b, y, x])
+        labels = [1] if num_classes == 1 else list(range(num_classes))
+        assert found[b, :, y, x].tolist() == [value == label and value != 255 for label in labels]
+
+
+@given(seed=seeds, num_classes=counts)
+def test_who_is_sure_of_the_target_decides_for_it(seed: int, num_classes: int) -> None:
+    target = torch.from_numpy(drawn_target(seed, num_classes))
+    task = task_of(num_classes)
+    shown = task.one_hot(target).float()
+    valid = target != IGNORE_INDEX
+    assert torch.equal(task.decide(2 * shown - 1)[valid], target[valid])
+    assert torch.equal(task.decide_probabilities(shown)[valid], target[valid])
+
+
+@pytest.mark.parametrize("num_classes", [1, 2, 5])
+def test_a_batch_is_answered_as_each_image_alone(num_classes: int) -> None:
+    task = task_of(num_classes)
+    logits = torch.randn(3, num_classes, 4, 5, generator=torch.Generator().manual_seed(0))
+    probabilities = task.activate(logits)
+    for i in range(3):
+        assert torch.equal(task.activate(logits[i]), probabilities[i])
+        assert torch.equal(task.decide(logits[i]), task.decide(logits)[i])
+        assert torch.equal(task.decide_probabilities(probabilities[i]), task.decide_probabilities(probabilities)[i])
+        assert torch.equal(task.confidence(probabilities[i]), task.confidence(probabilities)[i])
+        assert torch.equal(task.logits_of(probabilities[i]), task.logits_of(probabilities)[i])
+        assert torch.equal(task.softmax_logits(logits[i]), task.softmax_logits(logits)[i])
+        target = task.decide(logits)
+        assert torch.equal(task.one_hot(target[i]), task.one_hot(target)[i])
+
+
+def test_values_of_a_target_have_names() -> None:
+    assert list(task_of(1).value_names(["lesion"])) == ["background", "lesion"]
+    assert list(task_of(3).value_names(["sky", "road", "car"])) == ["sky", "road", "car"]
+    for num_classes in (1, 2, 255):
+        task, classes = task_of(num_classes), [f"class {index}" for index in range(num_classes)]
+        names = task.value_names(classes)
+        assert len(names) == task.num_values
+        assert [names[index] for index in task.class_indices] == classes
+
+
+@pytest.mark.parametrize("num_classes", [-1, 0, 256])
+def test_other_numbers_of_classes_are_refused(num_classes: int) -> None:
+    with pytest.raises(ValueError, match=rf"num_classes is {num_classes}: allowed are 1 \(binary\) and 2 to 255"):
+        task_of(num_classes)
+
+
+@pytest.mark.parametrize(("num_classes", "largest"), [(1, 1), (2, 1), (7, 6)])
+def test_a_target_is_checked_by_the_values_of_its_task(num_classes: int, largest: int) -> None:
+    logits = torch.zeros(1, num_classes, 1, 3)
+    task = check_logits_and_target(logits, torch.tensor([[[0, largest, 255]]]))
+    assert (task.num_classes, task.num_values) == (num_classes, largest + 1)
+    for wrong in (-1, largest + 1, 254):
+        with pytest.raises(ValueError, match=f"has the value {wrong}: allowed are 0 to {largest}, and 255"):
+            check_logits_and_target(logits, torch.tensor([[[0, wrong, 255]]]))
