@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_input, check_option, masked_mean, one_hot
+from segreg.builtins.losses.common import check_input, check_option, masked_mean
 from segreg.builtins.losses.cross_entropy import CrossEntropyLoss
 from segreg.builtins.losses.weighted_sum import WeightedSum
 from segreg.compat import mend_torchvision
@@ -39,9 +39,9 @@ class Overlap(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
-        logits, valid = check_input(logits, target)
-        probability = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
-        values = self.peer(probability * valid[:, None], one_hot(target, logits)).flatten(1)
+        logits, valid, task = check_input(logits, target)
+        probability, truth = task.activate(logits), task.one_hot(target).to(logits)
+        values = self.peer(probability * valid[:, None], truth).flatten(1)
         return masked_mean(values, valid.flatten(1).any(dim=1, keepdim=True))
 
 
@@ -162,9 +162,9 @@ class Focal(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
-        logits, valid = check_input(logits, target)
-        loss = self.sigmoid if logits.shape[1] == 1 else self.softmax
-        return masked_mean(loss(logits, one_hot(target, logits)), valid[:, None])
+        logits, valid, task = check_input(logits, target)
+        loss = self.sigmoid if task.independent else self.softmax
+        return masked_mean(loss(logits, task.one_hot(target).to(logits)), valid[:, None])
 
 
 def dicece(*, lambda_dice: float = 1.0, lambda_ce: float = 1.0) -> nn.Module:

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_input, check_option, one_hot
+from segreg.builtins.losses.common import check_input, check_option
 from segreg.compat import mend_torchvision
 from segreg.contracts import IGNORE_INDEX
+from segreg.task import Task
 
 mend_torchvision()
 
@@ -22,7 +23,7 @@ _SURELY_NOT = -1e4
 
 
 class ByTask(nn.Module):
-    """A loss that smp wants to be told the mode of beforehand: here the number of logits tells.
+    """A loss that smp wants to be told the mode of beforehand, by the name of the task: here the logits tell it.
 
     Args:
         peer: The loss.
@@ -34,13 +35,12 @@ class ByTask(nn.Module):
 
     def __init__(self, peer: type[nn.Module], **options: Any) -> None:
         super().__init__()
-        self.binary = peer("binary", **options)
-        self.multiclass = peer("multiclass", **options)
+        self.modes = nn.ModuleDict({mode: peer(mode, **options) for mode in ("binary", "multiclass")})
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
-        logits, _ = check_input(logits, target)
-        value: Tensor = (self.binary if logits.shape[1] == 1 else self.multiclass)(logits, target)
+        logits, _, task = check_input(logits, target)
+        value: Tensor = self.modes[task.name](logits, target)
         return value
 
 
@@ -121,10 +121,10 @@ class Focal(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
-        logits, valid = check_input(logits, target)
+        logits, valid, task = check_input(logits, target)
         # Given an index to ignore, smp waits for the device to count pixels, and gives nan if all are ignored. A pixel
         # that is surely and rightly no class adds 0 to the sum instead, and the mean is taken over the others.
-        mean: Tensor = self.loss(*_surely_right(logits, target, valid))
+        mean: Tensor = self.loss(*_surely_right(task, logits, target, valid))
         return mean * (valid.numel() / valid.sum().clamp(min=1))
 
 
@@ -144,13 +144,13 @@ class Lovasz(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
-        logits, valid = check_input(logits, target)
+        logits, valid, task = check_input(logits, target)
         # smp multiplies by weights in float32, and takes no others.
         logits = logits.float()
         value: Tensor
-        if logits.shape[1] == 1:
+        if task.independent:
             # As for the focal loss: a negative hinge is sorted behind all that counts.
-            value = self.hinge(*_surely_right(logits, target, valid))
+            value = self.hinge(*_surely_right(task, logits, target, valid))
         else:
             # Where all pixels are ignored, smp gives a tensor without elements.
             value = self.softmax(logits, target).sum()
@@ -181,16 +181,16 @@ class MCC(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
-        logits, valid = check_input(logits, target)
-        probability = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
-        pixels = zip(probability.unbind(1), one_hot(target, logits).unbind(1), strict=True)
+        logits, valid, task = check_input(logits, target)
+        truth = task.one_hot(target).to(logits)
+        pixels = zip(task.activate(logits).unbind(1), truth.unbind(1), strict=True)
         return torch.stack([self.loss(found[valid][None], true[valid][None]) for found, true in pixels]).mean()
 
 
-def _surely_right(logits: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+def _surely_right(task: Task, logits: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """Replace ignored pixels by such as are background, and surely so; with several logits, of no class at all."""
     logits = logits.masked_fill(~valid[:, None], _SURELY_NOT)
-    return logits, target * valid if logits.shape[1] == 1 else target
+    return logits, target * valid if task.independent else target
 
 
 def _check_not_negative(**options: float) -> None:

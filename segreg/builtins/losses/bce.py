@@ -5,7 +5,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_input, check_option, masked_mean, one_hot
+from segreg.builtins.losses.common import check_input, check_option, masked_mean
 
 
 class BCELoss(nn.Module):
@@ -37,9 +37,9 @@ class BCELoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
-        logits, valid = check_input(logits, target)
+        logits, valid, task = check_input(logits, target)
         # Filled on the device: a tensor made from a Python number would be copied there.
         pos_weight = logits.new_full((), self.pos_weight)
-        truth = one_hot(target, logits)
+        truth = task.one_hot(target).to(logits)
         loss = F.binary_cross_entropy_with_logits(logits, truth, pos_weight=pos_weight, reduction="none")
         return masked_mean(loss, valid[:, None])

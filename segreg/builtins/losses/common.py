@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from segreg.contracts import IGNORE_INDEX, check_logits_and_target
+from segreg.task import Task
 
 
 def check_option(name: str, value: object, accepted: bool, allowed: str) -> None:
@@ -12,42 +13,21 @@ def check_option(name: str, value: object, accepted: bool, allowed: str) -> None
         raise ValueError(f"{name} is {value!r}: it must be {allowed}")
 
 
-def check_input(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Check both and return the logits in float32 (float64 stays), with the mask of the pixels that count.
+def check_input(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Task]:
+    """Check both and return the logits in float32 (float64 stays), the mask of the pixels that count, and the task.
 
     Operations on float32 stay in float32 inside autocast, except products of matrices, which no loss has.
 
     Shapes:
-        logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [B, K, H, W], bool [B, H, W].
+        logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [B, K, H, W], bool [B, H, W], task.
 
     Raises:
         ValueError: the logits are not floating point, or what `check_logits_and_target` names.
     """
-    check_logits_and_target(logits, target)
+    task = check_logits_and_target(logits, target)
     if not logits.is_floating_point():
         raise ValueError(f"the logits must be floating point, not {logits.dtype}: give what the model returned")
-    return logits.to(torch.promote_types(logits.dtype, torch.float32)), target != IGNORE_INDEX
-
-
-def one_hot(target: Tensor, logits: Tensor) -> Tensor:
-    """Return 1 where a pixel belongs to the class of a logit, else 0; ignored pixels belong to none.
-
-    Shapes:
-        target: int64 [B, H, W];  logits: float [B, K, H, W];  returns: float [B, K, H, W].
-    """
-    num_classes = logits.shape[1]
-    first = 1 if num_classes == 1 else 0
-    classes = torch.arange(first, first + num_classes, device=target.device)
-    return (target[:, None] == classes[:, None, None]).to(logits.dtype)
-
-
-def softmax_logits(logits: Tensor) -> Tensor:
-    """Give a binary task a logit of 0 for the background: the softmax over (0, x) is the sigmoid of x.
-
-    Shapes:
-        logits: float [B, K, H, W];  returns: float [B, max(K, 2), H, W].
-    """
-    return torch.cat([torch.zeros_like(logits), logits], dim=1) if logits.shape[1] == 1 else logits
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)), target != IGNORE_INDEX, task
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -56,17 +36,17 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, values, 0).sum() / mask.sum().clamp(min=1)
 
 
-def counted_classes(truth: Tensor, valid: Tensor) -> Tensor:
+def counted_classes(task: Task, truth: Tensor, valid: Tensor) -> Tensor:
     """Return which pairs of image and class the overlap losses average over.
 
-    With one logit, every image that is not ignored as a whole: an empty mask is a truth to be learnt. With several,
-    the classes that the image shows: what is wrongly given to a class that is absent is missing from one that is
+    Where classes are independent, every image that is not ignored as a whole: an empty mask is a truth to be learnt.
+    Else the classes that the image shows: what is wrongly given to a class that is absent is missing from one that is
     present, and is punished there. Counting absent classes too would add a constant of nearly 1 for each.
 
     Shapes:
         truth: float [B, K, H, W], one-hot;  valid: bool [B, H, W];  returns: bool [B, K].
     """
-    present = valid[:, None] if truth.shape[1] == 1 else truth.bool()
+    present = valid[:, None] if task.independent else truth.bool()
     return present.any(dim=(2, 3))
 
 
@@ -79,11 +59,11 @@ def soft_overlap(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor
     Raises:
         ValueError: as `check_input`.
     """
-    logits, valid = check_input(logits, target)
-    probability = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
-    truth = one_hot(target, logits)
+    logits, valid, task = check_input(logits, target)
+    probability = task.activate(logits)
+    truth = task.one_hot(target).to(logits)
     # Sums of products that are never negative: differences of sums would lose the last small errors to rounding.
     true_positives = (probability * truth).sum(dim=(2, 3))
     false_positives = (probability * (valid[:, None] * (1 - truth))).sum(dim=(2, 3))
     false_negatives = ((1 - probability) * truth).sum(dim=(2, 3))
-    return true_positives, false_positives, false_negatives, counted_classes(truth, valid)
+    return true_positives, false_positives, false_negatives, counted_classes(task, truth, valid)

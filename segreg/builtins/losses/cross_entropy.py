@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_input, check_option, softmax_logits
+from segreg.builtins.losses.common import check_input, check_option
 from segreg.contracts import IGNORE_INDEX
 
 
@@ -46,8 +46,8 @@ class CrossEntropyLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
-        logits, valid = check_input(logits, target)
-        logits = softmax_logits(logits)
+        logits, valid, task = check_input(logits, target)
+        logits = task.softmax_logits(logits)
         weights = self._weights(logits)
         total = F.cross_entropy(
             logits,

@@ -4,7 +4,8 @@ import math
 
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_input, check_option, masked_mean, one_hot, softmax_logits
+from segreg.builtins.losses.common import check_input, check_option, masked_mean
+from segreg.task import Multiclass
 
 
 class FocalLoss(nn.Module):
@@ -42,9 +43,9 @@ class FocalLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
-        logits, valid = check_input(logits, target)
-        logits = softmax_logits(logits)
-        truth = one_hot(target, logits)
+        logits, valid, task = check_input(logits, target)
+        logits = task.softmax_logits(logits)
+        truth = Multiclass(task.num_values).one_hot(target).to(logits)
         # Both p and 1 - p as logarithms: 1 - p itself rounds to 0, where its power has no finite derivative.
         log_probability = logits.log_softmax(dim=1)
         log_p = (log_probability * truth).sum(dim=1)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_input, counted_classes, masked_mean, one_hot
+from segreg.builtins.losses.common import check_input, counted_classes, masked_mean
 
 
 class LovaszLoss(nn.Module):
@@ -29,18 +29,14 @@ class LovaszLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
-        logits, valid = check_input(logits, target)
-        truth = one_hot(target, logits)
-        if logits.shape[1] == 1:
-            errors = (1 - logits * (2 * truth - 1)).relu()
-        else:
-            errors = (truth - logits.softmax(dim=1)).abs()
-
+        logits, valid, task = check_input(logits, target)
+        truth = task.one_hot(target).to(logits)
+        errors = (1 - logits * (2 * truth - 1)).relu() if task.independent else (truth - task.activate(logits)).abs()
         errors, order = errors.flatten(2).sort(dim=2, descending=True)
         foreground = truth.flatten(2).gather(2, order)
         background = (valid[:, None] * (1 - truth)).flatten(2).gather(2, order)
         loss = (errors * _jaccard_steps(foreground, background)).sum(dim=2)
-        return masked_mean(loss, counted_classes(truth, valid))
+        return masked_mean(loss, counted_classes(task, truth, valid))
 
 
 def _jaccard_steps(foreground: Tensor, background: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_input, check_option, masked_mean, one_hot
+from segreg.builtins.losses.common import check_input, check_option, masked_mean
 
 
 class WSRLoss(nn.Module):
@@ -44,9 +44,9 @@ class WSRLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
-        logits, valid = check_input(logits, target)
+        logits, valid, task = check_input(logits, target)
         valid = valid[:, None]
-        loss = F.binary_cross_entropy_with_logits(logits, one_hot(target, logits), reduction="none")
+        loss = F.binary_cross_entropy_with_logits(logits, task.one_hot(target).to(logits), reduction="none")
         p = logits.sigmoid()
         rightward = masked_mean(p.diff(dim=3).abs(), valid[..., 1:] & valid[..., :-1])
         downward = masked_mean(p.diff(dim=2).abs(), valid[..., 1:, :] & valid[..., :-1, :])

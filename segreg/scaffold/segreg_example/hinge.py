@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_input, masked_mean, one_hot
+from segreg.builtins.losses.common import check_input, masked_mean
 
 
 class HingeLoss(nn.Module):
@@ -29,6 +29,6 @@ class HingeLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss, float []."""
-        logits, valid = check_input(logits, target)
-        sign = 2 * one_hot(target, logits) - 1
+        logits, valid, task = check_input(logits, target)
+        sign = 2 * task.one_hot(target).to(logits) - 1
         return masked_mean((self.margin - sign * logits).relu(), valid[:, None])
