@@ -15,8 +15,9 @@ from scipy.ndimage import binary_erosion
 from scipy.spatial import KDTree
 from torch import Tensor, nn
 
-from segreg.builtins.metrics.confusion import check_channels, check_num_classes, predicted_classes
+from segreg.builtins.metrics.confusion import check_channels
 from segreg.contracts import IGNORE_INDEX, check_logits_and_target
+from segreg.task import task_of
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Distances: TypeAlias = npt.NDArray[np.float64]
@@ -28,8 +29,8 @@ _ONE = 1 << 25
 class BoundaryMetric(nn.Module, ABC):
     """A value of the distances between two boundaries, averaged over images and then over classes.
 
-    With one class the prediction is `logit > 0`, and the foreground is scored. With K >= 2 all K classes are scored. An
-    image whose pixels are all ignored is not counted. Otherwise, where the class is
+    With one class the foreground is scored. With K >= 2 all K classes are scored. An image whose pixels are all ignored
+    is not counted. Otherwise, where the class is
 
     - neither in the prediction nor in the truth: with one class nothing is wrong, and the value is the best there is;
       with K >= 2 the image says nothing about the class and is not counted for it;
@@ -55,7 +56,7 @@ class BoundaryMetric(nn.Module, ABC):
 
     def __init__(self, *, num_classes: int) -> None:
         super().__init__()
-        check_num_classes(num_classes)
+        self.task = task_of(num_classes)
         self.num_classes = num_classes
         self.register_buffer("score", torch.zeros(num_classes, dtype=torch.int64), persistent=False)
         self.register_buffer("images", torch.zeros(num_classes, dtype=torch.int64), persistent=False)
@@ -85,11 +86,11 @@ class BoundaryMetric(nn.Module, ABC):
 
         Raises:
             ValueError: the shapes disagree with each other or with `num_classes`, or (on CPU) the target has values
-                outside [0, max(K, 2)) other than 255.
+                that are neither a class nor 255.
         """
         check_logits_and_target(logits, target)
         check_channels(logits, self.num_classes)
-        predictions, truths = predicted_classes(logits).cpu().numpy(), target.cpu().numpy()
+        predictions, truths = self.task.decide(logits).cpu().numpy(), target.cpu().numpy()
         for prediction, truth in zip(predictions, truths, strict=True):
             values = self._values(prediction, truth)
             counted = ~np.isnan(values)
@@ -120,14 +121,13 @@ class BoundaryMetric(nn.Module, ABC):
         if not valid.any():
             return values
         diagonal = float(np.hypot(*truth.shape))
-        for index in range(self.num_classes):
-            scored = 1 if self.num_classes == 1 else index
+        for index, scored in enumerate(self.task.class_indices):
             predicted, true = valid & (prediction == scored), truth == scored
             if predicted.any() and true.any():
                 values[index] = self.of_distances(*boundary_distances(predicted, true))
             elif predicted.any() or true.any():
                 values[index] = self.worst(diagonal)
-            elif self.num_classes == 1:
+            elif self.task.independent:
                 values[index] = self.best
         return values
 

@@ -11,19 +11,14 @@ from typing import Literal, TypeAlias, get_args
 import torch
 from torch import Tensor, nn
 
-from segreg.contracts import IGNORE_INDEX, check_logits_and_target
+from segreg.contracts import check_logits_and_target
+from segreg.task import Task, task_of
 
 Average: TypeAlias = Literal["image", "dataset"]
 
 # Scores of images are summed in whole multiples of 2**-30. Unlike a sum of floats, a sum of integers is exact, and so
 # the same in any order, on any device and over any number of processes. There is room for 2**33 images.
 _ONE = 1 << 30
-
-
-def check_num_classes(num_classes: int) -> None:
-    """Raise `ValueError` unless a metric can have so many classes."""
-    if not 1 <= num_classes <= IGNORE_INDEX:
-        raise ValueError(f"num_classes is {num_classes}: allowed are 1 (binary) and 2 to {IGNORE_INDEX}")
 
 
 def check_channels(logits: Tensor, num_classes: int) -> None:
@@ -35,27 +30,17 @@ def check_channels(logits: Tensor, num_classes: int) -> None:
         )
 
 
-def predicted_classes(logits: Tensor) -> Tensor:
-    """Return the class of each pixel: of a binary task 1 where the logit is above 0, else the one of the largest.
-
-    Shapes:
-        logits: float [B, K, H, W];  returns: int64 [B, H, W].
-    """
-    # The indices of max are those of argmax, which takes five times as long on CPU across contiguous planes.
-    return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.max(dim=1).indices
-
-
-def confusion_counts(logits: Tensor, target: Tensor) -> Tensor:
+def confusion_counts(task: Task, logits: Tensor, target: Tensor) -> Tensor:
     """Count the pixels of each image by class, without waiting for the device.
 
-    A binary task has two classes here, background and foreground. With K >= 2 the prediction is the largest logit.
+    The classes here are the values of a target: of a binary task background and foreground.
 
     Shapes:
-        logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: int64 [3, B, max(K, 2)], the pixels that are
-            right, that are predicted as the class, and that truly are the class.
+        logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: int64 [3, B, task.num_values], the pixels that
+            are right, that are predicted as the class, and that truly are the class.
     """
-    classes = max(logits.shape[1], 2)
-    predicted = predicted_classes(logits)
+    classes = task.num_values
+    predicted = task.decide(logits)
     # Ignored pixels go to a row of their own, which is then cut off: to pick them out would need a sync.
     cell = target.clamp(max=classes).mul_(classes).add_(predicted).flatten(1)
     matrix = cell.new_zeros(len(cell), (classes + 1) * classes)
@@ -67,7 +52,7 @@ def confusion_counts(logits: Tensor, target: Tensor) -> Tensor:
 class ConfusionMetric(nn.Module, ABC):
     """A ratio of pixel counts, averaged over classes. A subclass says which ratio.
 
-    With one class the prediction is `logit > 0`, and the foreground is scored. With K >= 2 all K classes are scored.
+    With one class the foreground is scored. With K >= 2 all K classes are scored.
 
     An image whose pixels are all ignored is not counted. Otherwise, where the ratio is 0 / 0 and
 
@@ -94,13 +79,13 @@ class ConfusionMetric(nn.Module, ABC):
 
     def __init__(self, *, num_classes: int, average: Average = "image") -> None:
         super().__init__()
-        check_num_classes(num_classes)
+        self.task = task_of(num_classes)
         if average not in get_args(Average):
             raise ValueError(f"average is {average!r}: allowed are 'image' and 'dataset'")
         self.num_classes = num_classes
         self.average = average
         if average == "dataset":
-            self.register_buffer("counts", torch.zeros(3, max(num_classes, 2), dtype=torch.int64), persistent=False)
+            self.register_buffer("counts", torch.zeros(3, self.task.num_values, dtype=torch.int64), persistent=False)
         else:
             values = 1 if self.pools_classes else num_classes
             self.register_buffer("score", torch.zeros(values, dtype=torch.int64), persistent=False)
@@ -122,12 +107,12 @@ class ConfusionMetric(nn.Module, ABC):
 
         Raises:
             ValueError: the shapes disagree with each other or with `num_classes`, or (on CPU) the target has values
-                outside [0, max(K, 2)) other than 255.
+                that are neither a class nor 255.
         """
         check_logits_and_target(logits, target)
         check_channels(logits, self.num_classes)
         with torch.no_grad():
-            counts = confusion_counts(logits, target)
+            counts = confusion_counts(self.task, logits, target)
             if self.average == "dataset":
                 self.counts += counts.sum(1)
             else:
@@ -159,12 +144,12 @@ class ConfusionMetric(nn.Module, ABC):
     def _settled_ratio(self, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Return the ratio with the cases of 0 / 0 settled: a denominator of 0 is left where nothing can be said."""
         valid = counts[2].sum(-1, keepdim=True)
-        # The scored classes are the last ones: of a binary task's two the foreground, otherwise all.
-        scored = counts.sum(-1, keepdim=True) if self.pools_classes else counts[..., -self.num_classes :]
+        first = self.task.class_indices.start
+        scored = counts.sum(-1, keepdim=True) if self.pools_classes else counts[..., first:]
         right, predicted, true = scored.unbind()
         numerator, denominator = self.ratio(right, predicted, true)
         present = predicted + true > 0
-        if self.num_classes == 1:
+        if self.task.independent:
             right_about_nothing = ~present & (valid > 0)
             numerator, denominator = numerator + right_about_nothing, denominator + right_about_nothing
         return numerator, torch.where(present, denominator.clamp(min=1), denominator)
