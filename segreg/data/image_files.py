@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from segreg.contracts import IGNORE_INDEX
 from segreg.errors import DataError
+from segreg.task import Task, task_of
 
 MAX_PIXELS = 89_478_485
 """The largest picture that is read, in pixels. It is the size from which Pillow suspects a decompression bomb."""
@@ -96,16 +97,17 @@ def read_mask(path: Path, *, num_classes: int, void: int | None = None) -> Pixel
     Raises:
         DataError: as for `read_image`, or the mask has colours or values that are not allowed.
     """
+    task = task_of(num_classes)
     with _opened(path) as image:
         jpeg = image.format in ("JPEG", "MPO")
-        values = _values(image, path, binary=num_classes == 1)
-    if jpeg and num_classes > 1:
+        values = _values(image, path, task)
+    if jpeg and not task.black_and_white:
         raise DataError(f"mask {path} is a JPEG, which changes class indices: save masks as PNG")
     ignored = values == (-1 if void is None else void)
     present = np.flatnonzero(np.bincount(values[~ignored]))
-    if num_classes > 1:
+    if not task.black_and_white:
         classes = values
-        valid = bool(np.all((present < num_classes) | (present == IGNORE_INDEX)))
+        valid = bool(np.all((present < task.num_values) | (present == IGNORE_INDEX)))
     elif jpeg:
         classes = (values > 127).astype(np.uint8)
         valid = float(np.mean((values > _NOISE) & (values < 255 - _NOISE))) < 0.1
@@ -113,15 +115,16 @@ def read_mask(path: Path, *, num_classes: int, void: int | None = None) -> Pixel
         classes = (values > 0).astype(np.uint8)
         valid = any(set(present.tolist()) <= {0, white} for white in (1, 255, 65535))
     if not valid:
-        raise DataError(f"mask {path} has the values {_some(present)}: {_expected(num_classes, void)}")
+        raise DataError(f"mask {path} has the values {_some(present)}: {_expected(task, void)}")
     return np.where(ignored, IGNORE_INDEX, classes).astype(np.uint8)
 
 
-def _expected(num_classes: int, void: int | None) -> str:
+def _expected(task: Task, void: int | None) -> str:
     besides = "" if void is None else f", and {void} for void"
-    if num_classes == 1:
+    if task.black_and_white:
         return f"a binary mask has 0 and 1, or 0 and 255{besides}; name all classes if there are more"
-    return f"{num_classes} classes allow 0 to {num_classes - 1}, and {IGNORE_INDEX} for pixels to ignore{besides}"
+    largest = task.num_values - 1
+    return f"{task.num_classes} classes allow 0 to {largest}, and {IGNORE_INDEX} for pixels to ignore{besides}"
 
 
 def _some(values: npt.NDArray[np.intp]) -> str:
@@ -129,7 +132,7 @@ def _some(values: npt.NDArray[np.intp]) -> str:
     return shown if len(values) <= 8 else f"{shown}, ... {values[-1]}"
 
 
-def _values(image: Image.Image, path: Path, *, binary: bool) -> _Indices:
+def _values(image: Image.Image, path: Path, task: Task) -> _Indices:
     """Return the one number of each pixel, [H, W]."""
     if image.mode in _SIXTEEN_BIT:
         return _sixteen_bit(image, path)
@@ -139,8 +142,8 @@ def _values(image: Image.Image, path: Path, *, binary: bool) -> _Indices:
         return np.array(image, dtype=np.uint8)
     if image.mode == "P":
         used = {colour for _, colour in image.convert("RGB").getcolors(256) or []}
-        black_and_white = used <= {(0, 0, 0), (255, 255, 255)}
-        return np.array(image.convert("L") if binary and black_and_white else image)
+        colours_count = task.black_and_white and used <= {(0, 0, 0), (255, 255, 255)}
+        return np.array(image.convert("L") if colours_count else image)
     colours = np.array(image.convert("RGB"))
     if np.any(colours != colours[:, :, :1]):
         raise DataError(f"mask {path} is a colour picture ({image.mode}): save class indices as an 8-bit PNG")

@@ -6,6 +6,7 @@ from segreg.contracts import IGNORE_INDEX, Sample
 from segreg.data.folders import image_and_mask_folders, need_folder, wrong_folder
 from segreg.data.pairs import Pairs, divided, paired, pictures
 from segreg.errors import DataError
+from segreg.task import task_of
 
 _EXPECTED = "images/ and masks/"
 
@@ -44,7 +45,7 @@ class Folder:
             raise ValueError(f"classes {classes!r} must be a tuple of 1 to {IGNORE_INDEX} names, each once")
         if not 0 < valid_fraction < 1:
             raise ValueError(f"valid_fraction {valid_fraction!r} must be between 0 and 1")
-        indices = max(len(classes), 2)
+        indices = task_of(len(classes)).num_values
         if void is not None and not indices <= void <= 65535:
             raise ValueError(f"void {void!r} must be a mask value from {indices} to 65535 that is no class")
         folder = need_folder(root, dataset="folder", expected=f"a folder with {_EXPECTED}")
