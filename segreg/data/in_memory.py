@@ -15,6 +15,7 @@ from segreg.data.decode import BadFiles, Skipped, decode, names_of
 from segreg.data.image_files import without_oddities
 from segreg.data.split import Data
 from segreg.errors import DataError
+from segreg.task import task_of
 
 _THREADS = 4
 _LISTED = 20
@@ -74,7 +75,7 @@ def load(
     """
     if not len(dataset.classes):
         raise DataError("the data set names no class: it needs one name for a binary task, else one a class")
-    limit = max(len(dataset.classes), 2)
+    limit = task_of(len(dataset.classes)).num_values
     for split in ("train", "valid"):
         if split not in dataset.splits or not len(dataset.splits[split]):
             raise DataError(f"the data set has no pictures in its split {split!r}: training needs 'train' and 'valid'")

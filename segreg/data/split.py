@@ -9,6 +9,7 @@ from torch import Tensor
 
 from segreg.data.decode import Skipped
 from segreg.kinds import KINDS
+from segreg.task import Task, task_of
 
 
 class Split(Protocol):
@@ -63,6 +64,11 @@ class Data:
     def num_classes(self) -> int:
         """Channels of the logits."""
         return len(self.classes)
+
+    @property
+    def task(self) -> Task:
+        """What logits and masks mean."""
+        return task_of(self.num_classes)
 
     def facts(self, kind: str) -> dict[str, int]:
         """Return the options that the data decide of a component of a kind."""

@@ -20,6 +20,7 @@ from segreg.inference.weights import weights_of
 from segreg.plugins import BUILTIN
 from segreg.registry import components, registry
 from segreg.studies.statistics import Comparison, paired_comparison
+from segreg.task import task_of
 from segreg.training.device import Precision
 from segreg.training.files import is_empty, new_directory, reading, writing
 from segreg.training.progress import Display
@@ -180,9 +181,10 @@ def _splits_of(dataset: SegmentationDataset, data: str, split: str | None) -> li
 
 
 def _check_classes(dataset: SegmentationDataset, subject: _Subject) -> None:
-    theirs, ours = tuple(map(str, dataset.classes)), subject.predictor.about.classes
-    # The one class of a binary task is the foreground, whatever it is called.
-    if theirs != ours and not len(theirs) == len(ours) == 1:
+    theirs, about = tuple(map(str, dataset.classes)), subject.predictor.about
+    ours = about.classes
+    # A single class is the foreground, whatever it is called.
+    if theirs != ours and not (about.task.single_class and len(theirs) == len(ours)):
         raise DataError(
             f"the data set has {_listed(theirs)}, and {subject.weights} was trained for {_listed(ours)}: evaluate on "
             "data with the same classes in the same order"
@@ -198,7 +200,7 @@ def _samples(
     dataset: SegmentationDataset, splits: Sequence[str], skipped: dict[tuple[str, str], str] | None
 ) -> Iterator[Sample]:
     """Read splits; what cannot be used is added to `skipped`, by split and name, or else is an error."""
-    limit = max(len(dataset.classes), 2)
+    limit = task_of(len(dataset.classes)).num_values
     good = 0
     for split in splits:
         samples = dataset.splits[split]

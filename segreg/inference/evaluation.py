@@ -8,6 +8,7 @@ import attrs
 from segreg.inference.comparison import in_words
 from segreg.inference.scores import Scores
 from segreg.studies.statistics import Comparison
+from segreg.task import Task, task_of
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -31,6 +32,11 @@ class Evaluation:
     models: Sequence[Scores]
     comparisons: Mapping[str, Comparison]
     notes: Sequence[str]
+
+    @property
+    def task(self) -> Task:
+        """What the classes are to each other."""
+        return task_of(len(self.classes))
 
     @property
     def words(self) -> list[str]:

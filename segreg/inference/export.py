@@ -158,12 +158,10 @@ def _metadata(about: About, smallest: int, normalize: Normalization) -> dict[str
     height, width = about.size
     channels = "red, green and blue" if about.in_channels == 3 else f"{about.in_channels} channels"
     normalized = _NORMALIZED if normalize == "image" else ""
-    binary = about.num_classes == 1
-    probability = "the probability is 1 / (1 + exp(-logit))" if binary else "the probabilities are the softmax over K"
     usage = (
         f"images: float32 [B, {about.in_channels}, H, W], {channels} in [0, 1]{normalized}; "
         f"H and W from {smallest} up, trained at {height}×{width}. "
-        f"logits: float32 [B, {about.num_classes}, H, W]; {probability}."
+        f"logits: float32 [B, {about.num_classes}, H, W]; {about.task.formula}."
     )
     return {
         "segreg": version("segreg"),

@@ -19,6 +19,7 @@ from segreg.inference.images import Picture
 from segreg.inference.predictor import Predictor
 from segreg.inference.probabilities import classes_of
 from segreg.inference.tiles import Strip
+from segreg.task import Task
 from segreg.training.files import replacing, writing
 from segreg.training.plots import CLASS_COLORS, overlay
 
@@ -134,6 +135,7 @@ def predict_files(
         RunError: a file cannot be written.
         OptionError: there is not enough memory.
     """
+    task = predictor.about.task
     failures: list[tuple[Path, str]] = []
     read: deque[tuple[Output, tuple[int, int], Pixels | None]] = deque()
 
@@ -152,11 +154,11 @@ def predict_files(
     progress(0, len(outputs))
     for done, strips in enumerate(predictor.strips(readable()), 1):
         output, size, small = read.popleft()
-        mask = _written(output, strips, size, predictor.about.num_classes)
+        mask = _written(output, strips, size, task)
         if output.overlay and small is not None:
-            _write_overlay(output.overlay, small, mask, predictor.about.num_classes)
+            _write_overlay(output.overlay, small, mask, task)
         if output.mask:
-            _write_mask(output.mask, mask, predictor.about.num_classes)
+            _write_mask(output.mask, mask, task)
         progress(done + len(failures), len(outputs))
     return failures
 
@@ -180,20 +182,20 @@ def _read_ahead(
             yield output, pixels
 
 
-def _written(output: Output, strips: Iterator[Strip], size: tuple[int, int], num_classes: int) -> Pixels:
+def _written(output: Output, strips: Iterator[Strip], size: tuple[int, int], task: Task) -> Pixels:
     """Return the mask, and write the probabilities on the way where they are asked for."""
     mask = np.empty(size, dtype=np.uint8)
     if not output.probabilities:
         for top, strip in strips:
-            mask[top : top + strip.shape[1]] = classes_of(strip)
+            mask[top : top + strip.shape[1]] = classes_of(task, strip)
         return mask
     height, width = size
     with replacing(output.probabilities) as aside, aside.open("wb") as file:
-        about = {"descr": "<f2", "fortran_order": False, "shape": (num_classes, height, width)}
+        about = {"descr": "<f2", "fortran_order": False, "shape": (task.num_classes, height, width)}
         npy.write_array_header_1_0(file, about)
         begin = file.tell()
         for top, strip in strips:
-            mask[top : top + strip.shape[1]] = classes_of(strip)
+            mask[top : top + strip.shape[1]] = classes_of(task, strip)
             # Class by class, as the array lies in the file.
             for index, rows in enumerate(strip.cpu().numpy().astype("<f2")):
                 file.seek(begin + 2 * width * (index * height + top))
@@ -201,17 +203,17 @@ def _written(output: Output, strips: Iterator[Strip], size: tuple[int, int], num
     return mask
 
 
-def _write_mask(path: Path, mask: Pixels, num_classes: int) -> None:
+def _write_mask(path: Path, mask: Pixels, task: Task) -> None:
     image = Image.fromarray(mask)
-    image.putpalette(_BLACK_AND_WHITE if num_classes == 1 else np.resize(CLASS_COLORS, (256, 3)).tobytes())
+    image.putpalette(_BLACK_AND_WHITE if task.black_and_white else np.resize(CLASS_COLORS, (256, 3)).tobytes())
     with replacing(path) as aside:
         image.save(aside)
 
 
-def _write_overlay(path: Path, picture: Pixels, mask: Pixels, num_classes: int) -> None:
+def _write_overlay(path: Path, picture: Pixels, mask: Pixels, task: Task) -> None:
     height, width = picture.shape[:2]
     small = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
-    shown = overlay(picture, small, num_classes)
+    shown = overlay(picture, small, task)
     shown[_borders(small)] = 255
     with replacing(path) as aside:
         Image.fromarray(shown).save(aside, quality=92)

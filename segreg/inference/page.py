@@ -87,19 +87,19 @@ def write_page(evaluation: Evaluation, models: Sequence[tuple[Path, Predictor]])
 
 
 def _write_model(folder: Path, evaluation: Evaluation, model: Scores) -> None:
-    classes = evaluation.classes
+    classes, task = evaluation.classes, evaluation.task
     with writing(folder):
         folder.mkdir(exist_ok=True)
     header, rows = _metric_rows(model, classes)
     write_csv(folder / "metrics.csv", header, rows)
     header, rows = _image_rows(model, classes, several_splits=evaluation.split == "all")
     write_csv(folder / "images.csv", header, rows)
-    names = ["background", *classes] if len(classes) == 1 else classes
+    names = task.value_names(classes)
     write_confusions(folder / "confusion.csv", model.confusions, names)
     plot_confusions(folder / "confusion.png", model.label, model.confusions, names)
     write_calibration(folder / "calibration.csv", model.calibration)
     if model.calibration.pixels.any():
-        plot_calibration(folder / "calibration.png", model.label, model.calibration, 1 / max(len(classes), 2))
+        plot_calibration(folder / "calibration.png", model.label, model.calibration, 1 / task.num_values)
     if model.worst:
         first = next(iter(model.metrics))
         title = f"{model.label}: the worst {len(model.worst)} of {len(model.names)} pictures, by {first}"
@@ -148,7 +148,7 @@ def _page(evaluation: Evaluation, models: Sequence[tuple[Path, Predictor]], fold
     for model, folder in zip(evaluation.models, folders, strict=True):
         at = "" if folder == evaluation.path else f"{folder.name}/"
         parts += [f"## {escaped(model.label)}", ""]
-        if len(evaluation.classes) > 1:
+        if not evaluation.task.single_class:
             parts += [*_markdown(*class_table(model, evaluation.classes)), ""]
         for title, file in (
             ("Confusions", "confusion.png"),

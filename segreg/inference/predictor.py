@@ -18,7 +18,7 @@ from segreg.data.in_memory import resized
 from segreg.errors import OptionError, SegregError
 from segreg.inference import hub
 from segreg.inference.images import Picture, mean_and_std, pixels_of
-from segreg.inference.probabilities import VIEWS, activated, classes_of, enlarged, turned, turned_back
+from segreg.inference.probabilities import VIEWS, classes_of, enlarged, turned, turned_back
 from segreg.inference.tiles import Strip, blended
 from segreg.inference.weights import weights_of
 from segreg.options import structure
@@ -88,7 +88,7 @@ class Predictor:
         pixels = self.pixels(picture)
         mask = np.empty(pixels.shape[:2], dtype=np.uint8)
         for top, strip in next(self.strips([pixels])):
-            mask[top : top + strip.shape[1]] = classes_of(strip)
+            mask[top : top + strip.shape[1]] = classes_of(self.about.task, strip)
         return mask
 
     def probabilities(self, picture: Picture) -> npt.NDArray[np.float32]:
@@ -247,7 +247,7 @@ class Predictor:
             views = VIEWS if self.tta else VIEWS[:1]
             total: Tensor | None = None
             for turns, mirrored in views:
-                found = activated(self._logits(turned(images, turns, mirrored), spread))
+                found = self.about.task.activate(self._logits(turned(images, turns, mirrored), spread))
                 found = turned_back(found, turns, mirrored)
                 total = found if total is None else total.add_(found)
             assert total is not None

@@ -1,4 +1,4 @@
-"""From logits to probabilities, from probabilities to classes, and both at another size or turned."""
+"""From probabilities to classes, at another size, and turned."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from segreg.data.image_files import Pixels
 from segreg.inference.tiles import Strip
+from segreg.task import Task
 
 VIEWS = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
 """The ways to turn and mirror a picture: by how many quarters, and whether it is mirrored after that."""
@@ -15,14 +16,13 @@ VIEWS = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
 _ROWS = 256
 
 
-def classes_of(probabilities: Tensor) -> Pixels:
+def classes_of(task: Task, probabilities: Tensor) -> Pixels:
     """Return the predicted classes.
 
     Shapes:
         probabilities: float [K, H, W];  returns: uint8 [H, W].
     """
-    classes = probabilities[0] > 0.5 if len(probabilities) == 1 else probabilities.max(dim=0).indices
-    found: Pixels = classes.to(torch.uint8).cpu().numpy()
+    found: Pixels = task.decide_probabilities(probabilities).to(torch.uint8).cpu().numpy()
     return found
 
 
@@ -43,14 +43,6 @@ def enlarged(probabilities: Tensor, size: tuple[int, int]) -> Iterator[Strip]:
         part = slice(top, top + _ROWS)
         strip = torch.lerp(probabilities[:, above[part]], probabilities[:, below[part]], share[part])
         yield top, F.interpolate(strip[None], (strip.shape[1], width), mode="bilinear", align_corners=False)[0]
-
-
-def activated(logits: Tensor) -> Tensor:
-    """Return the probabilities: the sigmoid of one logit, the softmax of several.
-
-    Shapes: float [B, K, H, W] -> the same.
-    """
-    return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
 
 
 def turned(images: Tensor, turns: int, mirrored: bool) -> Tensor:

@@ -7,13 +7,13 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from segreg.contracts import IGNORE_INDEX, SegmentationMetric
 from segreg.data.image_files import Pixels
 from segreg.inference.calibration import Calibration
 from segreg.inference.confusions import confusion_matrix
 from segreg.inference.predictor import Predictor
+from segreg.inference.probabilities import classes_of
 from segreg.inference.worst import Worst
 from segreg.registry import higher_is_better
 from segreg.studies.statistics import Interval, bootstrap_interval, bootstrap_intervals_of_classes
@@ -105,21 +105,22 @@ def score(
         metrics: On the CPU, by expression; the first one says which pictures are the worst.
         seen: Called with how many pictures are done.
     """
-    classes = max(predictor.about.num_classes, 2)
+    task = predictor.about.task
     first = next(iter(metrics))
     splits: list[str] = []
     names: list[str] = []
     parts: dict[str, list[States]] = {name: [] for name in metrics}
     calibration, worst = Calibration(), Worst(higher_is_better(first))
-    confusions = np.zeros((classes, classes), dtype=np.int64)
+    confusions = np.zeros((task.num_values, task.num_values), dtype=np.int64)
     for sample, probabilities in _predicted(predictor, samples):
         target = torch.from_numpy(sample.mask).long()[None]
-        logits = logits_of(torch.from_numpy(probabilities))[None]
+        found = torch.from_numpy(probabilities)
+        logits = task.logits_of(found)[None]
         for name, metric in metrics.items():
             parts[name].append(image_states(metric, logits, target))
-        predicted, confidence = _most_likely(probabilities)
+        predicted, confidence = classes_of(task, found), task.confidence(found).numpy()
         counted = sample.mask != IGNORE_INDEX
-        confusions += confusion_matrix(sample.mask[counted], predicted[counted], classes)
+        confusions += confusion_matrix(sample.mask[counted], predicted[counted], task.num_values)
         calibration.add(confidence[counted], (predicted == sample.mask)[counted])
         worst.add(sample.name, value(metrics[first], parts[first][-1]), sample.image, sample.mask, predicted)
         splits.append(sample.split)
@@ -136,18 +137,6 @@ def score(
     )
 
 
-def logits_of(probabilities: Tensor) -> Tensor:
-    """Return logits that have these probabilities, and the same class at each pixel, ties included.
-
-    Shapes:
-        probabilities: float32 [K, H, W];  returns: float32 [K, H, W].
-    """
-    if len(probabilities) == 1:
-        return torch.logit(probabilities, eps=1e-7)
-    # Of the logarithms themselves two neighbouring numbers may be equal. Here only the largest gives 0.
-    return (probabilities / probabilities.amax(0)).clamp(min=1e-30).log()
-
-
 def _predicted(predictor: Predictor, samples: Iterable[Sample]) -> Iterator[tuple[Sample, npt.NDArray[np.float32]]]:
     """Give each sample with its probabilities. The predictor takes in some pictures before it gives the first."""
     waiting: deque[Sample] = deque()
@@ -159,14 +148,6 @@ def _predicted(predictor: Predictor, samples: Iterable[Sample]) -> Iterator[tupl
 
     for probabilities in predictor.probabilities_of(images()):
         yield waiting.popleft(), probabilities
-
-
-def _most_likely(probabilities: npt.NDArray[np.float32]) -> tuple[Pixels, npt.NDArray[np.float32]]:
-    """Return the class of each pixel, and its probability."""
-    if len(probabilities) == 1:
-        foreground = probabilities[0]
-        return (foreground > 0.5).astype(np.uint8), np.maximum(foreground, 1 - foreground)
-    return probabilities.argmax(0).astype(np.uint8), probabilities.max(0)
 
 
 def _scored(metric: SegmentationMetric, states: States) -> Score:

@@ -12,6 +12,7 @@ from PIL import Image
 from segreg.data.image_files import Pixels
 from segreg.data.in_memory import resized
 from segreg.errors import printable
+from segreg.task import task_of
 from segreg.training.files import replacing
 from segreg.training.plots import CLASS_COLORS, overlay, shown_picture
 from segreg.training.worst import Case
@@ -60,25 +61,26 @@ def plot_worst(path: Path, title: str, cases: Sequence[Case], classes: Sequence[
         cases: The pictures.
         classes: One name for a binary task, else one a class.
     """
+    task = task_of(len(classes))
     columns = min(_COLUMNS, len(cases))
     rows = math.ceil(len(cases) / columns)
     tallest = max(case.picture.shape[0] / case.picture.shape[1] for case in cases)
-    legend = 0.4 if len(classes) > 1 else 0
+    legend = 0 if task.single_class else 0.4
     height = (2.6 * min(tallest, 1.5) + 0.45) * rows + 0.5 + legend
     figure = Figure(figsize=(2.6 * columns, height), layout="constrained")
     for axes, case in zip(figure.subplots(rows, columns, squeeze=False).flat, cases, strict=False):
         picture = shown_picture(np.moveaxis(case.picture, 2, 0))
-        axes.imshow(overlay(picture, case.prediction, len(classes)), interpolation="nearest")
-        for label in [1] if len(classes) == 1 else range(len(classes)):
+        axes.imshow(overlay(picture, case.prediction, task), interpolation="nearest")
+        for label in task.class_indices:
             region = case.truth == label
             # A line of pixels has no contour.
             if min(region.shape) > 1 and region.any() and not region.all():
-                axes.contour(region, levels=[0.5], colors="white", linewidths=1.2 if len(classes) == 1 else 0.7)
+                axes.contour(region, levels=[0.5], colors="white", linewidths=1.2 if task.single_class else 0.7)
         axes.set_title(f"{_shortened(case.name)}\n{case.value:.3f}", fontsize=8, parse_math=False)
     for axes in figure.axes:
         axes.set_axis_off()
     figure.suptitle(f"{title}\ntint: the prediction; lines: the true borders", fontsize=10, parse_math=False)
-    if len(classes) > 1:
+    if not task.single_class:
         seen = sorted({int(label) for case in cases for label in np.unique(case.prediction)})
         patches = [
             Patch(color=CLASS_COLORS[label % len(CLASS_COLORS)] / 255, label=_shortened(classes[label]))

@@ -12,6 +12,7 @@ from PIL import Image
 from segreg.contracts import IGNORE_INDEX
 from segreg.errors import printable
 from segreg.studies.table import Row, best_row
+from segreg.task import Task, task_of
 from segreg.training.plots import CLASS_COLORS, TINT, shown_picture
 from segreg.training.recipe import Recipe
 from segreg.training.worst import read_cases
@@ -27,16 +28,16 @@ def galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
         return
     finished = [row for row in rows if row.runs]
     classes = best.runs[0].results["classes"]
-    num_classes = len(classes)
+    task = task_of(len(classes))
     samples = {row.label: row.runs[0].samples for row in finished}
     images, masks = (samples[best.label][name].numpy() for name in ("images", "masks"))
     legend = (
-        "Tinted: what is said to be the object; white line: the border of the true one." if num_classes == 1 else ""
+        "Tinted: what is said to be the object; white line: the border of the true one." if task.single_class else ""
     )
     yield {
         "title": "Predictions on validation pictures",
         "hint": f"Move the slider from the picture over the truth to what each row predicts. {legend}",
-        "classes": _legend(classes) if num_classes > 1 else [],
+        "classes": [] if task.single_class else _legend(classes),
         "height": images.shape[2],
         "width": images.shape[3],
         "pictures": [
@@ -44,7 +45,7 @@ def galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
                 shown_picture(image),
                 masks[number],
                 {printable(label): (each["predictions"][number].numpy(), "") for label, each in samples.items()},
-                num_classes,
+                task,
             )
             for number, image in enumerate(images)
         ],
@@ -66,7 +67,7 @@ def galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
                 case.picture,
                 case.truth,
                 {printable(case.name): (case.prediction, f"{metric} {case.value:.3f}")},
-                num_classes,
+                task,
             )
             for case in cases
         ],
@@ -86,15 +87,15 @@ def _picture(
     picture: npt.NDArray[np.uint8],
     truth: npt.NDArray[np.uint8],
     predictions: Mapping[str, tuple[npt.NDArray[np.uint8], str]],
-    num_classes: int,
+    task: Task,
 ) -> dict[str, Any]:
     """Return a picture, its truth, and a tile for each prediction, by its label and with what is said of it."""
-    border = _border(truth) if num_classes == 1 else np.zeros_like(truth, dtype=bool)
+    border = _border(truth) if task.single_class else np.zeros_like(truth, dtype=bool)
     return {
         "picture": _encoded(Image.fromarray(picture), "jpeg", quality=88),
-        "truth": _layer(truth, border, num_classes),
+        "truth": _layer(truth, border, task),
         "tiles": [
-            {"label": label, "value": value, "prediction": _layer(classes, border, num_classes)}
+            {"label": label, "value": value, "prediction": _layer(classes, border, task)}
             for label, (classes, value) in predictions.items()
         ],
     }
@@ -108,10 +109,10 @@ def _border(truth: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     return border
 
 
-def _layer(classes: npt.NDArray[np.uint8], border: npt.NDArray[np.bool_], num_classes: int) -> str:
+def _layer(classes: npt.NDArray[np.uint8], border: npt.NDArray[np.bool_], task: Task) -> str:
     """Return classes as a picture to be laid over another one, in the colours of `samples.png`."""
     colors, opacity = np.zeros((256, 3), np.uint8), np.zeros(256, np.uint8)
-    if num_classes == 1:
+    if task.single_class:
         colors[1], opacity[1] = TINT, 115
         colors[_BORDER], opacity[_BORDER] = 255, 255
         classes = np.where(border, _BORDER, classes).astype(np.uint8)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from segreg.contracts import SegmentationMetric
 from segreg.data.split import Split
+from segreg.task import Task
 from segreg.training.device import Precision, autocast
 from segreg.training.metric_states import States, image_states, merge
 from segreg.training.prediction import ready_to_predict
@@ -22,12 +23,14 @@ class Evaluator:
     """Scores models.
 
     Args:
+        task: What the logits mean.
         metrics: By the names in the recipe, on the device.
         batch: How many images at once.
         device: Where to compute.
         precision: In which convolutions run.
     """
 
+    task: Task
     metrics: Mapping[str, SegmentationMetric]
     batch: int
     device: torch.device
@@ -70,8 +73,7 @@ class Evaluator:
         found = []
         for images, _ in split.batches(self.batch, self.device, positions):
             logits = self._logits(model, images)
-            classes: Tensor = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.max(dim=1).indices
-            found.append(classes.to(torch.uint8).cpu())
+            found.append(self.task.decide(logits).to(torch.uint8).cpu())
         return torch.cat(found)
 
     def _ready(self, model: nn.Module) -> nn.Module:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from segreg.contracts import IGNORE_INDEX
+from segreg.task import Task
 from segreg.training.files import replacing
 from segreg.training.run import Row
 
@@ -55,7 +56,7 @@ def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], me
 
 
 def plot_samples(
-    path: Path, samples: Mapping[str, Tensor], predictions: Mapping[str, Tensor], num_classes: int
+    path: Path, samples: Mapping[str, Tensor], predictions: Mapping[str, Tensor], task: Task
 ) -> None:
     """Draw a few pictures, each with the truth and what the models said.
 
@@ -65,7 +66,7 @@ def plot_samples(
         path: Where to.
         samples: `images` uint8 [n, C, H, W] and `masks` uint8 [n, H, W].
         predictions: uint8 [n, H, W] of each model, by its label.
-        num_classes: 1, or the number of classes.
+        task: What the classes are.
     """
     images, masks = samples["images"].numpy(), samples["masks"].numpy()
     columns = {"picture": None, "truth": masks, **{label: each.numpy() for label, each in predictions.items()}}
@@ -79,10 +80,10 @@ def plot_samples(
         region = masks[row] == 1
         has_border = min(region.shape) > 1 and region.any() and not region.all()
         for axes, (label, classes) in zip(grid[row], columns.items(), strict=True):
-            shown = picture if classes is None else overlay(picture, classes[row], num_classes)
+            shown = picture if classes is None else overlay(picture, classes[row], task)
             axes.imshow(shown, interpolation="nearest")
             axes.set_axis_off()
-            if classes is not None and num_classes == 1 and has_border:
+            if classes is not None and task.single_class and has_border:
                 axes.contour(region, levels=[0.5], colors="white", linewidths=1.2)
             if row == 0:
                 axes.set_title(_plain(label).replace(" · ", "\n"), fontsize=8, wrap=True)
@@ -98,13 +99,13 @@ def shown_picture(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.moveaxis(image, 0, 2) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
 
 
-def overlay(picture: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], num_classes: int) -> npt.NDArray[np.uint8]:
-    """Lay classes over a picture.
+def overlay(picture: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], task: Task) -> npt.NDArray[np.uint8]:
+    """Lay classes over a picture: a single one as a tint, several each in its colour.
 
     Shapes:
         picture: uint8 [H, W, 3];  classes: uint8 [H, W];  returns: uint8 [H, W, 3].
     """
-    if num_classes == 1:
+    if task.single_class:
         return np.where((classes == 1)[..., None], 0.55 * picture + 0.45 * TINT, picture).astype(np.uint8)
     colors = CLASS_COLORS[classes % len(CLASS_COLORS)]
     colors[classes == IGNORE_INDEX] = 0

@@ -49,7 +49,7 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
     samples = _predicted(trainer, chosen)
     run.write_tensors("samples", samples)
     plot_curves(run.path / "curves.png", {recipe.label: [state.rows]}, recipe.metrics[0])
-    plot_samples(run.path / "samples.png", samples, {recipe.label: samples["predictions"]}, data.num_classes)
+    plot_samples(run.path / "samples.png", samples, {recipe.label: samples["predictions"]}, data.task)
     results = {
         "epoch": state.best_epoch,
         "metrics": {
@@ -70,7 +70,7 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
         "device": devices.describe(trainer.device),
     }
     run.write_results(results)
-    tracking.finish(results, samples, [valid.names[index] for index in chosen], data.num_classes)
+    tracking.finish(results, samples, [valid.names[index] for index in chosen], data.task)
 
 
 def _predicted(trainer: Trainer, positions: list[int]) -> dict[str, Tensor]:

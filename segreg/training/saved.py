@@ -16,6 +16,7 @@ from segreg.errors import PluginError, RunError, UnknownNameError, shown
 from segreg.expression import Expression, parse
 from segreg.registry import registry
 from segreg.specs import Architecture
+from segreg.task import Task, task_of
 from segreg.training.files import reading
 from segreg.training.missing import missing_plugin
 from segreg.training.normalized import Normalization, Normalized
@@ -49,6 +50,11 @@ class About:
     def num_classes(self) -> int:
         """Channels of the logits."""
         return len(self.classes)
+
+    @property
+    def task(self) -> Task:
+        """What the logits mean."""
+        return task_of(self.num_classes)
 
     @property
     def in_channels(self) -> int:
@@ -96,7 +102,7 @@ def about_of(metadata: Mapping[str, str]) -> About:
         raise ValueError(f"normalize is {shown(about.normalize)}")
     if about.in_channels < 1:
         raise ValueError(f"in_channels is {about.in_channels}")
-    if about.num_classes != about.options["num_classes"]:
+    if about.task.num_classes != about.options["num_classes"]:
         raise ValueError(f"it names {about.num_classes} classes for {shown(about.options['num_classes'])}")
     return about
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from segreg.contracts import RunTracker
 from segreg.plugins import one_line
+from segreg.task import Task
 from segreg.training.plots import overlay, shown_picture
 from segreg.training.progress import Display
 from segreg.training.recipe import Recipe
@@ -68,10 +69,10 @@ class Tracking:
         self._tell(lambda tracker: tracker.epoch(dict(row)))
 
     def finish(
-        self, results: Mapping[str, Any], samples: Mapping[str, Tensor], names: Sequence[str], num_classes: int
+        self, results: Mapping[str, Any], samples: Mapping[str, Tensor], names: Sequence[str], task: Task
     ) -> None:
         """Say how the run ended."""
-        self._tell(lambda tracker: tracker.finish(results, _pictures(samples, names, num_classes)))
+        self._tell(lambda tracker: tracker.finish(results, _pictures(samples, names, task)))
 
     def _tell(self, tell: Callable[[RunTracker], None]) -> None:
         for name, tracker in list(self._trackers.items()):
@@ -103,7 +104,7 @@ def _failure(tracker: RunTracker, tell: Callable[[RunTracker], None]) -> BaseExc
 
 
 def _pictures(
-    samples: Mapping[str, Tensor], names: Sequence[str], num_classes: int
+    samples: Mapping[str, Tensor], names: Sequence[str], task: Task
 ) -> dict[str, npt.NDArray[np.uint8]]:
     """Put picture, truth and prediction side by side."""
     pictures = {}
@@ -111,6 +112,6 @@ def _pictures(
         names, samples["images"], samples["masks"], samples["predictions"], strict=True
     ):
         picture = shown_picture(image.numpy())
-        layers = [overlay(picture, classes.numpy(), num_classes) for classes in (mask, prediction)]
+        layers = [overlay(picture, classes.numpy(), task) for classes in (mask, prediction)]
         pictures[name] = np.concatenate([picture, *layers], axis=1)
     return pictures

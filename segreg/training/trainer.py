@@ -55,7 +55,11 @@ class Trainer:
             for metric in recipe.components["metric"]
         }
         self.evaluator = Evaluator(
-            metrics=self.metrics, batch=evaluation_batch(recipe.batch), device=device, precision=recipe.precision
+            task=data.task,
+            metrics=self.metrics,
+            batch=evaluation_batch(recipe.batch),
+            device=device,
+            precision=recipe.precision,
         )
         optimizer = torch.optim.AdamW(
             model.parameters(),

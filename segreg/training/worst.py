@@ -15,6 +15,7 @@ from PIL import Image
 
 from segreg.data.image_files import read_image, read_mask
 from segreg.errors import DataError
+from segreg.task import task_of
 from segreg.training.files import reading, replacing, writing
 from segreg.training.plots import CLASS_COLORS
 from segreg.training.run import Run
@@ -82,7 +83,7 @@ def read_cases(run: Run) -> list[Case]:
     """
     results = run.results
     with reading(run.path / "results.json", "results"):
-        classes = len(results["classes"])
+        classes = task_of(len(results["classes"])).num_classes
         listed = [(str(each["name"]), float(each["value"])) for each in results.get("worst", [])]
     cases = []
     for number, (name, value) in enumerate(listed[:WORST], 1):

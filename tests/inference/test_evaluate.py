@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -21,7 +20,7 @@ from segreg.contracts import IGNORE_INDEX
 from segreg.inference.calibration import Calibration
 from segreg.inference.comparison import in_words, plot_comparison
 from segreg.inference.confusions import plot_confusions
-from segreg.inference.scores import Score, Scores, logits_of
+from segreg.inference.scores import Score, Scores
 from segreg.studies.statistics import Comparison, Interval
 from tests.datasets.files import save
 from tests.trial import call
@@ -232,21 +231,6 @@ def test_pixels_may_come_in_any_portions(confidence: np.ndarray, seed: int) -> N
     assert parts.pixels.tolist() == whole.pixels.tolist()
     assert parts.error == pytest.approx(whole.error)
     assert 0 <= whole.error <= 1
-
-
-@given(weights=arrays(np.int64, (4, 2, 3), elements=st.integers(0, 5)), near=st.booleans())
-def test_logits_have_the_probabilities_and_their_classes(weights: np.ndarray, near: bool) -> None:
-    probabilities = torch.from_numpy(weights + 0.1).float()
-    probabilities /= probabilities.sum(0)
-    if near:
-        probabilities[1:] = torch.nextafter(probabilities[:1], torch.ones(()))
-        probabilities /= 4
-    logits = logits_of(probabilities)
-    assert torch.equal(logits.max(0).indices, probabilities.max(0).indices)
-    torch.testing.assert_close(logits.softmax(0), probabilities / probabilities.sum(0))
-    one = logits_of(probabilities[:1])
-    torch.testing.assert_close(one.sigmoid(), probabilities[:1], atol=2e-7, rtol=1e-5)
-    assert torch.equal(one > 0, probabilities[:1] > 0.5)
 
 
 def test_the_worst_ten_are_the_worst(binary: segreg.Evaluation) -> None:
