@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 
 from segreg.contracts import IGNORE_INDEX, Sample, SegmentationDataset
+from segreg.task import task_of
 from segreg.testing.subject import Check, ComponentSubject, expect
 
 # Of a large data set the first pictures have to do.
@@ -52,7 +53,7 @@ def samples_have_their_form(subject: ComponentSubject) -> None:
 def masks_name_classes(subject: ComponentSubject) -> None:
     """A mask holds indices of `classes`, or 0 and 1 where there is one class, and 255 for what is ignored."""
     with subject.opened() as data:
-        limit = max(len(data.classes), 2)
+        limit = task_of(len(data.classes)).num_values
         for _, what, (_, mask) in _samples(data):
             wrong = [int(value) for value in np.unique(mask) if value >= limit and value != IGNORE_INDEX]
             expect(not wrong, f"{what}: the mask has {wrong}, where there are {limit} classes: 0 to {limit - 1}")

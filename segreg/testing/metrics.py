@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from segreg.contracts import IGNORE_INDEX
 from segreg.specs import Definition, Metric
+from segreg.task import task_of
 from segreg.testing.components import REFERENCE
 from segreg.testing.subject import Check, ComponentSubject, expect
 
@@ -21,10 +21,11 @@ Counts = npt.NDArray[np.float64]
 def _cases() -> Iterator[tuple[str, int, Tensor, Tensor]]:
     """Yield what to call it, the number of classes, logits and target of unequal images; some pixels are ignored."""
     for classes in (1, 2, 4):
-        target = torch.randint(0, max(classes, 2), (6, 7, 5))
+        task = task_of(classes)
+        target = torch.randint(0, task.num_values, (6, 7, 5))
         target[0] = 0
         logits = torch.randn(6, classes, 7, 5)
-        logits[1] += 4 * F.one_hot(target[1], max(classes, 2)).movedim(-1, 0)[-classes:]
+        logits[1] += 4 * task.one_hot(target[1])
         logits[2, -1] = -9.0
         target[torch.rand(target.shape) < 0.2] = IGNORE_INDEX
         target[3, :6] = IGNORE_INDEX
@@ -100,12 +101,9 @@ def right_beats_wrong(subject: ComponentSubject) -> None:
     higher = not isinstance(record, Metric) or record.higher_is_better
     for what, classes, _, target in _cases():
         known = target.where(target != IGNORE_INDEX, 0)
-        count = max(classes, 2)
-        right, wrong = (F.one_hot((known + shift) % count, count).movedim(-1, 1).float() for shift in (0, 1))
-        values = [
-            _value(subject.build(num_classes=classes), (8 * (2 * shown[:, -classes:] - 1), target))
-            for shown in (right, wrong)
-        ]
+        task = task_of(classes)
+        right, wrong = (task.one_hot((known + shift) % task.num_values).float() for shift in (0, 1))
+        values = [_value(subject.build(num_classes=classes), (8 * (2 * shown - 1), target)) for shown in (right, wrong)]
         better = values[0] > values[1] if higher else values[0] < values[1]
         expect(better, f"{what}: right gives {values[0]:.4g}, wrong {values[1]:.4g}")
 
@@ -119,7 +117,7 @@ def agrees_with_its_definition(subject: ComponentSubject) -> None:
         for average in averages:
             options = {"average": average} if len(averages) > 1 else {}
             value = _value(subject.build(num_classes=classes, **options), (logits, target))
-            expected = _by_definition(record.definition, average, logits.numpy(), target.numpy())
+            expected = _by_definition(record.definition, average, logits, target.numpy())
             _expect_equal(value, expected, f"{what}: averaged by {average}, it")
 
 
@@ -129,12 +127,10 @@ def update_does_not_wait(subject: ComponentSubject) -> None:
         subject.build(num_classes=classes).to("meta").update(logits.to("meta"), target.to("meta"))
 
 
-def _by_definition(
-    definition: Definition, average: str, logits: npt.NDArray[np.float32], target: npt.NDArray[np.int64]
-) -> float:
+def _by_definition(definition: Definition, average: str, logits: Tensor, target: npt.NDArray[np.int64]) -> float:
     """Work the metric out from lists of pixels, one image and one class at a time."""
-    classes = logits.shape[1]
-    predicted = np.argmax(logits, axis=1) if classes > 1 else (logits[:, 0] > 0).astype(np.int64)
+    task = task_of(logits.shape[1])
+    predicted = task.decide(logits).numpy()
     groups = [(predicted[i : i + 1], target[i : i + 1]) for i in range(len(target))]
     if average == "dataset":
         groups = [(predicted, target)]
@@ -145,13 +141,13 @@ def _by_definition(
             if seen:
                 values.setdefault(0, []).append(sum(g == t for g, t in seen) / len(seen))
             continue
-        for scored in range(classes) if classes > 1 else [1]:
+        for scored in task.class_indices:
             both = sum(g == scored and t == scored for g, t in seen)
             shown, true = (sum(pair[i] == scored for pair in seen) for i in (0, 1))
             denominator = {"iou": shown + true - both, "dice": (shown + true) / 2, "precision": shown, "recall": true}
             if shown + true:
                 values.setdefault(scored, []).append(both / denominator[definition] if denominator[definition] else 0)
-            elif seen and classes == 1:
+            elif seen and task.independent:
                 values.setdefault(scored, []).append(1.0)
     means = [sum(each) / len(each) for each in values.values()]
     return sum(means) / len(means) if means else math.nan
