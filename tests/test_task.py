@@ -1,6 +1,10 @@
 """The oracle here goes pixel by pixel, in NumPy and float64."""
 
+import ast
+import json
 import math
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import segreg
 from segreg.contracts import IGNORE_INDEX, check_logits_and_target
 from segreg.task import task_of
+from segreg.training.saved import about_of
+
+PACKAGE = Path(segreg.__file__).parent
+PLUGINS = Path(__file__).parents[1] / "plugins"
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -197,3 +206,92 @@ def test_a_target_is_checked_by_the_values_of_its_task(num_classes: int, largest
     for wrong in (-1, largest + 1, 254):
         with pytest.raises(ValueError, match=f"has the value {wrong}: allowed are 0 to {largest}, and 255"):
             check_logits_and_target(logits, torch.tensor([[[0, wrong, 255]]]))
+
+
+@pytest.mark.parametrize("num_classes", [0, 256])
+def test_a_model_of_other_numbers_of_classes_is_no_model_of_segreg(num_classes: int) -> None:
+    options = {"in_channels": 3, "num_classes": num_classes}
+    about = {"segreg": "0.1", "architecture": "unet", "options": options, "plugin": "segreg 0.1", "size": [32, 32]}
+    about |= {"classes": ["a"] * num_classes, "normalize": "image"}
+    with pytest.raises(ValueError, match=f"num_classes is {num_classes}"):
+        about_of({"segreg": json.dumps(about)})
+
+
+# Where the number of classes is looked at without asking for the task.
+MEANT = {
+    "segreg/inference/evaluate.py": {"len(classes) > 1"},  # the plural of a word
+    "segreg/training/pictures.py": {"max(len(dataset.classes), 2)"},  # not yet, the file is being rewritten
+}
+
+
+def questions(source: str) -> Iterator[str]:
+    """Give what asks for the task by the number of classes or of logits, and what decides by argmax."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            for one, operator, other in zip(sides, node.ops, sides[1:], strict=False):
+                if any(_counts_classes(a) and _parts_tasks(operator, b) for a, b in ((one, other), (other, one))):
+                    yield ast.unparse(node)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "max":
+            if len(node.args) == 2 and any(_is(each, 2) for each in node.args):
+                yield ast.unparse(node)
+        elif isinstance(node, ast.Attribute) and node.attr == "argmax":
+            yield ast.unparse(node)
+
+
+def _counts_classes(node: ast.expr) -> bool:
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "len" and len(node.args) == 1:
+        return isinstance(node.args[0], ast.Name | ast.Attribute) and _named(node.args[0]).endswith(
+            ("classes", "logits", "probabilities")
+        )
+    if isinstance(node, ast.Subscript):
+        return _named(node.value) == "shape" and _is(node.slice, 1)
+    return _named(node) == "num_classes"
+
+
+def _parts_tasks(operator: ast.cmpop, bound: ast.expr) -> bool:
+    return _is(bound, 1) or (_is(bound, 2) and isinstance(operator, ast.Lt | ast.GtE | ast.Gt | ast.LtE))
+
+
+def _named(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _is(node: ast.expr, number: int) -> bool:
+    return isinstance(node, ast.Constant) and node.value == number
+
+
+def test_the_task_is_asked_for_nowhere_else() -> None:
+    files = [*PACKAGE.rglob("*.py"), *PLUGINS.glob("*/segreg_*/**/*.py")]
+    assert {"confusion.py", "losses.py", "hinge.py"} <= {path.name for path in files}
+    found = {}
+    for path in files:
+        name = path.relative_to(PACKAGE.parent if path.is_relative_to(PACKAGE) else PLUGINS.parent).as_posix()
+        asked = set(questions(path.read_text(encoding="utf-8"))) - MEANT.get(name, set())
+        if asked and name != "segreg/task.py":
+            found[name] = asked
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)",
+        "about.num_classes > 1",
+        "if 1 != len(self.classes): pass",
+        "a = num_classes >= 2",
+        "len(theirs) == len(classes) == 1",
+        "first = probabilities[0] if len(probabilities) == 1 else probabilities[1]",
+        "max(2, len(names))",
+        "limit = max(logits.shape[1], 2)",
+        "predicted = logits.argmax(dim=1)",
+        "np.argmax(logits, axis=1)",
+    ],
+)
+def test_asking_is_noticed(source: str) -> None:
+    assert list(questions(source))
+
+
+def test_what_does_not_ask_is_left_alone() -> None:
+    harmless = "logits.shape[1] != self.num_classes, x.shape[0] == 1, max(1, batch), len(names) == 1, x.shape[1] == 3"
+    assert not list(questions(harmless))
