@@ -21,7 +21,7 @@ from segreg.inference.probabilities import classes_of
 from segreg.inference.tiles import Strip
 from segreg.task import Task
 from segreg.training.files import replacing, writing
-from segreg.training.plots import CLASS_COLORS, overlay
+from segreg.training.plots import CLASS_COLORS, overlay, shown_picture
 
 Existing: TypeAlias = Literal["stop", "skip", "replace"]
 
@@ -232,7 +232,6 @@ def _borders(mask: Pixels) -> npt.NDArray[np.bool_]:
 
 def _shrunk(pixels: Pixels) -> Pixels:
     """Return a picture as people look at it: three channels, and no longer than an overlay is."""
-    shown = pixels if pixels.shape[2] == 3 else np.repeat(pixels[..., :1], 3, axis=2)
-    image = Image.fromarray(shown)
+    image = Image.fromarray(shown_picture(pixels))
     image.thumbnail((_OVERLAY_SIDE, _OVERLAY_SIDE))
     return np.asarray(image)

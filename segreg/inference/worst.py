@@ -69,7 +69,7 @@ def plot_worst(path: Path, title: str, cases: Sequence[Case], classes: Sequence[
     height = (2.6 * min(tallest, 1.5) + 0.45) * rows + 0.5 + legend
     figure = Figure(figsize=(2.6 * columns, height), layout="constrained")
     for axes, case in zip(figure.subplots(rows, columns, squeeze=False).flat, cases, strict=False):
-        picture = shown_picture(np.moveaxis(case.picture, 2, 0))
+        picture = shown_picture(case.picture)
         axes.imshow(overlay(picture, case.prediction, task), interpolation="nearest")
         for label in task.class_indices:
             region = case.truth == label

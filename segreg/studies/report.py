@@ -9,6 +9,7 @@ from typing import Any
 
 from segreg.errors import printable
 from segreg.studies.table import Row, best_row, score_columns
+from segreg.task import task_of
 from segreg.training.files import write_text
 from segreg.training.markdown import escaped
 from segreg.training.plots import plot_curves, plot_samples
@@ -32,7 +33,7 @@ def write_report(path: Path, name: str, rows: Sequence[Row], recipe: Recipe) -> 
         metric = recipe.metrics[0]
         plot_curves(path / "curves.png", {row.label: [run.history for run in row.runs] for row in finished}, metric)
         predictions = {row.label: row.runs[0].samples["predictions"] for row in finished}
-        plot_samples(path / "samples.png", first.samples, predictions, len(first.results["classes"]))
+        plot_samples(path / "samples.png", first.samples, predictions, task_of(len(first.results["classes"])))
 
 
 def cells(rows: Sequence[Row], recipe: Recipe) -> tuple[list[str], list[list[str]]]:

@@ -55,9 +55,7 @@ def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], me
     _save(figure, path)
 
 
-def plot_samples(
-    path: Path, samples: Mapping[str, Tensor], predictions: Mapping[str, Tensor], task: Task
-) -> None:
+def plot_samples(path: Path, samples: Mapping[str, Tensor], predictions: Mapping[str, Tensor], task: Task) -> None:
     """Draw a few pictures, each with the truth and what the models said.
 
     With one class, what is predicted is tinted and the true border is a white line; else each class has its colour.
@@ -68,9 +66,9 @@ def plot_samples(
         predictions: uint8 [n, H, W] of each model, by its label.
         task: What the classes are.
     """
-    images, masks = samples["images"].numpy(), samples["masks"].numpy()
+    images, masks = samples["images"].permute(0, 2, 3, 1).numpy(), samples["masks"].numpy()
     columns = {"picture": None, "truth": masks, **{label: each.numpy() for label, each in predictions.items()}}
-    height, width = images.shape[-2:]
+    height, width = images.shape[1:3]
     figure = Figure(
         figsize=(1.7 * len(columns), (1.7 * height / width) * len(images) + 0.6), layout="constrained", dpi=110
     )
@@ -94,9 +92,9 @@ def shown_picture(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return a picture as one looks at it; one of other than three channels is shown by its first.
 
     Shapes:
-        image: uint8 [C, H, W];  returns: uint8 [H, W, 3].
+        image: uint8 [H, W, C];  returns: uint8 [H, W, 3].
     """
-    return np.moveaxis(image, 0, 2) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
+    return image if image.shape[2] == 3 else np.repeat(image[..., :1], 3, axis=2)
 
 
 def overlay(picture: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], task: Task) -> npt.NDArray[np.uint8]:

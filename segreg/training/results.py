@@ -89,11 +89,12 @@ def _write_worst(trainer: Trainer, run: Run, states: States) -> list[dict[str, A
     if not positions:
         return []
     shown = _predicted(trainer, positions)
+    images = shown["images"].permute(0, 2, 3, 1).numpy()
     names = trainer.data.splits["valid"].names
     cases = [
         Case(names[position], float(values[position]), shown_picture(image), truth, prediction)
         for position, image, truth, prediction in zip(
-            positions, *(shown[name].numpy() for name in ("images", "masks", "predictions")), strict=True
+            positions, images, shown["masks"].numpy(), shown["predictions"].numpy(), strict=True
         )
     ]
     return write_cases(run, cases)

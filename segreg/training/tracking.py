@@ -103,15 +103,13 @@ def _failure(tracker: RunTracker, tell: Callable[[RunTracker], None]) -> BaseExc
     return None
 
 
-def _pictures(
-    samples: Mapping[str, Tensor], names: Sequence[str], task: Task
-) -> dict[str, npt.NDArray[np.uint8]]:
+def _pictures(samples: Mapping[str, Tensor], names: Sequence[str], task: Task) -> dict[str, npt.NDArray[np.uint8]]:
     """Put picture, truth and prediction side by side."""
     pictures = {}
     for name, image, mask, prediction in zip(
         names, samples["images"], samples["masks"], samples["predictions"], strict=True
     ):
-        picture = shown_picture(image.numpy())
+        picture = shown_picture(image.permute(1, 2, 0).numpy())
         layers = [overlay(picture, classes.numpy(), task) for classes in (mask, prediction)]
         pictures[name] = np.concatenate([picture, *layers], axis=1)
     return pictures

@@ -13,6 +13,7 @@ import segreg
 from segreg.cli.stop import stoppable
 from segreg.errors import OptionError, PluginError, UnknownNameError
 from segreg.studies.study import compare
+from segreg.task import task_of
 from segreg.training.fit import resume
 from segreg.training.progress import Display
 from segreg.training.recipe import make_recipe
@@ -180,7 +181,7 @@ def test_pictures_that_cannot_be_drawn_cost_the_run_nothing(capsys: pytest.Captu
     picture = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
     samples = {"images": picture, "masks": picture[:, 0], "predictions": picture[:, 0]}
     with Display(quiet=True) as display, Tracking({"listener": tracker}, display) as tracking:
-        tracking.finish({}, samples, ["a name", "and one too many"], 1)
+        tracking.finish({}, samples, ["a name", "and one too many"], task_of(1))
     assert tracker.heard == ["close"]
     assert capsys.readouterr().err.startswith("the tracker listener is told no more: ValueError: ")
 

@@ -59,7 +59,7 @@ def test_a_label_is_no_mathematics(tmp_path: Path) -> None:
         "images": torch.zeros(1, 3, 8, 8, dtype=torch.uint8),
         "masks": torch.zeros(1, 8, 8, dtype=torch.uint8),
     }
-    plot_samples(tmp_path / "samples.png", samples, {label: samples["masks"]}, 1)
+    plot_samples(tmp_path / "samples.png", samples, {label: samples["masks"]}, task_of(1))
     assert pixels(tmp_path / "curves.png").size
     assert pixels(tmp_path / "samples.png").size
 
@@ -71,7 +71,8 @@ def test_samples_of_any_channels_and_classes(tmp_path: Path, channels: int, num_
     images = torch.randint(0, 256, (3, channels, 12, 9), generator=generator, dtype=torch.uint8)
     masks = torch.randint(0, max(num_classes, 2), (3, 12, 9), generator=generator, dtype=torch.uint8)
     masks[0], masks[1], masks[2, 0] = 0, 1, 255
-    plot_samples(tmp_path / "s.png", {"images": images, "masks": masks}, {"m · l": masks, "n · l": masks}, num_classes)
+    drawn = {"m · l": masks, "n · l": masks}
+    plot_samples(tmp_path / "s.png", {"images": images, "masks": masks}, drawn, task_of(num_classes))
     assert pixels(tmp_path / "s.png").std() > 1
 
 
