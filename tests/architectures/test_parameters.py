@@ -98,6 +98,18 @@ def test_parameters_of_a_small_unet() -> None:
     assert counted("unet:width=8,depth=1,in_channels=1,num_classes=2") == down + up + biased(8, 2, kernel=1)
 
 
+@pytest.mark.parametrize("width", [1, 3, 10, 64, 65])
+@pytest.mark.parametrize(("channels", "classes"), [(3, 1), (1, 2), (5, 11)])
+def test_parameters_of_a_segnet_follow_its_width(width: int, channels: int, classes: int) -> None:
+    """Polynomials in the width, without the layers: weights of inner convolutions, of the outer two, and the norms."""
+    options = {"width": width, "in_channels": channels, "num_classes": classes}
+    # 399 pairs of channels at width 1, down and up; 66 channels are normalised on the way down and 58 up.
+    inner, norms = 9 * 2 * 399 * width**2, 2 * (66 + 58) * width
+    assert counted("segnet", **options) == inner + 9 * channels * width + norms + classes * (9 * width + 1)
+    inner, norms = 49 * 7 * width**2, 2 * 8 * width
+    assert counted("segnet-basic", **options) == inner + 49 * channels * width + norms + classes * (width + 1)
+
+
 def convolutions(model: nn.Module) -> Iterator[tuple[str, nn.Conv2d | nn.ConvTranspose2d]]:
     for name, layer in model.named_modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
@@ -120,8 +132,8 @@ def inputs_of_an_output(layer: nn.Conv2d | nn.ConvTranspose2d) -> int:
         "unet-upsample:width=8",
         "unet-convpool:width=8",
         "unet:width=8,norm=none",
-        "segnet",
-        "segnet-basic",
+        "segnet:width=8",
+        "segnet-basic:width=8",
     ],
 )
 def test_weights_start_as_he_et_al_draw_them(name: str) -> None:

@@ -8,19 +8,20 @@ import segreg
 from tests.architectures import oracle
 
 
-@pytest.mark.parametrize("size", [(32, 48), (37, 50)])
-def test_segnet_basic_agrees_with_numpy(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("width", "size"), [(8, (32, 48)), (5, (37, 50)), (1, (33, 32))])
+def test_segnet_basic_agrees_with_numpy(width: int, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    model, weights = oracle.randomized(segreg.build("segnet-basic", in_channels=2, num_classes=3))
+    model, weights = oracle.randomized(segreg.build("segnet-basic", width=width, in_channels=2, num_classes=3))
     images = np.random.default_rng(0).random((2, 2, *size))
     with torch.no_grad():
         logits = model(torch.tensor(images)).numpy()
     np.testing.assert_allclose(logits, oracle.segnet_basic(images, weights), rtol=1e-9, atol=1e-9 * abs(logits).max())
 
 
-def test_segnet_agrees_with_numpy() -> None:
+@pytest.mark.parametrize("width", [1, 5, 8])
+def test_segnet_agrees_with_numpy(width: int) -> None:
     torch.manual_seed(0)
-    model, weights = oracle.randomized(segreg.build("segnet", num_classes=2))
+    model, weights = oracle.randomized(segreg.build("segnet", width=width, num_classes=2))
     images = np.random.default_rng(0).random((1, 3, 32, 50))
     with torch.no_grad():
         logits = model(torch.tensor(images)).numpy()

@@ -6,19 +6,21 @@ from torch import Tensor, nn
 
 from segreg.builtins.architectures.blocks import ConvNormAct, check_positive, crop, he_init, max_unpool, pad_to_stride
 
-_VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+# The convolutions of each stage, by their channels as multiples of the width.
+_VGG16 = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
 
 
 class SegNet(nn.Module):
     """SegNet: the 13 convolutions of VGG16 down, and their mirror image up.
 
     Each of the five poolings keeps where its maxima were, and the decoder puts its values back there. Batch
-    normalisation and ReLU follow every convolution but the last, which gives the logits. 29,435,649 parameters for 3
-    channels and 1 class.
+    normalisation and ReLU follow every convolution but the last, which gives the logits. `segnet` has 29,435,649
+    parameters.
 
     Args:
         in_channels: Channels of the image. At least 1.
         num_classes: Channels of the logits: 1 for a binary task, else the number of classes.
+        width: Channels at full resolution; the stages below have 2, 4, 8 and 8 times as many. At least 1.
 
     Shapes:
         images: float [B, in_channels, H, W], H and W at least 32;  returns: float [B, num_classes, H, W].
@@ -30,19 +32,20 @@ class SegNet(nn.Module):
         Segmentation, 2015, arXiv:1511.00561, section 3 and figure 2; weights drawn as in its section 3.2.
     """
 
-    def __init__(self, *, in_channels: int = 3, num_classes: int = 1) -> None:
+    def __init__(self, *, in_channels: int = 3, num_classes: int = 1, width: int = 64) -> None:
         super().__init__()
-        check_positive(in_channels=in_channels, num_classes=num_classes)
+        check_positive(in_channels=in_channels, num_classes=num_classes, width=width)
         self.pool = nn.MaxPool2d(2, return_indices=True)
         self.encoder = nn.ModuleList()
         self.decoder = nn.ModuleList()
         previous = in_channels
         for stage in _VGG16:
-            self.encoder.append(_convolutions(previous, *stage))
-            self.decoder.insert(0, _convolutions(*reversed(stage), previous))
-            previous = stage[-1]
+            channels = [width * multiple for multiple in stage]
+            self.encoder.append(_convolutions(previous, *channels))
+            self.decoder.insert(0, _convolutions(*reversed(channels), previous))
+            previous = channels[-1]
         # The last convolution gives the logits, and so is bare.
-        self.decoder[-1] = nn.Sequential(ConvNormAct(64, 64), nn.Conv2d(64, num_classes, 3, padding=1))
+        self.decoder[-1] = nn.Sequential(ConvNormAct(width, width), nn.Conv2d(width, num_classes, 3, padding=1))
         he_init(self)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -4,22 +4,22 @@ from torch import Tensor, nn
 
 from segreg.builtins.architectures.blocks import ConvNormAct, check_positive, crop, he_init, max_unpool, pad_to_stride
 
-_WIDTH = 64
 _KERNEL = 7
 _DEPTH = 4
 
 
 class SegNetBasic(nn.Module):
-    """SegNet-Basic: four 7×7 convolutions down, four up, 64 channels throughout.
+    """SegNet-Basic: four 7×7 convolutions down, four up, `width` channels throughout.
 
     Batch normalisation follows every convolution and ReLU those of the encoder alone; convolutions have no bias. The
-    paper's text leaves two things open: how the 64 channels become classes (here a 1×1 convolution with a bias), and
-    local contrast normalisation of the input (here none: the trainer normalises). With 11 classes this gives 1,416,075
-    parameters, where the paper reports 1.425 million without saying what was counted.
+    paper's text leaves two things open: how these channels become classes (here a 1×1 convolution with a bias), and
+    local contrast normalisation of the input (here none: the trainer normalises). With 11 classes `segnet-basic` has
+    1,416,075 parameters, where the paper reports 1.425 million without saying what was counted.
 
     Args:
         in_channels: Channels of the image. At least 1.
         num_classes: Channels of the logits: 1 for a binary task, else the number of classes.
+        width: Channels of every layer. At least 1.
 
     Shapes:
         images: float [B, in_channels, H, W], H and W at least 32;  returns: float [B, num_classes, H, W].
@@ -31,15 +31,15 @@ class SegNetBasic(nn.Module):
         section 3.2.
     """
 
-    def __init__(self, *, in_channels: int = 3, num_classes: int = 1) -> None:
+    def __init__(self, *, in_channels: int = 3, num_classes: int = 1, width: int = 64) -> None:
         super().__init__()
-        check_positive(in_channels=in_channels, num_classes=num_classes)
+        check_positive(in_channels=in_channels, num_classes=num_classes, width=width)
         self.pool = nn.MaxPool2d(2, return_indices=True)
         self.encoder = nn.ModuleList(
-            ConvNormAct(_WIDTH if level else in_channels, _WIDTH, kernel=_KERNEL) for level in range(_DEPTH)
+            ConvNormAct(width if level else in_channels, width, kernel=_KERNEL) for level in range(_DEPTH)
         )
-        self.decoder = nn.ModuleList(ConvNormAct(_WIDTH, _WIDTH, kernel=_KERNEL, act=False) for _ in range(_DEPTH))
-        self.head = nn.Conv2d(_WIDTH, num_classes, 1)
+        self.decoder = nn.ModuleList(ConvNormAct(width, width, kernel=_KERNEL, act=False) for _ in range(_DEPTH))
+        self.head = nn.Conv2d(width, num_classes, 1)
         he_init(self)
 
     def forward(self, images: Tensor) -> Tensor:
