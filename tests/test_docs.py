@@ -210,7 +210,7 @@ def test_the_diagram_of_a_network_counts_its_convolutions(monkeypatch: pytest.Mo
         (3, 256, 0, 0), (4, 256, 2, 0), (8, 128, 2, 0), (16, 64, 2, 0),
         (8, 128, 0, 0), (8, 128, 2, 8), (4, 256, 0, 0), (4, 256, 2, 4), (1, 256, 1, 0),
     ]  # fmt: skip
-    found = boxes(segreg.build("segnet"))
+    found = boxes(segreg.build("segnet:width=4"))
     assert sum(box.convolutions for box in found) == 26
     assert [box.size for box in found if box.came_by == "unpooling by indices"] == [16, 32, 64, 128, 256]
 

@@ -29,7 +29,9 @@ def layers_called(model: nn.Module, images: Tensor) -> Counter[Any]:
     return seen
 
 
-@pytest.mark.parametrize("name", ["unet:width=4", "unet-upsample:width=4,depth=2", "unet-convpool:width=4", "segnet"])
+@pytest.mark.parametrize(
+    "name", ["unet:width=4", "unet-upsample:width=4,depth=2", "unet-convpool:width=4", "segnet:width=4"]
+)
 def test_they_are_those_of_the_layers(name: str) -> None:
     with torch.device("meta"):
         model = segreg.build(name)
