@@ -1,0 +1,109 @@
+"""The shape of the source: how many parameters a function has, what modules are called, and which imports which."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import segreg
+from segreg.registry import components
+
+ROOT = Path(__file__).parents[1]
+MOST_PARAMETERS = 6
+# What the trainer's rebuilding takes away. It ends as an empty set, and then goes.
+_UNTIL_TRAINER = {
+    "segreg.training.evaluation.evaluate",
+    "segreg.training.execute._conclude",
+    "segreg.training.execute._execute",
+    "segreg.training.loop.train",
+    "segreg.training.pictures._decode",
+}
+
+
+def module_name(file: Path, root: Path) -> str:
+    return ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+
+
+def sources(package: Path) -> Iterator[tuple[str, ast.Module]]:
+    """The modules of a package, each by its name."""
+    for file in sorted(package.rglob("*.py")):
+        yield module_name(file, package.parent), ast.parse(file.read_text(encoding="utf-8"))
+
+
+def functions(node: ast.AST, where: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """The functions and methods below a node, each by its module and qualified name."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef):
+            yield from functions(child, f"{where}.{child.name}")
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{where}.{child.name}", child
+            yield from functions(child, f"{where}.{child.name}.<locals>")
+        else:
+            yield from functions(child, where)
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    declared = function.args
+    every = [*declared.posonlyargs, *declared.args, *declared.kwonlyargs, declared.vararg, declared.kwarg]
+    return [each.arg for each in every if each and each.arg not in ("self", "cls")]
+
+
+def test_no_function_has_too_many_parameters() -> None:
+    """But constructors of components, and what is public: those are read in their documentation, a name at a time."""
+    exported = (getattr(segreg, name) for name in segreg.__all__)
+    public = {f"{each.__module__}.{each.__qualname__}" for each in exported if hasattr(each, "__qualname__")}
+    targets = {entry.record.target.replace(":", ".") for entry in components()}
+
+    def may_have_more(where: str) -> bool:
+        owner, _, name = where.rpartition(".")
+        method = owner in public and not name.startswith("_")
+        return method or where in public | targets or (name == "__init__" and owner in public | targets)
+
+    packages = [ROOT / "segreg", *ROOT.glob("plugins/*/segreg_*")]
+    found = {
+        where: len(parameters(function))
+        for package in packages
+        for name, module in sources(package)
+        for where, function in functions(module, name)
+        if len(parameters(function)) > MOST_PARAMETERS and not may_have_more(where)
+    }
+    too_many = [f"{where} has {count}" for where, count in found.items() if where not in _UNTIL_TRAINER]
+    assert not too_many, f"more than {MOST_PARAMETERS} parameters: {', '.join(too_many)}"
+    assert not _UNTIL_TRAINER - found.keys(), "these have few enough by now: take them off _UNTIL_TRAINER"
+
+
+def test_nothing_in_the_package_bears_the_name_of_a_public_function() -> None:
+    """`import segreg.export.onnx` would put a module in the place of `segreg.export`."""
+    public = {name for name in segreg.__all__ if not isinstance(getattr(segreg, name), type)}
+    taken = {path.name for path in (ROOT / "segreg").iterdir() if path.stem in public}
+    assert not taken, f"in segreg/, these hide the public functions of their names: {', '.join(sorted(taken))}"
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """What the code below a node imports, in functions too, but not for type checkers alone."""
+    if isinstance(node, ast.Import):
+        yield from (each.name for each in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.module, f"line {node.lineno}: a relative import"
+        # The name may be a module, or something in one.
+        yield from (f"{node.module}.{each.name}" for each in node.names)
+    else:
+        unseen = node.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) else []
+        for child in ast.iter_child_nodes(node):
+            if child not in unseen:
+                yield from imported(child)
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    modules = dict(sources(ROOT / "segreg"))
+    graph = {
+        name: {found if found in modules else found.rpartition(".")[0] for found in imported(module)} & modules.keys()
+        for name, module in modules.items()
+    }
+    assert sum(map(len, graph.values())) > len(graph)
+    circle = []
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = error.args[1][::-1]  # it names what is imported before what imports it
+    assert not circle, f"a circle of imports: {' → '.join(circle)}"
