@@ -105,14 +105,14 @@ def check_logits_and_target(logits: Tensor, target: Tensor) -> Task:
         ValueError: the shapes disagree, K is more than 255, the target is not int64, or it has values that are neither
             a class nor 255.
     """
-    if logits.ndim != 4 or target.shape != (logits.shape[0], *logits.shape[2:]):
+    task = task_of(logits.shape[1]) if logits.ndim == 4 else None
+    if task is None or list(target.shape) != task.target_shape(logits):
         raise ValueError(
             f"logits {list(logits.shape)} and target {list(target.shape)} disagree: "
             "expected [B, K, H, W] and [B, H, W] with the same B, H and W"
         )
     if target.dtype != torch.int64:
         raise ValueError(f"the target must be int64 class indices, not {target.dtype}: convert it with target.long()")
-    task = task_of(logits.shape[1])
     if target.device.type == "cpu":
         limit = task.num_values
         wrong = target[((target < 0) | (target >= limit)) & (target != IGNORE_INDEX)]

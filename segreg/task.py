@@ -73,12 +73,44 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def softmax_logits(self, logits: Tensor) -> Tensor:
-        """Return a logit for each value of a target, whose softmax is its probability, [..., num_values, H, W]."""
+    def as_softmax(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the same as a choice among the values of a target.
+
+        Shapes:
+            returns: logits [N, num_values, H, W], whose softmax is the probability of each value, and target [N, H, W].
+        """
 
     @abstractmethod
     def value_names(self, classes: Sequence[str]) -> Sequence[str]:
         """Return a name for each value of a target, given those of the classes."""
+
+    def target_shape(self, logits: Tensor) -> list[int]:
+        """Return the shape of the target that belongs to logits: one value per pixel."""
+        return [*logits.shape[:-3], *logits.shape[-2:]]
+
+    def counted(self, target: Tensor) -> Tensor:
+        """Return which logits have something to be compared with, bool [..., 1, H, W]."""
+        return (target != IGNORE_INDEX).unsqueeze(-3)
+
+    def count(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Count the pixels of each image by the value of their target, without waiting for the device.
+
+        Shapes:
+            logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: int64 [3, B, num_values], the pixels that
+                are right, that are predicted to have the value, and that truly have it.
+        """
+        values = self.num_values
+        # Ignored pixels go to a row of their own, which is then cut off: to pick them out would need a sync.
+        cell = target.clamp(max=values).mul_(values).add_(self.decide(logits)).flatten(1)
+        matrix = cell.new_zeros(len(cell), (values + 1) * values)
+        matrix.scatter_add_(1, cell, cell.new_ones(()).expand_as(cell))
+        matrix = matrix.view(len(cell), values + 1, values)[:, :values]
+        return torch.stack([matrix.diagonal(dim1=1, dim2=2), matrix.sum(1), matrix.sum(2)])
+
+    @property
+    def scored(self) -> slice:
+        """Which of the values that are counted are classes to be scored."""
+        return slice(self.class_indices.start, None)
 
     def one_hot(self, target: Tensor) -> Tensor:
         """Return where a pixel belongs to a class. Ignored pixels belong to none.
@@ -122,9 +154,9 @@ class Binary(Task):
         """Return the inverse of the sigmoid, of probabilities in [1e-7, 1 - 1e-7]."""
         return torch.logit(probabilities, eps=1e-7)
 
-    def softmax_logits(self, logits: Tensor) -> Tensor:
+    def as_softmax(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Give the background a logit of 0: the softmax over (0, x) is the sigmoid of x."""
-        return torch.cat([torch.zeros_like(logits), logits], dim=-3)
+        return torch.cat([torch.zeros_like(logits), logits], dim=-3), target
 
     def value_names(self, classes: Sequence[str]) -> Sequence[str]:
         """Put the background before the class."""
@@ -170,9 +202,9 @@ class Multiclass(Task):
         # Of the logarithms themselves two neighbouring numbers may be equal. Here only the largest gives 0.
         return (probabilities / probabilities.amax(dim=-3, keepdim=True)).clamp(min=1e-30).log()
 
-    def softmax_logits(self, logits: Tensor) -> Tensor:
-        """Return the logits themselves."""
-        return logits
+    def as_softmax(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both as they are."""
+        return logits, target
 
     def value_names(self, classes: Sequence[str]) -> Sequence[str]:
         """Return the names themselves."""

@@ -75,7 +75,8 @@ def test_probabilities_are_the_sigmoid_of_one_logit_and_the_softmax_of_several(s
 def test_the_softmax_over_the_values_of_a_target_has_the_probabilities_of_the_classes(seed: int) -> None:
     logits = torch.from_numpy(drawn(seed))
     task = task_of(logits.shape[1])
-    found = task.softmax_logits(logits).softmax(1)
+    target = torch.zeros(task.target_shape(logits), dtype=torch.int64)
+    found = task.as_softmax(logits, target)[0].softmax(1)
     assert found.shape[1] == task.num_values
     torch.testing.assert_close(found[:, list(task.class_indices)], task.activate(logits))
     torch.testing.assert_close(found.sum(1), torch.ones_like(found[:, 0]))
@@ -98,7 +99,8 @@ def test_classes_are_decided_from_probabilities_as_from_the_logits(seed: int) ->
     found = task.decide_probabilities(probabilities).numpy()
     np.testing.assert_array_equal(found, classes_of(probabilities.numpy(), 0.5))
     # The largest of the logits, and of 0 for the background, may be nearer to the next than rounding keeps apart.
-    ordered = np.sort(task.softmax_logits(torch.from_numpy(logits)).numpy(), axis=1)
+    as_softmax, _ = task.as_softmax(torch.from_numpy(logits), torch.zeros(0))
+    ordered = np.sort(as_softmax.numpy(), axis=1)
     apart = ordered[:, -1] - ordered[:, -2] > 1e-9
     np.testing.assert_array_equal(found[apart], task.decide(torch.from_numpy(logits)).numpy()[apart])
 
@@ -177,8 +179,11 @@ def test_a_batch_is_answered_as_each_image_alone(num_classes: int) -> None:
         assert torch.equal(task.decide_probabilities(probabilities[i]), task.decide_probabilities(probabilities)[i])
         assert torch.equal(task.confidence(probabilities[i]), task.confidence(probabilities)[i])
         assert torch.equal(task.logits_of(probabilities[i]), task.logits_of(probabilities)[i])
-        assert torch.equal(task.softmax_logits(logits[i]), task.softmax_logits(logits)[i])
         target = task.decide(logits)
+        for alone, whole in zip(task.as_softmax(logits[i], target[i]), task.as_softmax(logits, target), strict=True):
+            assert torch.equal(alone, whole[i])
+        assert torch.equal(task.counted(target[i]), task.counted(target)[i])
+        assert list(target[i].shape) == task.target_shape(logits[i])
         assert torch.equal(task.one_hot(target[i]), task.one_hot(target)[i])
 
 
@@ -296,3 +301,21 @@ def test_asking_is_noticed(source: str) -> None:
 def test_what_does_not_ask_is_left_alone() -> None:
     harmless = "logits.shape[1] != self.num_classes, x.shape[0] == 1, max(1, batch), len(names) == 1, x.shape[1] == 3"
     assert not list(questions(harmless))
+
+
+@given(seed=seeds)
+def test_pixels_are_counted_by_the_value_of_their_target(seed: int) -> None:
+    logits = drawn(seed)
+    task = task_of(logits.shape[1])
+    rng = np.random.default_rng(seed)
+    shape = task.target_shape(torch.from_numpy(logits))
+    target = rng.choice([*range(task.num_values), IGNORE_INDEX], shape)
+    counts = task.count(torch.from_numpy(logits), torch.from_numpy(target))
+    decided = classes_of(logits, 0)
+    for i in range(len(target)):
+        counted = target[i] != IGNORE_INDEX
+        for value in range(task.num_values):
+            shown, true = counted & (decided[i] == value), target[i] == value
+            expected = [int((shown & true).sum()), int(shown.sum()), int(true.sum())]
+            assert counts[:, i, value].tolist() == expected
+    assert list(range(task.num_values))[task.scored] == list(task.class_indices)

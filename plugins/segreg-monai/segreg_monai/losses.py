@@ -41,7 +41,7 @@ class Overlap(nn.Module):
         """Return the loss of a batch."""
         logits, valid, task = check_input(logits, target)
         probability, truth = task.activate(logits), task.one_hot(target).to(logits)
-        values = self.peer(probability * valid[:, None], truth).flatten(1)
+        values = self.peer(probability * valid, truth).flatten(1)
         return masked_mean(values, valid.flatten(1).any(dim=1, keepdim=True))
 
 
@@ -164,7 +164,7 @@ class Focal(nn.Module):
         """Return the loss of a batch."""
         logits, valid, task = check_input(logits, target)
         loss = self.sigmoid if task.independent else self.softmax
-        return masked_mean(loss(logits, task.one_hot(target).to(logits)), valid[:, None])
+        return masked_mean(loss(logits, task.one_hot(target).to(logits)), valid)
 
 
 def dicece(*, lambda_dice: float = 1.0, lambda_ce: float = 1.0) -> nn.Module:

@@ -182,15 +182,15 @@ class MCC(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
         logits, valid, task = check_input(logits, target)
-        truth = task.one_hot(target).to(logits)
-        pixels = zip(task.activate(logits).unbind(1), truth.unbind(1), strict=True)
-        return torch.stack([self.loss(found[valid][None], true[valid][None]) for found, true in pixels]).mean()
+        truth, valid = task.one_hot(target).to(logits), valid.expand_as(logits)
+        classes = zip(task.activate(logits).unbind(1), truth.unbind(1), valid.unbind(1), strict=True)
+        return torch.stack([self.loss(found[kept][None], true[kept][None]) for found, true, kept in classes]).mean()
 
 
 def _surely_right(task: Task, logits: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """Replace ignored pixels by such as are background, and surely so; with several logits, of no class at all."""
-    logits = logits.masked_fill(~valid[:, None], _SURELY_NOT)
-    return logits, target * valid if task.independent else target
+    logits = logits.masked_fill(~valid, _SURELY_NOT)
+    return logits, target.where(target != IGNORE_INDEX, 0) if task.independent else target
 
 
 def _check_not_negative(**options: float) -> None:

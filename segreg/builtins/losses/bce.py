@@ -42,4 +42,4 @@ class BCELoss(nn.Module):
         pos_weight = logits.new_full((), self.pos_weight)
         truth = task.one_hot(target).to(logits)
         loss = F.binary_cross_entropy_with_logits(logits, truth, pos_weight=pos_weight, reduction="none")
-        return masked_mean(loss, valid[:, None])
+        return masked_mean(loss, valid)

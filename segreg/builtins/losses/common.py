@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from segreg.contracts import IGNORE_INDEX, check_logits_and_target
+from segreg.contracts import check_logits_and_target
 from segreg.task import Task
 
 
@@ -14,12 +14,13 @@ def check_option(name: str, value: object, accepted: bool, allowed: str) -> None
 
 
 def check_input(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Task]:
-    """Check both and return the logits in float32 (float64 stays), the mask of the pixels that count, and the task.
+    """Check both and return the logits in float32 (float64 stays), which of them count, and the task.
 
     Operations on float32 stay in float32 inside autocast, except products of matrices, which no loss has.
 
     Shapes:
-        logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [B, K, H, W], bool [B, H, W], task.
+        logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [B, K, H, W], bool [B, 1, H, W],
+            task.
 
     Raises:
         ValueError: the logits are not floating point, or what `check_logits_and_target` names.
@@ -27,7 +28,7 @@ def check_input(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Task]:
     task = check_logits_and_target(logits, target)
     if not logits.is_floating_point():
         raise ValueError(f"the logits must be floating point, not {logits.dtype}: give what the model returned")
-    return logits.to(torch.promote_types(logits.dtype, torch.float32)), target != IGNORE_INDEX, task
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)), task.counted(target), task
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -44,9 +45,9 @@ def counted_classes(task: Task, truth: Tensor, valid: Tensor) -> Tensor:
     present, and is punished there. Counting absent classes too would add a constant of nearly 1 for each.
 
     Shapes:
-        truth: float [B, K, H, W], one-hot;  valid: bool [B, H, W];  returns: bool [B, K].
+        truth: float [B, K, H, W], one-hot;  valid: bool [B, 1, H, W];  returns: bool [B, K].
     """
-    present = valid[:, None] if task.independent else truth.bool()
+    present = valid if task.independent else truth.bool()
     return present.any(dim=(2, 3))
 
 
@@ -64,6 +65,6 @@ def soft_overlap(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor
     truth = task.one_hot(target).to(logits)
     # Sums of products that are never negative: differences of sums would lose the last small errors to rounding.
     true_positives = (probability * truth).sum(dim=(2, 3))
-    false_positives = (probability * (valid[:, None] * (1 - truth))).sum(dim=(2, 3))
+    false_positives = (probability * (valid * (1 - truth))).sum(dim=(2, 3))
     false_negatives = ((1 - probability) * truth).sum(dim=(2, 3))
     return true_positives, false_positives, false_negatives, counted_classes(task, truth, valid)

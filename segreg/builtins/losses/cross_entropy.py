@@ -46,8 +46,9 @@ class CrossEntropyLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
-        logits, valid, task = check_input(logits, target)
-        logits = task.softmax_logits(logits)
+        logits, _, task = check_input(logits, target)
+        logits, target = task.as_softmax(logits, target)
+        valid = target != IGNORE_INDEX
         weights = self._weights(logits)
         total = F.cross_entropy(
             logits,

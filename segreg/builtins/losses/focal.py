@@ -5,7 +5,7 @@ import math
 from torch import Tensor, nn
 
 from segreg.builtins.losses.common import check_input, check_option, masked_mean
-from segreg.task import Multiclass
+from segreg.task import IGNORE_INDEX, Multiclass
 
 
 class FocalLoss(nn.Module):
@@ -43,15 +43,15 @@ class FocalLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
-        logits, valid, task = check_input(logits, target)
-        logits = task.softmax_logits(logits)
+        logits, _, task = check_input(logits, target)
+        logits, target = task.as_softmax(logits, target)
         truth = Multiclass(task.num_values).one_hot(target).to(logits)
         # Both p and 1 - p as logarithms: 1 - p itself rounds to 0, where its power has no finite derivative.
         log_probability = logits.log_softmax(dim=1)
         log_p = (log_probability * truth).sum(dim=1)
         log_not_p = log_probability.masked_fill(truth.bool(), -math.inf).logsumexp(dim=1)
         loss = -(self.gamma * log_not_p).exp() * log_p
-        return masked_mean(loss * self._balance(truth), valid)
+        return masked_mean(loss * self._balance(truth), target != IGNORE_INDEX)
 
     def _balance(self, truth: Tensor) -> Tensor | float:
         if self.alpha is None:

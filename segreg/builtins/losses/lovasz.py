@@ -34,7 +34,7 @@ class LovaszLoss(nn.Module):
         errors = (1 - logits * (2 * truth - 1)).relu() if task.independent else (truth - task.activate(logits)).abs()
         errors, order = errors.flatten(2).sort(dim=2, descending=True)
         foreground = truth.flatten(2).gather(2, order)
-        background = (valid[:, None] * (1 - truth)).flatten(2).gather(2, order)
+        background = (valid * (1 - truth)).flatten(2).gather(2, order)
         loss = (errors * _jaccard_steps(foreground, background)).sum(dim=2)
         return masked_mean(loss, counted_classes(task, truth, valid))
 

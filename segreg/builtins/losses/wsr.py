@@ -45,7 +45,6 @@ class WSRLoss(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
         logits, valid, task = check_input(logits, target)
-        valid = valid[:, None]
         loss = F.binary_cross_entropy_with_logits(logits, task.one_hot(target).to(logits), reduction="none")
         p = logits.sigmoid()
         rightward = masked_mean(p.diff(dim=3).abs(), valid[..., 1:] & valid[..., :-1])

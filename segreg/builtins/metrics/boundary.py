@@ -16,7 +16,7 @@ from scipy.spatial import KDTree
 from torch import Tensor, nn
 
 from segreg.builtins.metrics.confusion import check_channels
-from segreg.contracts import IGNORE_INDEX, check_logits_and_target
+from segreg.contracts import check_logits_and_target
 from segreg.task import task_of
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -90,8 +90,7 @@ class BoundaryMetric(nn.Module, ABC):
         """
         check_logits_and_target(logits, target)
         check_channels(logits, self.num_classes)
-        predictions, truths = self.task.decide(logits).cpu().numpy(), target.cpu().numpy()
-        for prediction, truth in zip(predictions, truths, strict=True):
+        for prediction, truth in zip(self.task.decide(logits).cpu(), target.cpu(), strict=True):
             values = self._values(prediction, truth)
             counted = ~np.isnan(values)
             self.score += torch.from_numpy(np.rint(np.where(counted, values, 0) * _ONE).astype(np.int64)).to(self.score)
@@ -114,15 +113,15 @@ class BoundaryMetric(nn.Module, ABC):
         for buffer in self.buffers():
             buffer.zero_()
 
-    def _values(self, prediction: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def _values(self, prediction: Tensor, truth: Tensor) -> npt.NDArray[np.float64]:
         """Return the value of each class in one image, `nan` where it is not counted."""
         values = np.full(self.num_classes, np.nan)
-        valid = truth != IGNORE_INDEX
+        valid = self.task.counted(truth)
         if not valid.any():
             return values
-        diagonal = float(np.hypot(*truth.shape))
-        for index, scored in enumerate(self.task.class_indices):
-            predicted, true = valid & (prediction == scored), truth == scored
+        diagonal = float(np.hypot(*truth.shape[-2:]))
+        regions = ((self.task.one_hot(prediction) & valid).numpy(), self.task.one_hot(truth).numpy())
+        for index, (predicted, true) in enumerate(zip(*regions, strict=True)):
             if predicted.any() and true.any():
                 values[index] = self.of_distances(*boundary_distances(predicted, true))
             elif predicted.any() or true.any():

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from segreg.contracts import check_logits_and_target
-from segreg.task import Task, task_of
+from segreg.task import task_of
 
 Average: TypeAlias = Literal["image", "dataset"]
 
@@ -28,25 +28,6 @@ def check_channels(logits: Tensor, num_classes: int) -> None:
             f"logits {list(logits.shape)} have {logits.shape[1]} channels: the metric was made with "
             f"num_classes={num_classes}, and takes as many"
         )
-
-
-def confusion_counts(task: Task, logits: Tensor, target: Tensor) -> Tensor:
-    """Count the pixels of each image by class, without waiting for the device.
-
-    The classes here are the values of a target: of a binary task background and foreground.
-
-    Shapes:
-        logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: int64 [3, B, task.num_values], the pixels that
-            are right, that are predicted as the class, and that truly are the class.
-    """
-    classes = task.num_values
-    predicted = task.decide(logits)
-    # Ignored pixels go to a row of their own, which is then cut off: to pick them out would need a sync.
-    cell = target.clamp(max=classes).mul_(classes).add_(predicted).flatten(1)
-    matrix = cell.new_zeros(len(cell), (classes + 1) * classes)
-    matrix.scatter_add_(1, cell, cell.new_ones(()).expand_as(cell))
-    matrix = matrix.view(len(cell), classes + 1, classes)[:, :classes]
-    return torch.stack([matrix.diagonal(dim1=1, dim2=2), matrix.sum(1), matrix.sum(2)])
 
 
 class ConfusionMetric(nn.Module, ABC):
@@ -112,7 +93,7 @@ class ConfusionMetric(nn.Module, ABC):
         check_logits_and_target(logits, target)
         check_channels(logits, self.num_classes)
         with torch.no_grad():
-            counts = confusion_counts(self.task, logits, target)
+            counts = self.task.count(logits, target)
             if self.average == "dataset":
                 self.counts += counts.sum(1)
             else:
@@ -144,8 +125,7 @@ class ConfusionMetric(nn.Module, ABC):
     def _settled_ratio(self, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Return the ratio with the cases of 0 / 0 settled: a denominator of 0 is left where nothing can be said."""
         valid = counts[2].sum(-1, keepdim=True)
-        first = self.task.class_indices.start
-        scored = counts.sum(-1, keepdim=True) if self.pools_classes else counts[..., first:]
+        scored = counts.sum(-1, keepdim=True) if self.pools_classes else counts[..., self.task.scored]
         right, predicted, true = scored.unbind()
         numerator, denominator = self.ratio(right, predicted, true)
         present = predicted + true > 0

@@ -31,4 +31,4 @@ class HingeLoss(nn.Module):
         """Return the loss, float []."""
         logits, valid, task = check_input(logits, target)
         sign = 2 * task.one_hot(target).to(logits) - 1
-        return masked_mean((self.margin - sign * logits).relu(), valid[:, None])
+        return masked_mean((self.margin - sign * logits).relu(), valid)
