@@ -1,7 +1,7 @@
 """What the kinds of component promise each other: tensor shapes, value ranges, and the checks of both.
 
 Images are float32 `[B, C, H, W]`, in [0, 1] before normalisation. Logits are float `[B, K, H, W]` and never
-activated. A target is int64 `[B, H, W]`. What they mean, with one logit or with several, says `segreg.task`. A pixel
+activated. A target is int64 `[B, H, W]`. `segreg.task` defines what they mean, with one logit and with several. A pixel
 whose target is `IGNORE_INDEX` (255) counts for nothing, in every loss and every metric.
 """
 

@@ -1,4 +1,4 @@
-"""The kinds of component, a row each. Whatever treats kinds alike loops over these rows.
+"""The kinds of component, one row per kind. Whatever treats kinds alike loops over these rows.
 
 A new kind is a row here, its record in `specs.py`, its hook in `hooks.py`, its contract in `contracts.py`, a folder in
 `builtins/`, and a file of checks in `testing/`; if it decides or accompanies a run, also a field of `Recipe`.
@@ -20,7 +20,7 @@ class Kind:
         plural: What lists, the folder in `builtins/` and the file of checks are called.
         record: What a plugin declares it with.
         field: The field of `Recipe` that names components of this kind; empty if none does.
-        facts: Options that the data decide, not the user: every component of the kind has them.
+        facts: Which of `FACTS` every component of the kind has as options; others may have them.
         sum: What adds up components that are written as a weighted sum such as `bce+0.5*dice`, as an import string;
             empty where a sum makes no sense.
     """
@@ -37,6 +37,9 @@ class Kind:
         """The name of the hook that declares components of this kind."""
         return f"segreg_{self.plural}"
 
+
+FACTS = ("in_channels", "num_classes")
+"""What the data decide: a component that has an option of such a name is given it, and a recipe leaves it out."""
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind

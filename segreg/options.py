@@ -56,7 +56,6 @@ def type_name(annotation: Any) -> str:
     return f"{name}[{', '.join(type_name(arm) for arm in arms)}]" if arms else name
 
 
-@cache
 def options_of(target: Callable[..., Any]) -> Mapping[str, Option]:
     """Return the keyword-only parameters of a class or function, with their types and meanings.
 
@@ -77,7 +76,6 @@ def options_of(target: Callable[..., Any]) -> Mapping[str, Option]:
     return options
 
 
-@cache
 def meanings_of(target: Callable[..., Any]) -> Mapping[str, str]:
     """Return what the `Args:` section of a docstring says of each parameter."""
     import docstring_parser

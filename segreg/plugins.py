@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from itertools import chain
@@ -65,12 +65,16 @@ class Entry:
             ) from error
         return target
 
-    def options(self) -> dict[str, Option]:
+    def options(self) -> Mapping[str, Option]:
         """Return the options of the target, with this record's presets as defaults.
 
         Raises:
             PluginError: the target cannot be imported, or its signature or the presets break the contract.
         """
+        return self._options
+
+    @cached_property
+    def _options(self) -> Mapping[str, Option]:
         target = self.target()
         try:
             options = options_of(target)

@@ -1,5 +1,6 @@
 """Turns names into components: looks them up in the installed plugins, checks their options and builds them."""
 
+import copy
 import inspect
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -45,27 +46,39 @@ class Resolved:
         entry: The component.
         expression: Its key with the options that were written, as values of their types.
         options: What it is built with beside its defaults: the record's presets and what was chosen.
+        undecided: Options that are given when it is built.
         weight: Its factor in a weighted sum.
     """
 
     entry: Entry
     expression: Expression
     options: Mapping[str, Any]
+    undecided: tuple[str, ...] = ()
     weight: float = 1.0
 
-    def every_option(self, **decided: Any) -> dict[str, Any]:
-        """Return all options, with their defaults where nothing was chosen, and those that are decided now."""
-        defaults = {name: option.default for name, option in self.entry.options().items()}
-        return {**defaults, **self.options, **decided}
+    def every_option(self, **facts: Any) -> dict[str, Any]:
+        """Return all options, with their defaults where nothing was chosen.
 
-    def build(self, **decided: Any) -> Any:
-        """Build the component, with the options that were left to be decided.
+        Args:
+            facts: What decides the options that were left open; what it has no option for is passed over.
 
         Raises:
-            OptionError: an option has a value outside its range, or asks for more memory than there is.
+            OptionError: a fact is not of the option's type.
+        """
+        defaults = {name: option.default for name, option in self.entry.options().items()}
+        return {**defaults, **self._chosen(facts)}
+
+    def build(self, **facts: Any) -> Any:
+        """Build the component.
+
+        Args:
+            facts: As for `every_option`.
+
+        Raises:
+            OptionError: an option has a value outside its type or range, or asks for more memory than there is.
             PluginError: the component cannot be imported.
         """
-        options = {**self.options, **decided}
+        options = self._chosen(facts)
         try:
             return self.entry.target()(**options)
         except SegregError:
@@ -79,6 +92,11 @@ class Resolved:
                 what = ", ".join(f"{name}={value}" for name, value in options.items())
                 raise OptionError(f"{self.entry.key} takes more memory than there is with {what}: try less") from error
             raise
+
+    def _chosen(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        decided = {name: facts[name] for name in self.undecided}
+        # A copy: what one component does to a list that it is given is not to be seen by the next.
+        return {**copy.deepcopy(dict(self.options)), **structured(self.entry.key, self.entry.options(), decided)}
 
 
 class Registry:
@@ -144,7 +162,8 @@ class Registry:
         Args:
             kind: The name of its kind.
             expression: Its name, perhaps with options.
-            decided: Options that are given when it is built, and that the expression leaves out.
+            decided: Options that are given when it is built, and that the expression leaves out. It must have those
+                that its kind requires, and may have the others.
             options: More options.
 
         Raises:
@@ -153,18 +172,20 @@ class Registry:
         """
         expression = parse(expression) if isinstance(expression, str) else expression
         entry = self.find(kind, expression.name)
+        declared = entry.options()
+        undecided = tuple(name for name in decided if name in declared)
+        if decided:
+            check_names(entry.key, declared, KINDS[kind].facts)
         for name in sorted(expression.options):
-            if name in options or name in decided:
+            if name in options or name in undecided:
                 why = f"is already {options[name]!r}" if name in options else "the data decide"
                 raise OptionError(f"{str(expression)!r} sets {name!r}, which {why}: leave it out")
-        declared = entry.options()
-        check_names(entry.key, declared, decided)
         values = structured(entry.key, declared, {**entry.record.options, **expression.options, **options})
         for name, option in declared.items():
-            if option.default is REQUIRED and name not in values and name not in decided:
+            if option.default is REQUIRED and name not in values and name not in undecided:
                 raise OptionError(f"{entry.key} needs the option {name!r}: write {entry.key}:{name}=...")
         written = Expression(entry.key, {name: values[name] for name in expression.options})
-        return Resolved(entry, written, values)
+        return Resolved(entry, written, values, undecided)
 
     def resolve_sum(self, kind: str, expression: str, decided: Collection[str] = (), /) -> list[Resolved]:
         """Resolve the terms of a weighted sum such as `bce+0.5*dice`; of a kind that has no sums, the one component.
@@ -219,14 +240,14 @@ def build(name: str, /, **options: Any) -> "nn.Module":
     return model
 
 
-def build_sum(terms: Sequence[Resolved]) -> Any:
+def build_sum(terms: Sequence[Resolved], **facts: Any) -> Any:
     """Build the components of a weighted sum, and what adds them up unless there is only one, of weight 1."""
     match terms:
         case [Resolved(weight=1.0) as single]:
-            return single.build()
+            return single.build(**facts)
         case _:
             sum_of = imported(KINDS[terms[0].entry.kind].sum)
-            return sum_of([(term.weight, term.build()) for term in terms])
+            return sum_of([(term.weight, term.build(**facts)) for term in terms])
 
 
 def loss(expression: str, /, **options: Any) -> "nn.Module":

@@ -38,7 +38,7 @@ class Task(ABC):
     wrongly given to an absent class is missing from one that is present."""
 
     black_and_white: bool
-    """Whether the mask of a class may be a picture in black and white."""
+    """Whether a mask may be an image in black and white."""
 
     formula: str
     """How logits become probabilities, for readers."""

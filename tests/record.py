@@ -229,8 +229,12 @@ def digest(content: str | bytes) -> str:
 def call(words: str) -> str:
     """Run a command, and return what it prints."""
     said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
-        main(words.split())
+    try:
+        with contextlib.redirect_stdout(said):
+            main(words.split())
+    except SystemExit as left:
+        if left.code:
+            raise RuntimeError(f"segreg {words} ended with {left.code}") from left
     return said.getvalue()
 
 

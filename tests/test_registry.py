@@ -9,7 +9,8 @@ import pytest
 from torch import nn
 
 import segreg
-from segreg import PluginError, Registry, UnknownNameError
+from segreg import OptionError, PluginError, Registry, UnknownNameError
+from segreg.kinds import FACTS
 from segreg.registry import higher_is_better
 from tests.conftest import Site
 
@@ -421,3 +422,67 @@ def segreg_metrics():
     monkeypatch.setattr("segreg.registry.registry", lambda: installed)
     assert higher_is_better("iou:average=dataset")
     assert not higher_is_better("good/distance:unit=mm")
+
+
+PARTICULAR = """
+from typing import Literal
+from segreg import Architecture, Loss, hookimpl
+
+class Model:
+    def __init__(self, *, in_channels: Literal[1, 3] = 3, num_classes: int = 1, widths: list[int] = [4, 8]) -> None:
+        widths.insert(0, in_channels)
+        self.widths = widths
+
+class Weighted:
+    def __init__(self, *, num_classes: int = 1, power: float = 1.0) -> None:
+        self.weights = [power] * num_classes
+
+class Called:
+    __hash__ = None
+    def __call__(self, *, in_channels: int = 3, num_classes: int = 1) -> str:
+        return f"{in_channels} to {num_classes}"
+
+called = Called()
+
+@hookimpl
+def segreg_architectures():
+    yield Architecture(name="model", target=f"{__name__}:Model", summary="Changes a list that it is given")
+    yield Architecture(name="open", target=f"{__name__}:Weighted", summary="Takes no channels")
+    yield Architecture(name="called", target=f"{__name__}:called", summary="Cannot be hashed")
+
+@hookimpl
+def segreg_losses():
+    yield Loss(name="weighted", target=f"{__name__}:Weighted", summary="Needs the number of classes")
+"""
+
+
+@pytest.fixture
+def particular(site: Site) -> Registry:
+    site.install("p", PARTICULAR)
+    return Registry()
+
+
+def test_what_the_data_decide_is_checked_as_any_option_is(particular: Registry) -> None:
+    resolved = particular.resolve("architecture", "p/model", FACTS)
+    with pytest.raises(OptionError, match=r"p/model: in_channels is 4: it takes 1 \| 3"):
+        resolved.build(in_channels=4, num_classes=1)
+    with pytest.raises(OptionError, match="p/open has no option 'in_channels'"):
+        particular.resolve("architecture", "p/open", FACTS)
+
+
+def test_a_component_that_changes_its_options_changes_them_for_nobody_else(particular: Registry) -> None:
+    resolved = particular.resolve("architecture", "p/model:widths=[2]", FACTS)
+    facts = {"in_channels": 3, "num_classes": 1}
+    assert [resolved.build(**facts).widths for _ in range(3)] == [[3, 2]] * 3
+    assert resolved.every_option(**facts) == {**facts, "widths": [2]}
+
+
+def test_any_component_that_asks_for_a_fact_is_given_it(particular: Registry) -> None:
+    [resolved] = particular.resolve_sum("loss", "p/weighted:power=2", FACTS)
+    assert resolved.build(in_channels=3, num_classes=4).weights == [2.0] * 4
+    with pytest.raises(OptionError, match="sets 'num_classes', which the data decide: leave it out"):
+        particular.resolve_sum("loss", "p/weighted:num_classes=4", FACTS)
+
+
+def test_a_target_need_not_be_hashable(particular: Registry) -> None:
+    assert particular.build("architecture", "p/called", num_classes=2) == "3 to 2"

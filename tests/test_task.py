@@ -225,8 +225,6 @@ def test_a_model_of_other_numbers_of_classes_is_no_model_of_segreg(num_classes: 
 # Where the number of classes is looked at without asking for the task.
 MEANT = {
     "segreg/inference/evaluate.py": {"len(classes) > 1"},  # the plural of a word
-    # An oracle does not ask what it checks.
-    "segreg/testing/metrics.py": {"np.argmax"},
 }
 
 
@@ -274,7 +272,8 @@ def test_the_task_is_asked_for_nowhere_else() -> None:
     for path in files:
         name = path.relative_to(PACKAGE.parent if path.is_relative_to(PACKAGE) else PLUGINS.parent).as_posix()
         asked = set(questions(path.read_text(encoding="utf-8"))) - MEANT.get(name, set())
-        if asked and name != "segreg/task.py":
+        # The conformance kit is an oracle, and does not ask what it checks.
+        if asked and name != "segreg/task.py" and not name.startswith("segreg/testing/"):
             found[name] = asked
     assert not found
 

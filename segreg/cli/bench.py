@@ -9,7 +9,7 @@ import attrs
 
 from segreg.cli.output import print_table
 from segreg.errors import OptionError
-from segreg.inference.bench import Figures, How, Task, bench
+from segreg.inference.bench import Figures, How, Workload, bench
 from segreg.inference.plot import plot_speed
 from segreg.training.device import describe, detect
 from segreg.training.progress import Display
@@ -50,12 +50,14 @@ def run(arguments: argparse.Namespace) -> int:
         (model, "segreg")
         for model in dict.fromkeys([*(arguments.models or ([] if arguments.against else ["unet"])), *arguments.against])
     ]
-    tasks = [
-        Task(model=model, how=how, training=arguments.train, batch=arguments.batch, size=arguments.size, device=device)
+    workloads = [
+        Workload(
+            model=model, how=how, training=arguments.train, batch=arguments.batch, size=arguments.size, device=device
+        )
         for model, how in plain + ours
     ]
     with Display(arguments.quiet) as display:
-        found = bench(tasks, arguments.rounds, display.progress)
+        found = bench(workloads, arguments.rounds, display.progress)
     if arguments.json:
         print(json.dumps([_fields(each) for each in found], indent=2))
     else:
@@ -80,8 +82,8 @@ def _print(found: Sequence[Figures], arguments: argparse.Namespace) -> None:
         ),
         [
             (
-                each.task.model,
-                each.task.how,
+                each.workload.model,
+                each.workload.how,
                 _with_spread(each.milliseconds, ".1f"),
                 f"{each.images_per_second:.4g}",
                 _with_spread(each.speed, ".2f"),
@@ -95,7 +97,7 @@ def _print(found: Sequence[Figures], arguments: argparse.Namespace) -> None:
     )
     what = "training steps with BCE and AdamW" if arguments.train else "predictions"
     size = f"{arguments.batch} images of {arguments.size}x{arguments.size}"
-    device = describe(found[0].task.device)
+    device = describe(found[0].workload.device)
     print(f"{what} of {size} on {device}; median of {arguments.rounds} rounds, ± half their spread")
 
 
@@ -106,4 +108,4 @@ def _with_spread(figure: tuple[float, float], form: str) -> str:
 
 def _fields(figures: Figures) -> dict[str, object]:
     fields = attrs.asdict(figures)
-    return {**fields.pop("task"), **fields, "device": str(figures.task.device)}
+    return {**fields.pop("workload"), **fields, "device": str(figures.workload.device)}

@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 import numpy as np
+from PIL import Image
 
 from segreg.contracts import IGNORE_INDEX, Sample
 from segreg.errors import DataError
@@ -20,11 +21,13 @@ class Skipped:
         split: Where it belongs.
         name: What reports would have called it.
         reason: What is wrong with it, in one line.
+        cause: What was raised.
     """
 
     split: str
     name: str
     reason: str
+    cause: Exception = attrs.field(eq=False, repr=False)
 
 
 def decode(split: str, samples: Sequence[Sample], position: int, name: str, limit: int) -> Sample | Skipped:
@@ -42,10 +45,31 @@ def decode(split: str, samples: Sequence[Sample], position: int, name: str, limi
         image, mask = samples[position]
         check_sample(image, mask, where, limit)
     except DataError as error:
-        return Skipped(split, name, str(error))
+        return Skipped(split, name, str(error), error)
     except OSError as error:  # from the data set of a plugin
-        return Skipped(split, name, f"{where} cannot be read: {' '.join(str(error).split())}")
+        return Skipped(split, name, f"{where} cannot be read: {' '.join(str(error).split())}", error)
     return image, mask
+
+
+def decode_resized(
+    split: str, samples: Sequence[Sample], position: int, name: str, limit: int, size: tuple[int, int]
+) -> Sample | Skipped:
+    """Return a sample at a size: its image with antialiasing, its mask to the nearest pixel. Else as `decode`."""
+    read = decode(split, samples, position, name, limit)
+    if isinstance(read, Skipped):
+        return read
+    image, mask = read
+    small = resized(mask[..., None], size, Image.Resampling.NEAREST)[..., 0]
+    return resized(image, size, Image.Resampling.BILINEAR), small
+
+
+def resized(pixels: np.ndarray, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:
+    """Resize uint8 [H, W, C] to `size`, channel by channel: Pillow has no images of two or of five channels."""
+    if pixels.shape[:2] == size:
+        return pixels
+    height, width = size
+    channels = [Image.fromarray(channel).resize((width, height), resampling) for channel in np.moveaxis(pixels, 2, 0)]
+    return np.stack([np.asarray(channel) for channel in channels], axis=2)
 
 
 def names_of(samples: Sequence[Sample]) -> list[str]:

@@ -158,10 +158,10 @@ def _sixteen_bit(image: Image.Image, what: object) -> _Indices:
 
 
 @contextmanager
-def without_oddities() -> Iterator[None]:
-    """Keep to itself what Pillow warns of oddities that change no pixel: it reads like an error of ours.
+def pillow_warnings_ignored() -> Iterator[None]:
+    """Ignore Pillow's warnings of oddities that change no pixel: they read like errors of ours.
 
-    Not to be entered by several threads at once.
+    Filters belong to the whole process: no two threads may enter this at once.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -5,14 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import attrs
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from segreg.contracts import Sample, SegmentationDataset
-from segreg.data.decode import BadFiles, Skipped, decode, names_of
-from segreg.data.image_files import without_oddities
+from segreg.data.decode import BadFiles, Skipped, decode_resized, names_of
+from segreg.data.image_files import pillow_warnings_ignored
 from segreg.data.split import Data
 from segreg.errors import DataError
 from segreg.task import task_of
@@ -41,15 +39,15 @@ class InMemory:
         return len(self.images)
 
     def take(self, positions: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return some of the images and their masks, uint8 [n, C, H, W] and [n, H, W]."""
-        chosen = torch.as_tensor(positions)
-        return self.images[chosen], self.masks[chosen]
+        """Return some of the images and their masks, uint8 [n, H, W, C] and [n, H, W]."""
+        chosen = torch.as_tensor(positions, dtype=torch.long)
+        return self.images[chosen].movedim(1, -1), self.masks[chosen]
 
     def batches(
         self, size: int, device: torch.device, order: Sequence[int] | Tensor | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Give batches on the device: images float32 [B, C, H, W] in [0, 1], and targets int64 [B, H, W]."""
-        order = torch.arange(len(self)) if order is None else torch.as_tensor(order)
+        order = torch.arange(len(self)) if order is None else torch.as_tensor(order, dtype=torch.long)
         for chosen in torch.split(order, size):
             images = self.images[chosen].to(device, non_blocking=True).float().div_(255)
             yield images, self.masks[chosen].to(device, non_blocking=True).long()
@@ -75,7 +73,10 @@ def load(
     """
     if not len(dataset.classes):
         raise DataError("the data set names no class: it needs one name for a binary task, else one a class")
-    limit = task_of(len(dataset.classes)).num_values
+    try:
+        limit = task_of(len(dataset.classes)).num_values
+    except ValueError as error:
+        raise DataError(f"the data set names {len(dataset.classes)} classes: it may name 255 at most") from error
     for split in ("train", "valid"):
         if split not in dataset.splits or not len(dataset.splits[split]):
             raise DataError(f"the data set has no pictures in its split {split!r}: training needs 'train' and 'valid'")
@@ -120,14 +121,10 @@ def _read(
     images: Tensor | None = None
 
     def one(position: int) -> Sample | Skipped:
-        read = decode(split, samples, position, names[position], limit)
-        if isinstance(read, Skipped):
-            return read
-        image, mask = read
-        return resized(image, size, Image.Resampling.BILINEAR), resized(mask[..., None], size, Image.Resampling.NEAREST)
+        return decode_resized(split, samples, position, names[position], limit, size)
 
     good: list[str] = []
-    with ThreadPoolExecutor(_THREADS) as pool, without_oddities():
+    with ThreadPoolExecutor(_THREADS) as pool, pillow_warnings_ignored():
         # In portions, so that a failure or Ctrl-C is not answered only after everything queued has been decoded.
         positions = iter(range(len(samples)))
         while portion := list(islice(positions, 8 * _THREADS)):
@@ -143,7 +140,7 @@ def _read(
                         f"{split} picture {name!r} has {image.shape[2]} channels where others have {images.shape[1]}"
                     )
                 images[len(good)] = torch.from_numpy(image).permute(2, 0, 1)
-                masks[len(good)] = torch.from_numpy(mask[..., 0])
+                masks[len(good)] = torch.from_numpy(mask)
                 good.append(name)
             progress(f"reading {split}", portion[-1] + 1, len(samples))
             if stop and not good and len(bad) >= _HOPELESS:
@@ -160,12 +157,3 @@ def _empty(shape: tuple[int, ...], split: str) -> Tensor:
         raise DataError(
             f"the {shape[0]} pictures of {split} at {size} do not fit into memory: choose a smaller size"
         ) from error
-
-
-def resized(pixels: np.ndarray, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:
-    """Resize uint8 [H, W, C] to `size`, channel by channel: Pillow has no images of two or of five channels."""
-    if pixels.shape[:2] == size:
-        return pixels
-    height, width = size
-    channels = [Image.fromarray(channel).resize((width, height), resampling) for channel in np.moveaxis(pixels, 2, 0)]
-    return np.stack([np.asarray(channel) for channel in channels], axis=2)

@@ -1,14 +1,14 @@
 """What training, scoring and drawing ask of a split, wherever its images are kept."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 import torch
 from torch import Tensor
 
 from segreg.data.decode import Skipped
-from segreg.kinds import KINDS
+from segreg.kinds import FACTS
 from segreg.task import Task, task_of
 
 
@@ -26,7 +26,7 @@ class Split(Protocol):
         """Return some of the images and their masks, as they are kept.
 
         Shapes:
-            returns: uint8 [n, C, H, W] and uint8 [n, H, W], on the CPU.
+            returns: uint8 [n, H, W, C] and uint8 [n, H, W], on the CPU.
         """
 
     def batches(
@@ -70,6 +70,7 @@ class Data:
         """What logits and masks mean."""
         return task_of(self.num_classes)
 
-    def facts(self, kind: str) -> dict[str, int]:
-        """Return the options that the data decide of a component of a kind."""
-        return {name: getattr(self, name) for name in KINDS[kind].facts}
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What components need to know of the data."""
+        return {name: getattr(self, name) for name in FACTS}

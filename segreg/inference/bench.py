@@ -34,7 +34,7 @@ _LEAST_SECONDS = 0.02
 
 
 @attrs.frozen(kw_only=True)
-class Task:
+class Workload:
     """What is timed.
 
     Args:
@@ -62,21 +62,21 @@ class Task:
 
 @attrs.frozen(kw_only=True)
 class Figures:
-    """What was seen of a task. A pair of numbers is the median and the spread (largest minus smallest) over rounds.
+    """What was seen of a workload. A pair of numbers is the median and the spread (largest minus smallest) over rounds.
 
     Args:
-        task: What was timed.
+        workload: What was timed.
         milliseconds: For a batch.
         images_per_second: Median alone.
         gflops: Billions of floating-point operations a second, of convolutions and products of matrices.
         of_convolutions: The time of the convolutions alone, in segreg's type and memory format, as a share of the time
-            of the task; both are timed in the same round.
-        speed: Images a second as a multiple of the first task's, in the same round.
-        megabytes: Memory that the task took at its peak beyond what torch takes by itself; None where it is not known.
+            of the workload; both are timed in the same round.
+        speed: Images a second as a multiple of the first workload's, in the same round.
+        megabytes: Memory that it took at its peak beyond what torch takes by itself; None where it is not known.
         parameters: What the model learns.
     """
 
-    task: Task
+    workload: Workload
     milliseconds: tuple[float, float]
     images_per_second: float
     gflops: float
@@ -86,11 +86,11 @@ class Figures:
     parameters: int
 
 
-def bench(tasks: Sequence[Task], rounds: int, progress: Callable[[str, int, int], None]) -> list[Figures]:
-    """Time tasks against each other: in every round each task once, and right after it its convolutions.
+def bench(workloads: Sequence[Workload], rounds: int, progress: Callable[[str, int, int], None]) -> list[Figures]:
+    """Time workloads against each other: in every round each workload once, and right after it its convolutions.
 
     Args:
-        tasks: What to time; the others are compared with the first.
+        workloads: What to time; the others are compared with the first.
         rounds: How often, after one that does not count.
         progress: Called with what goes on, how much of it is done, and how much there is.
 
@@ -99,65 +99,65 @@ def bench(tasks: Sequence[Task], rounds: int, progress: Callable[[str, int, int]
     """
     if rounds < 1:
         raise OptionError(f"rounds is {rounds}: it must be 1 or more")
-    for task in tasks:
-        _recipe(task)  # objects to a model or a size before anything is timed
-    total = len(tasks) * (rounds + 2)
+    for workload in workloads:
+        _recipe(workload)  # objects to a model or a size before anything is timed
+    total = len(workloads) * (rounds + 2)
     megabytes = []
-    for number, task in enumerate(tasks):
-        progress(f"memory of {task.model}", number, total)
-        megabytes.append(_peak_megabytes(task))
+    for number, workload in enumerate(workloads):
+        progress(f"memory of {workload.model}", number, total)
+        megabytes.append(_peak_megabytes(workload))
     devices.keep_freed_memory()
-    runners = [runner(task) for task in tasks]
-    alone = [_convolutions_alone(task) for task in tasks]
-    seconds: list[list[float]] = [[] for _ in tasks]
-    convolving: list[list[float]] = [[] for _ in tasks]
+    runners = [runner(workload) for workload in workloads]
+    alone = [_convolutions_alone(workload) for workload in workloads]
+    seconds: list[list[float]] = [[] for _ in workloads]
+    convolving: list[list[float]] = [[] for _ in workloads]
     for each in range(rounds + 1):
-        for number, task in enumerate(tasks):
-            progress(f"{task.model}, {task.how}", len(tasks) * (each + 1) + number, total)
-            took = _seconds(runners[number], task.device)
-            least = sum(count * _seconds(run, task.device) for run, count in alone[number])
+        for number, workload in enumerate(workloads):
+            progress(f"{workload.model}, {workload.how}", len(workloads) * (each + 1) + number, total)
+            took = _seconds(runners[number], workload.device)
+            least = sum(count * _seconds(run, workload.device) for run, count in alone[number])
             if each:
                 seconds[number].append(took)
                 convolving[number].append(least)
     found = []
-    for number, task in enumerate(tasks):
-        pace = [tasks[0].batch / first for first in seconds[0]]
+    for number, workload in enumerate(workloads):
+        pace = [workloads[0].batch / first for first in seconds[0]]
         median = statistics.median(seconds[number])
         found.append(
             Figures(
-                task=task,
+                workload=workload,
                 milliseconds=_median_and_spread([1000 * each for each in seconds[number]]),
-                images_per_second=task.batch / median,
-                gflops=_operations(task) / median / 1e9,
+                images_per_second=workload.batch / median,
+                gflops=_operations(workload) / median / 1e9,
                 of_convolutions=_median_and_spread(
                     [least / took for least, took in zip(convolving[number], seconds[number], strict=True)]
                 ),
                 speed=_median_and_spread(
-                    [task.batch / took / base for took, base in zip(seconds[number], pace, strict=True)]
+                    [workload.batch / took / base for took, base in zip(seconds[number], pace, strict=True)]
                 ),
                 megabytes=megabytes[number],
-                parameters=sum(parameter.numel() for parameter in _on_meta(task).parameters()),
+                parameters=sum(parameter.numel() for parameter in _on_meta(workload).parameters()),
             )
         )
     return found
 
 
-def _recipe(task: Task) -> Recipe:
-    return make_recipe(model=task.model, loss="bce", size=task.size, batch=task.batch, epochs=10_000)
+def _recipe(workload: Workload) -> Recipe:
+    return make_recipe(model=workload.model, loss="bce", size=workload.size, batch=workload.batch, epochs=10_000)
 
 
-def runner(task: Task) -> Callable[[], object]:
-    """Return what does the task once."""
-    images = torch.rand(task.shape, device=task.device)
+def runner(workload: Workload) -> Callable[[], object]:
+    """Return what does the workload once."""
+    images = torch.rand(workload.shape, device=workload.device)
     target = (images[:, 0] > 0.5).long()
-    if task.how == "segreg" and task.training:
-        ours = trainer(task, images, target)
+    if workload.how == "segreg" and workload.training:
+        ours = trainer(workload)
         return lambda: ours.step(images, target)
-    model = build(task.model, in_channels=_CHANNELS).to(task.device)
-    if task.how == "segreg":
-        ready = ready_to_predict(Normalized(model, "image"), task.device, "auto")
+    model = build(workload.model, in_channels=_CHANNELS).to(workload.device)
+    if workload.how == "segreg":
+        ready = ready_to_predict(Normalized(model, "image"), workload.device, "auto")
         return lambda: _predicted(ready, images)
-    if not task.training:
+    if not workload.training:
         return torch.no_grad()(lambda: model.eval()(images))
     optimizer = torch.optim.AdamW(model.train().parameters())
     loss = nn.BCEWithLogitsLoss()
@@ -171,11 +171,12 @@ def runner(task: Task) -> Callable[[], object]:
     return step
 
 
-def trainer(task: Task, images: Tensor, target: Tensor) -> Trainer:
-    """Return what segreg trains the model of a task with, on one batch: the default recipe and BCE."""
-    split = InMemory((images * 255).byte().cpu(), target.byte().cpu(), [""] * task.batch)
+def trainer(workload: Workload) -> Trainer:
+    """Return what segreg trains the model of a workload with, in epochs of one batch: the default recipe and BCE."""
+    images = torch.empty(workload.shape, dtype=torch.uint8)
+    split = InMemory(images, images[:, 0], [""] * workload.batch)
     data = Data(classes=("foreground",), in_channels=_CHANNELS, splits={"train": split, "valid": split})
-    return Trainer(_recipe(task), data, task.device)
+    return Trainer(_recipe(workload), data, workload.device)
 
 
 @torch.no_grad()
@@ -186,26 +187,26 @@ def _predicted(model: nn.Module, images: Tensor) -> Tensor:
     return logits
 
 
-def _on_meta(task: Task) -> nn.Module:
+def _on_meta(workload: Workload) -> nn.Module:
     with without_values():
-        return build(task.model, in_channels=_CHANNELS)
+        return build(workload.model, in_channels=_CHANNELS)
 
 
-def _operations(task: Task) -> int:
-    model = _on_meta(task)
+def _operations(workload: Workload) -> int:
+    model = _on_meta(workload)
     with FlopCounterMode(display=False) as counter:
-        logits = model(torch.empty(task.shape, device="meta"))
-        if task.training:
+        logits = model(torch.empty(workload.shape, device="meta"))
+        if workload.training:
             logits.sum().backward()
     operations: int = counter.get_total_flops()
     return operations
 
 
-def _convolutions_alone(task: Task) -> list[tuple[Callable[[], Tensor], int]]:
-    dtype = torch.bfloat16 if devices.uses_bf16(task.device, "auto") else torch.float32
+def _convolutions_alone(workload: Workload) -> list[tuple[Callable[[], Tensor], int]]:
+    dtype = torch.bfloat16 if devices.uses_bf16(workload.device, "auto") else torch.float32
     return [
-        (each.step(task.device, dtype) if task.training else each.forward(task.device, dtype), count)
-        for each, count in convolutions(_on_meta(task), task.shape).items()
+        (each.step(workload.device, dtype) if workload.training else each.forward(workload.device, dtype), count)
+        for each, count in convolutions(_on_meta(workload), workload.shape).items()
     ]
 
 
@@ -226,34 +227,34 @@ def _wait(device: torch.device) -> None:
         torch.accelerator.synchronize(device)
 
 
-def _peak_megabytes(task: Task) -> float | None:
-    """Return what the task takes at its peak: on a CPU seen in a process of its own, which does nothing else."""
-    if task.device.type == "cuda":
-        torch.cuda.synchronize(task.device)
-        before = torch.cuda.memory_allocated(task.device)
-        torch.cuda.reset_peak_memory_stats(task.device)
-        _repeat(task)
-        return (torch.cuda.max_memory_allocated(task.device) - before) / 1e6
-    if task.device.type != "cpu" or sys.platform != "linux":
+def _peak_megabytes(workload: Workload) -> float | None:
+    """Return what the workload takes at its peak: on a CPU seen in a process of its own, which does nothing else."""
+    if workload.device.type == "cuda":
+        torch.cuda.synchronize(workload.device)
+        before = torch.cuda.memory_allocated(workload.device)
+        torch.cuda.reset_peak_memory_stats(workload.device)
+        _repeat(workload)
+        return (torch.cuda.max_memory_allocated(workload.device) - before) / 1e6
+    if workload.device.type != "cpu" or sys.platform != "linux":
         return None
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            return pool.submit(_resident_megabytes, task).result()
+            return pool.submit(_resident_megabytes, workload).result()
         except BrokenProcessPool as error:
             raise OptionError(
-                f"{task.model} was killed with batch {task.batch} at {task.size}x{task.size}, "
+                f"{workload.model} was killed with batch {workload.batch} at {workload.size}x{workload.size}, "
                 "as happens when memory runs out: try a smaller batch or size"
             ) from error
 
 
-def _resident_megabytes(task: Task) -> float:
-    _on_meta(task)  # imports what the model needs
-    if task.how == "segreg":
+def _resident_megabytes(workload: Workload) -> float:
+    _on_meta(workload)  # imports what the model needs
+    if workload.how == "segreg":
         devices.keep_freed_memory()
     # Begins the mark of the highest water anew; `getrusage` would remember that of the process which started this one.
     Path("/proc/self/clear_refs").write_text("5")
     before = _high_water_kilobytes()
-    _repeat(task)
+    _repeat(workload)
     return (_high_water_kilobytes() - before) * 1024 / 1e6
 
 
@@ -262,8 +263,8 @@ def _high_water_kilobytes() -> int:
     return int(status.partition("VmHWM:")[2].split()[0])
 
 
-def _repeat(task: Task) -> None:
-    run = runner(task)
+def _repeat(workload: Workload) -> None:
+    run = runner(workload)
     for _ in range(3):
         run()
 

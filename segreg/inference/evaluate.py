@@ -10,7 +10,7 @@ import attrs
 
 from segreg.contracts import SegmentationDataset, SegmentationMetric
 from segreg.data.decode import Skipped, decode, names_of
-from segreg.data.image_files import without_oddities
+from segreg.data.image_files import pillow_warnings_ignored
 from segreg.errors import DataError, OptionError, RunError, SegregError, did_you_mean, printable
 from segreg.inference.evaluation import Evaluation
 from segreg.inference.page import write_page
@@ -205,11 +205,11 @@ def _samples(
     for split in splits:
         samples = dataset.splits[split]
         for position, name in enumerate(names_of(samples)):
-            with without_oddities():
+            with pillow_warnings_ignored():
                 read = decode(split, samples, position, name, limit)
             if isinstance(read, Skipped):
                 if skipped is None:
-                    raise DataError(read.reason)
+                    raise DataError(read.reason) from read.cause
                 skipped[split, name] = read.reason
                 continue
             image, mask = read

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from segreg.data.image_files import MAX_PIXELS, Pixels, as_rgb, read_image, without_oddities
+from segreg.data.image_files import MAX_PIXELS, Pixels, as_rgb, pillow_warnings_ignored, read_image
 from segreg.errors import DataError, shown
 
 Picture: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[np.generic] | Tensor
@@ -34,7 +34,7 @@ def pixels_of(picture: Picture, in_channels: int, max_pixels: int = MAX_PIXELS) 
         DataError: the picture cannot be read, or is none of these, or has another number of channels.
     """
     if isinstance(picture, str | os.PathLike):
-        with without_oddities():
+        with pillow_warnings_ignored():
             pixels = read_image(Path(picture), max_pixels=max_pixels)
     elif isinstance(picture, Image.Image):
         pixels = _rgb(picture)

@@ -14,7 +14,7 @@ def plot_speed(path: Path, found: Sequence[Figures]) -> None:
     figure = Figure(figsize=(8, 1.2 + 0.45 * len(found)), layout="constrained")
     axes = figure.add_subplot()
     for row, each in enumerate(found):
-        color = "tab:blue" if each.task.how == "segreg" else "tab:gray"
+        color = "tab:blue" if each.workload.how == "segreg" else "tab:gray"
         limit = each.images_per_second / each.of_convolutions[0] if each.of_convolutions[0] else 0
         axes.barh(
             row, limit, color="none", edgecolor="0.6", linewidth=0.8, label="" if row else "its convolutions alone"
@@ -26,11 +26,11 @@ def plot_speed(path: Path, found: Sequence[Figures]) -> None:
             va="center",
             size=8,
         )
-    axes.set_yticks(range(len(found)), [f"{each.task.model}\n{each.task.how}" for each in found], size=8)
+    axes.set_yticks(range(len(found)), [f"{each.workload.model}\n{each.workload.how}" for each in found], size=8)
     axes.invert_yaxis()
     axes.margins(x=0.15)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel(f"images a second, {'training' if found[0].task.training else 'prediction'}")
+    axes.set_xlabel(f"images a second, {'training' if found[0].workload.training else 'prediction'}")
     axes.legend(frameon=False, fontsize=8, loc="lower right")
     with replacing(path) as aside:
         figure.savefig(aside, dpi=150)

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from segreg.data.decode import resized
 from segreg.data.image_files import MAX_PIXELS, Pixels
-from segreg.data.in_memory import resized
 from segreg.errors import OptionError, SegregError
 from segreg.inference import hub
 from segreg.inference.images import Picture, mean_and_std, pixels_of

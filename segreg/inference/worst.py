@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
+from segreg.data.decode import resized
 from segreg.data.image_files import Pixels
-from segreg.data.in_memory import resized
 from segreg.errors import printable
 from segreg.task import task_of
 from segreg.training.files import replacing

@@ -30,7 +30,7 @@ def galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
     classes = best.runs[0].results["classes"]
     task = task_of(len(classes))
     samples = {row.label: row.runs[0].samples for row in finished}
-    images, masks = samples[best.label]["images"].permute(0, 2, 3, 1).numpy(), samples[best.label]["masks"].numpy()
+    images, masks = (samples[best.label][name].numpy() for name in ("images", "masks"))
     legend = (
         "Tinted: what is said to be the object; white line: the border of the true one." if task.single_class else ""
     )

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from segreg.contracts import IGNORE_INDEX
 from segreg.specs import Definition, Metric
-from segreg.task import task_of
 from segreg.testing.components import REFERENCE
 from segreg.testing.subject import Check, ComponentSubject, expect
 
@@ -21,11 +21,10 @@ Counts = npt.NDArray[np.float64]
 def _cases() -> Iterator[tuple[str, int, Tensor, Tensor]]:
     """Yield what to call it, the number of classes, logits and target of unequal images; some pixels are ignored."""
     for classes in (1, 2, 4):
-        task = task_of(classes)
-        target = torch.randint(0, task.num_values, (6, 7, 5))
+        target = torch.randint(0, max(classes, 2), (6, 7, 5))
         target[0] = 0
         logits = torch.randn(6, classes, 7, 5)
-        logits[1] += 4 * task.one_hot(target[1])
+        logits[1] += 4 * F.one_hot(target[1], max(classes, 2)).movedim(-1, 0)[-classes:]
         logits[2, -1] = -9.0
         target[torch.rand(target.shape) < 0.2] = IGNORE_INDEX
         target[3, :6] = IGNORE_INDEX
@@ -101,9 +100,12 @@ def right_beats_wrong(subject: ComponentSubject) -> None:
     higher = not isinstance(record, Metric) or record.higher_is_better
     for what, classes, _, target in _cases():
         known = target.where(target != IGNORE_INDEX, 0)
-        task = task_of(classes)
-        right, wrong = (task.one_hot((known + shift) % task.num_values).float() for shift in (0, 1))
-        values = [_value(subject.build(num_classes=classes), (8 * (2 * shown - 1), target)) for shown in (right, wrong)]
+        count = max(classes, 2)
+        right, wrong = (F.one_hot((known + shift) % count, count).movedim(-1, 1).float() for shift in (0, 1))
+        values = [
+            _value(subject.build(num_classes=classes), (8 * (2 * shown[:, -classes:] - 1), target))
+            for shown in (right, wrong)
+        ]
         better = values[0] > values[1] if higher else values[0] < values[1]
         expect(better, f"{what}: right gives {values[0]:.4g}, wrong {values[1]:.4g}")
 
@@ -130,7 +132,7 @@ def update_does_not_wait(subject: ComponentSubject) -> None:
 def _by_definition(
     definition: Definition, average: str, logits: npt.NDArray[np.float32], target: npt.NDArray[np.int64]
 ) -> float:
-    """Work the metric out from lists of pixels, one image and one class at a time, with nothing that metrics use."""
+    """Work the metric out from lists of pixels, one image and one class at a time."""
     classes = logits.shape[1]
     predicted = np.argmax(logits, axis=1) if classes > 1 else (logits[:, 0] > 0).astype(np.int64)
     groups = [(predicted[i : i + 1], target[i : i + 1]) for i in range(len(target))]

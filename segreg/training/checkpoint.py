@@ -3,9 +3,9 @@
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import attrs
 import torch
@@ -39,7 +39,7 @@ def to_dict(state: State) -> dict[str, Any]:
 
 
 def restore(state: State, saved: Mapping[str, Any]) -> None:
-    """Make a new state of the same model and optimizer the one that `to_dict` was called on.
+    """Load what `to_dict` gave into a new state of the same model and optimizer.
 
     Raises:
         KeyError, TypeError, ValueError, RuntimeError: it is of another model or optimizer.
@@ -56,20 +56,20 @@ def restore(state: State, saved: Mapping[str, Any]) -> None:
     state.best, state.best_epoch, state.best_weights = saved["best"], saved["best_epoch"], saved["best_weights"]
 
 
-def resume(
-    state: State, run: Run, made_with: Mapping[str, str], *, epochs: int, force: bool
-) -> Literal["", "unchanged", "changed"]:
-    """Bring a new state to where the run on disk is.
+def restore_from(
+    run: Run, state: State, made_with: Mapping[str, str], *, epochs: int, force: bool
+) -> Sequence[str] | None:
+    """Bring a new state to where a run on disk is.
 
     Args:
-        state: Of the recipe's model and optimizer.
         run: The run.
+        state: Of the recipe's model and optimizer.
         made_with: What must not have changed since.
         epochs: How many epochs the recipe has; more than before are no change.
-        force: Go on though something has changed; the epoch under way then begins again.
+        force: Restore it even if something has changed; the epoch under way then starts over.
 
     Returns:
-        Whether what it was made with has changed; an empty text if the run has left no state.
+        What has changed since it was written, a sentence each; None if the run has left no state.
 
     Raises:
         RunError: something has changed, or the state is not one of this model.
@@ -77,7 +77,7 @@ def resume(
     """
     saved = load_state(run)
     if saved is None:
-        return ""
+        return None
     try:
         before = dict(saved["made_with"])
         if epochs > int(before["epochs"]):
@@ -96,7 +96,7 @@ def resume(
             raise
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"the state of {run.path} is not one of this model and recipe: {reason}") from error
-    return "changed" if changed else "unchanged"
+    return changed
 
 
 class Checkpoints:

@@ -92,8 +92,8 @@ def train(recipe: Recipe, data: Data, device: torch.device, run: Run, display: D
         data: The splits.
         device: Where to compute.
         run: Where to.
-        display: Where it is shown.
-        force: Go on from the checkpoint though what it was made with has changed.
+        display: Shows the progress.
+        force: Resume even if the recipe, a plugin, torch, the device or the data have changed.
 
     Raises:
         RunError, TrainingError, OptionError: as for `fit` and `resume`.

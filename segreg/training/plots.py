@@ -62,11 +62,11 @@ def plot_samples(path: Path, samples: Mapping[str, Tensor], predictions: Mapping
 
     Args:
         path: Where to.
-        samples: `images` uint8 [n, C, H, W] and `masks` uint8 [n, H, W].
+        samples: `images` uint8 [n, H, W, C] and `masks` uint8 [n, H, W].
         predictions: uint8 [n, H, W] of each model, by its label.
         task: What the classes are.
     """
-    images, masks = samples["images"].permute(0, 2, 3, 1).numpy(), samples["masks"].numpy()
+    images, masks = samples["images"].numpy(), samples["masks"].numpy()
     columns = {"picture": None, "truth": masks, **{label: each.numpy() for label, each in predictions.items()}}
     height, width = images.shape[1:3]
     figure = Figure(

@@ -26,9 +26,7 @@ def resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any]
             "version": component.entry.plugin.version,
             # TOML has no null; an option that is None is one that was not given.
             "options": {
-                name: setting
-                for name, setting in component.every_option(**data.facts(kind)).items()
-                if setting is not None
+                name: setting for name, setting in component.every_option(**data.facts).items() if setting is not None
             },
         }
         for kind, components in recipe.components.items()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -13,7 +14,7 @@ from segreg.data.decode import BadFiles
 from segreg.data.image_files import MAX_PIXELS
 from segreg.errors import DataError, OptionError, PluginError, UnknownNameError, did_you_mean, shown
 from segreg.expression import format_sum, parse
-from segreg.kinds import KINDS, Kind
+from segreg.kinds import FACTS, KINDS, Kind
 from segreg.options import Option, meanings_of, structure, structured
 from segreg.registry import Resolved, registry
 from segreg.specs import Architecture
@@ -51,6 +52,10 @@ def read_names(setting: str, value: Any) -> tuple[Any, ...]:
     if not isinstance(words, Sequence):
         raise OptionError(f"{setting} is {shown(value)}: write a list of names")
     return tuple(word for word in words if word != "none")
+
+
+def _names(value: Any) -> tuple[Any, ...]:
+    return read_names("a setting", value)
 
 
 def _must_be(what: str, holds: Callable[[Any], bool]) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
@@ -112,24 +117,24 @@ class Recipe:
 
     model: str = "unet"
     loss: str = "bce"
-    metrics: tuple[str, ...] = attrs.field(default=("iou",), validator=_NOT_EMPTY)
+    metrics: tuple[str, ...] = attrs.field(default=("iou",), converter=_names, validator=_NOT_EMPTY)
     data: str = "lesions"
     bad_files: BadFiles = "stop"
-    size: tuple[int, int] = (256, 256)
+    size: tuple[int, int] = attrs.field(default=(256, 256), converter=read_size)
     epochs: int = attrs.field(default=40, validator=_A_COUNT)
     batch: int = attrs.field(default=8, validator=_A_COUNT)
     lr: float = attrs.field(default=1e-3, validator=_A_RATE)
     weight_decay: float = attrs.field(default=1e-2, validator=_A_DECAY)
     schedule: Literal["onecycle", "none"] = "onecycle"
     average: Literal["ema", "none"] = "none"
-    augment: tuple[Change, ...] = ("hflip", "vflip", "affine")
+    augment: tuple[Change, ...] = attrs.field(default=("hflip", "vflip", "affine"), converter=_names)
     normalize: Normalization = "image"
     precision: Precision = "auto"
     device: str = "auto"
     seed: int = attrs.field(default=0, validator=_A_SEED)
     clip_grad: float | None = attrs.field(default=None, validator=optional(_A_RATE))
     checkpoint_every: int | None = attrs.field(default=None, validator=optional(_A_COUNT), eq=False)
-    track: tuple[str, ...] = attrs.field(default=(), eq=False)
+    track: tuple[str, ...] = attrs.field(default=(), converter=_names, eq=False)
 
     components: Mapping[str, Sequence[Resolved]] = attrs.field(init=False, eq=False, repr=False)
     """The components that the settings name, by kind, in the order in which they are written."""
@@ -204,7 +209,8 @@ def make_recipe(preset: str = "default", **settings: Any) -> Recipe:
     return Recipe(**structured("recipe", options, given))
 
 
-def recipe_options() -> dict[str, Option]:
+@cache
+def recipe_options() -> Mapping[str, Option]:
     """Return the settings of a recipe, with types, defaults and meanings."""
     meanings = meanings_of(Recipe)
     attrs.resolve_types(Recipe)
@@ -266,8 +272,8 @@ def _fields() -> "list[attrs.Attribute[Any]]":
 
 def _resolved(kind: Kind, named: str | tuple[str, ...]) -> Sequence[Resolved]:
     if isinstance(named, str):
-        return registry().resolve_sum(kind.name, named, kind.facts)
-    resolved = [registry().resolve(kind.name, each, kind.facts) for each in named]
+        return registry().resolve_sum(kind.name, named, FACTS)
+    resolved = [registry().resolve(kind.name, each, FACTS) for each in named]
     # However it is written, one component with the same options is there once.
     return list({str(each.expression): each for each in resolved}.values())
 

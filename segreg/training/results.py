@@ -47,7 +47,7 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
     valid = data.splits["valid"]
     chosen = torch.linspace(0, len(valid) - 1, min(_SAMPLES, len(valid))).round().long().tolist()
     samples = _predicted(trainer, chosen)
-    run.write_tensors("samples", samples)
+    run.write_samples(samples)
     plot_curves(run.path / "curves.png", {recipe.label: [state.rows]}, recipe.metrics[0])
     plot_samples(run.path / "samples.png", samples, {recipe.label: samples["predictions"]}, data.task)
     results = {
@@ -89,12 +89,11 @@ def _write_worst(trainer: Trainer, run: Run, states: States) -> list[dict[str, A
     if not positions:
         return []
     shown = _predicted(trainer, positions)
-    images = shown["images"].permute(0, 2, 3, 1).numpy()
     names = trainer.data.splits["valid"].names
     cases = [
         Case(names[position], float(values[position]), shown_picture(image), truth, prediction)
         for position, image, truth, prediction in zip(
-            positions, images, shown["masks"].numpy(), shown["predictions"].numpy(), strict=True
+            positions, *(shown[name].numpy() for name in ("images", "masks", "predictions")), strict=True
         )
     ]
     return write_cases(run, cases)

@@ -86,8 +86,10 @@ class Run:
 
     @property
     def samples(self) -> dict[str, Tensor]:
-        """A few validation pictures: `images` uint8 [n, C, H, W], `masks` and `predictions` uint8 [n, H, W]."""
-        return self._tensors("samples")
+        """A few validation images: `images` uint8 [n, H, W, C], `masks` and `predictions` uint8 [n, H, W]."""
+        samples = self._tensors("samples")
+        with reading(self.path / "samples.safetensors", "samples"):
+            return {**samples, "images": samples["images"].movedim(1, -1)}
 
     @property
     def made_on(self) -> dict[str, str]:
@@ -138,7 +140,7 @@ class Run:
         if not skipped:
             path.unlink(missing_ok=True)
             return
-        write_csv(path, ("split", "name", "reason"), [attrs.astuple(each) for each in skipped])
+        write_csv(path, ("split", "name", "reason"), [(each.split, each.name, each.reason) for each in skipped])
 
     def write_model(self, weights: Tensors, about: Mapping[str, Any]) -> None:
         """Write the best weights so far, with all that it takes to rebuild the model."""
@@ -149,6 +151,10 @@ class Run:
         with replacing(self.path / f"{name}.safetensors") as aside:
             # safetensors' own `save_file` leaves a file that nobody else may read.
             aside.write_bytes(save({key: tensor.contiguous() for key, tensor in tensors.items()}, metadata))
+
+    def write_samples(self, samples: Tensors) -> None:
+        """Write images, masks and predictions as `samples` gives them; images lie in the file as [n, C, H, W]."""
+        self.write_tensors("samples", {**samples, "images": samples["images"].movedim(-1, 1)})
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write the results, which makes the run a finished one."""

@@ -74,7 +74,7 @@ def about_model(recipe: Recipe, data: Data) -> About:
     return About(
         segreg=version("segreg"),
         architecture=architecture.entry.key,
-        options=architecture.every_option(**data.facts("architecture")),
+        options=architecture.every_option(**data.facts),
         plugin=architecture.entry.plugin.origin,
         classes=tuple(data.classes),
         size=recipe.size,

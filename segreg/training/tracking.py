@@ -109,7 +109,7 @@ def _pictures(samples: Mapping[str, Tensor], names: Sequence[str], task: Task) -
     for name, image, mask, prediction in zip(
         names, samples["images"], samples["masks"], samples["predictions"], strict=True
     ):
-        picture = shown_picture(image.permute(1, 2, 0).numpy())
+        picture = shown_picture(image.numpy())
         layers = [overlay(picture, classes.numpy(), task) for classes in (mask, prediction)]
         pictures[name] = np.concatenate([picture, *layers], axis=1)
     return pictures

@@ -16,7 +16,7 @@ from segreg.registry import build_sum, higher_is_better
 from segreg.training import device as devices
 from segreg.training.augmentation import Augmentation
 from segreg.training.average import Average
-from segreg.training.checkpoint import Checkpoints, best_epoch_on_disk, resume
+from segreg.training.checkpoint import Checkpoints, best_epoch_on_disk, restore_from
 from segreg.training.evaluation import Evaluator, evaluation_batch, is_better
 from segreg.training.files import writing
 from segreg.training.finite import check_finite
@@ -38,7 +38,7 @@ class Trainer:
         recipe: What to do.
         data: The splits, at the size of training.
         device: Where to compute.
-        display: Where it is shown; by default nowhere.
+        display: Shows the progress; by default nothing is shown.
     """
 
     def __init__(self, recipe: Recipe, data: Data, device: torch.device, display: Display | None = None) -> None:
@@ -48,11 +48,10 @@ class Trainer:
         self.checkpoints: Checkpoints | None = None
         seed_all(recipe.seed)
         [architecture] = recipe.components["architecture"]
-        model = Normalized(architecture.build(**data.facts("architecture")), recipe.normalize).to(device).train()
-        loss = build_sum(recipe.components["loss"]).to(device)
+        model = Normalized(architecture.build(**data.facts), recipe.normalize).to(device).train()
+        loss = build_sum(recipe.components["loss"], **data.facts).to(device)
         self.metrics: Mapping[str, SegmentationMetric] = {
-            str(metric.expression): metric.build(**data.facts("metric")).to(device)
-            for metric in recipe.components["metric"]
+            str(metric.expression): metric.build(**data.facts).to(device) for metric in recipe.components["metric"]
         }
         self.evaluator = Evaluator(
             task=data.task,
@@ -68,7 +67,6 @@ class Trainer:
             fused=device.type in ("cpu", "cuda"),
         )
         average = Average(model) if recipe.average == "ema" else None
-        self.augmentation = Augmentation(recipe.augment)
         self.state = State(model=model, loss=loss, optimizer=optimizer, average=average)
         self.schedule = self._schedule()
 
@@ -80,7 +78,7 @@ class Trainer:
         Args:
             run: Where to.
             tracking: Who else hears of it.
-            force: Go on from the checkpoint though what it was made with has changed.
+            force: Resume even if the recipe, a plugin, torch, the device or the data have changed.
 
         Raises:
             TrainingError: a loss or the weights are no longer finite numbers.
@@ -134,6 +132,8 @@ class Trainer:
         """
         recipe, state, steps, train = self.recipe, self.state, self.steps, self.data.splits["train"]
         state.model.train()
+        # Made for each epoch: it keeps its last batch, which is to be freed where memory runs out.
+        augmentation = Augmentation(recipe.augment)
         order = torch.randperm(len(train))
         for metric in self.metrics.values():
             metric.reset()
@@ -145,7 +145,7 @@ class Trainer:
             epoch = state.epoch = Epoch(lr=lr, losses=torch.zeros(steps, device=self.device))
         started = time.monotonic() - epoch.seconds
         for images, target in train.batches(recipe.batch, self.device, order[epoch.step * recipe.batch :]):
-            images, target = self.augmentation(images, target)
+            images, target = augmentation(images, target)
             loss, logits = self.step(images, target)
             epoch.losses[epoch.step] = loss
             epoch.step += 1
@@ -155,8 +155,7 @@ class Trainer:
             if self.checkpoints and epoch.step < steps and self._is_due():
                 check_finite(recipe, state, self.checkpoints)
                 epoch.seconds = time.monotonic() - started
-                epoch.metrics = {name: dict(_buffers(metric)) for name, metric in self.metrics.items()}
-                epoch.random = random_state(self.device)
+                self._put_down(epoch)
                 self.checkpoints.write(state)
         check_finite(recipe, state, self.checkpoints)
         epoch.seconds = time.monotonic() - started
@@ -198,7 +197,8 @@ class Trainer:
         recipe, data, state = self.recipe, self.data, self.state
         tables = resolved(recipe, data, self.device)
         made = made_with(recipe, tables, data)
-        taken_up = resume(state, run, made, epochs=recipe.epochs, force=force)
+        changed = restore_from(run, state, made, epochs=recipe.epochs, force=force)
+        resumed = changed is not None
         if done := state.steps_done(self.steps):
             # The learning rate follows from the number of steps, and is not saved.
             at = {"last_epoch": done - 1, "_step_count": done + 1}
@@ -210,7 +210,7 @@ class Trainer:
             self.display.note(
                 f"batch {recipe.batch} is more than the {images} training pictures: every step takes all of them"
             )
-        if taken_up:
+        if resumed:
             self.display.line(f"going on after {state.position}")
         with writing(run.path):
             # Before the recipe: a run that is finished and gets more epochs is finished no more.
@@ -225,8 +225,8 @@ class Trainer:
             run,
             about=attrs.asdict(about_model(recipe, data)),
             made_with=made,
-            ahead=best_epoch_on_disk(run) if taken_up == "unchanged" else 0,
-            last=state.position if taken_up else "",
+            ahead=best_epoch_on_disk(run) if resumed and not changed else 0,
+            last=state.position if resumed else "",
         )
 
     def _schedule(self) -> LRScheduler:
@@ -242,8 +242,13 @@ class Trainer:
         every = self.recipe.checkpoint_every
         return every is not None and self.state.steps_done(self.steps) % every == 0
 
+    def _put_down(self, epoch: Epoch) -> None:
+        """Keep where metrics and generators are in the midst of an epoch."""
+        epoch.metrics = {name: dict(_buffers(metric)) for name, metric in self.metrics.items()}
+        epoch.random = random_state(self.device)
+
     def _take_up(self, epoch: Epoch) -> None:
-        """Bring metrics and generators to where they were in the midst of an epoch."""
+        """Bring metrics and generators to where they were."""
         epoch.losses = epoch.losses.to(self.device)
         for name, metric in self.metrics.items():
             for key, buffer in _buffers(metric).items():

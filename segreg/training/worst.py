@@ -83,6 +83,7 @@ def read_cases(run: Run) -> list[Case]:
     """
     results = run.results
     with reading(run.path / "results.json", "results"):
+        # Not the bare number, which may be anything in a file.
         classes = task_of(len(results["classes"])).num_classes
         listed = [(str(each["name"]), float(each["value"])) for each in results.get("worst", [])]
     cases = []

@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segreg.inference.bench import Task, runner
+from segreg.inference.bench import Workload, runner
 from segreg.training.device import describe, detect, keep_freed_memory
 from tests.end_to_end.environment import ROOT, Environment, build_wheel
 from tests.end_to_end.many import COMPONENTS, write_many
@@ -36,8 +36,10 @@ def milliseconds(run: Callable[[], object]) -> tuple[float, float, float]:
 
 def of_model(training: bool, *, size: int = 128, batch: int = 4, width: int = 32) -> tuple[float, float, float]:
     """A prediction or a training step of U-Net."""
-    task = Task(model=f"unet:width={width}", how="segreg", training=training, batch=batch, size=size, device=detect())
-    return milliseconds(runner(task))
+    workload = Workload(
+        model=f"unet:width={width}", how="segreg", training=training, batch=batch, size=size, device=detect()
+    )
+    return milliseconds(runner(workload))
 
 
 def of_list(environment: Environment) -> tuple[float, float, float]:

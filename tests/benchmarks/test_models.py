@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import segreg
-from segreg.inference.bench import Task, runner
+from segreg.inference.bench import Workload, runner
 from segreg.training.device import detect, keep_freed_memory
 
 NAMES = [entry.key for entry in segreg.components("architecture") if entry.plugin.distribution == "segreg"]
@@ -17,5 +17,5 @@ NAMES = [entry.key for entry in segreg.components("architecture") if entry.plugi
 def test_model(name: str, what: str, how: Any, benchmark: Any) -> None:
     benchmark.group = f"{what} of {name}, 4 images of 128x128"
     keep_freed_memory()
-    run = runner(Task(model=name, how=how, training=what == "training", batch=4, size=128, device=detect()))
+    run = runner(Workload(model=name, how=how, training=what == "training", batch=4, size=128, device=detect()))
     benchmark.pedantic(run, rounds=5, warmup_rounds=1)

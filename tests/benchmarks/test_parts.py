@@ -8,7 +8,7 @@ from torch import Tensor
 
 import segreg
 from segreg.data.in_memory import InMemory, load
-from segreg.inference.bench import Task, runner
+from segreg.inference.bench import Workload, runner
 from segreg.training.augmentation import Augmentation
 from segreg.training.device import detect
 from tests.datasets.files import DATA, realdata
@@ -29,7 +29,7 @@ def batch() -> tuple[Tensor, Tensor]:
 
 @pytest.mark.benchmark(group="a training step of unet on 8 images of 128x128")
 def test_step(benchmark: Any) -> None:
-    run = runner(Task(model="unet", how="segreg", training=True, batch=8, size=128, device=detect()))
+    run = runner(Workload(model="unet", how="segreg", training=True, batch=8, size=128, device=detect()))
     benchmark.pedantic(run, rounds=5, warmup_rounds=1)
 
 

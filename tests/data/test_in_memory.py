@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from segreg.data.in_memory import InMemory, load
-from segreg.data.split import Data
+from segreg.data.split import Data, Split
 from segreg.errors import DataError
 
 CPU = torch.device("cpu")
@@ -139,3 +139,17 @@ def test_batches_hold_each_picture_once_with_its_mask(size: int) -> None:
 def test_without_an_order_batches_are_as_the_pictures_stand_and_scaled_to_one() -> None:
     images = torch.cat([images for images, _ in pictures().batches(2, CPU)])
     assert torch.equal(images, pictures().images.float() / 255)
+
+
+def test_some_images_are_taken_with_their_masks_as_they_lie_in_a_dataset() -> None:
+    kept: Split = pictures()
+    images, masks = kept.take([4, 0, 4])
+    assert images.shape == (3, 4, 5, 3)
+    assert images[:, 0, 0, 0].tolist() == masks[:, 0, 0].tolist() == [4, 0, 4]
+    assert [len(each) for each in kept.take([])] == [0, 0]
+
+
+def test_a_dataset_of_more_classes_than_masks_can_hold_is_refused() -> None:
+    names = [str(number) for number in range(256)]
+    with pytest.raises(DataError, match="names 256 classes: it may name 255 at most"):
+        read({"train": [PAIR], "valid": [PAIR]}, classes=names)

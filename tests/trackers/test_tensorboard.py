@@ -80,7 +80,7 @@ def test_pictures_stand_beside_truth_and_prediction(run: Run) -> None:
         [event] = events.Images(tag)
         shown = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
         assert shown.shape == (12, 24, 3)
-        assert np.array_equal(shown[:, :8], image.numpy().transpose(1, 2, 0))
+        assert np.array_equal(shown[:, :8], image.numpy())
         # Where the truth is one class, the colour laid over the picture is one.
         colour = shown[:, 8:16][mask.numpy() == 1] - 0.35 * shown[:, :8][mask.numpy() == 1]
         assert np.ptp(colour, axis=0).max() < 2

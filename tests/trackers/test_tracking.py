@@ -178,8 +178,8 @@ class Listener:
 
 def test_pictures_that_cannot_be_drawn_cost_the_run_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     tracker = Listener()
-    picture = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
-    samples = {"images": picture, "masks": picture[:, 0], "predictions": picture[:, 0]}
+    picture = torch.zeros(1, 4, 4, 3, dtype=torch.uint8)
+    samples = {"images": picture, "masks": picture[..., 0], "predictions": picture[..., 0]}
     with Display(quiet=True) as display, Tracking({"listener": tracker}, display) as tracking:
         tracking.finish({}, samples, ["a name", "and one too many"], task_of(1))
     assert tracker.heard == ["close"]

@@ -10,14 +10,15 @@ from torch import Tensor, nn
 from segreg.builtins.losses.bce import BCELoss
 from segreg.builtins.metrics.iou import IoU
 from segreg.data.in_memory import InMemory
+from segreg.task import task_of
 from segreg.training.evaluation import Evaluator, is_better
 from segreg.training.metric_states import value
 
 CPU = torch.device("cpu")
 
 
-def evaluator(batch: int, **metrics: IoU) -> Evaluator:
-    return Evaluator(metrics=metrics, batch=batch, device=CPU, precision="fp32")
+def evaluator(batch: int, num_classes: int = 1, **metrics: IoU) -> Evaluator:
+    return Evaluator(task=task_of(num_classes), metrics=metrics, batch=batch, device=CPU, precision="fp32")
 
 
 class Brightness(nn.Module):
@@ -71,7 +72,7 @@ def test_states_are_those_of_the_single_pictures_in_order() -> None:
 def test_a_prediction_is_the_class_as_a_byte() -> None:
     bright = (pictures().images[:, 0] > 127).to(torch.uint8)[[3, 1, 4]]
     for num_classes in (1, 3):
-        said = evaluator(2).predict(Brightness(num_classes), pictures(), [3, 1, 4])
+        said = evaluator(2, num_classes).predict(Brightness(num_classes), pictures(), [3, 1, 4])
         assert said.dtype == torch.uint8
         assert torch.equal(said, bright)
 

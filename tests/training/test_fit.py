@@ -22,10 +22,10 @@ from safetensors.torch import load_file, save_file
 
 import segreg
 from segreg.errors import DataError, OptionError, RunError, TrainingError
-from segreg.options import meanings_of, options_of
+from segreg.registry import registry
 from segreg.training.files import new_directory
 from segreg.training.fit import resume
-from segreg.training.recipe import make_recipe
+from segreg.training.recipe import make_recipe, recipe_options
 from segreg.training.run import Run
 from tests.trial import without_times
 
@@ -183,7 +183,7 @@ def test_the_pictures_can_be_looked_at(run: Run, name: str) -> None:
 
 def test_the_samples_are_validation_pictures_with_predictions(run: Run) -> None:
     images, masks = samples_of("valid")
-    assert torch.equal(run.samples["images"], (images[[0, 2, 3, 5]] * 255).round().to(torch.uint8))
+    assert torch.equal(run.samples["images"], (images[[0, 2, 3, 5]] * 255).round().to(torch.uint8).permute(0, 2, 3, 1))
     assert torch.equal(run.samples["masks"], torch.from_numpy(masks[[0, 2, 3, 5]]))
     assert run.samples["predictions"].shape == (4, 12, 8)
     assert set(run.samples["predictions"].unique().tolist()) <= {0, 1}
@@ -307,7 +307,7 @@ def test_a_batch_larger_than_the_data_takes_all_of_them_with_a_note(
 def test_any_channels_classes_and_sizes_train(tmp_path: Path, model: str, loss: str, data: str, size: Any) -> None:
     settings = {**QUICK, "data": f"{QUICK['data']},{data}", "size": size}
     made = segreg.fit(model, loss=loss, **settings, out=tmp_path / "run")
-    images = made.samples["images"]
+    images = made.samples["images"].permute(0, 3, 1, 2)
     assert images.shape[2:] == made.recipe.size
     logits = made.model()(images.float() / 255)
     assert logits.shape == (2, len(made.results["classes"]), *made.recipe.size)
@@ -400,8 +400,8 @@ def test_each_component_is_looked_into_once(tmp_path: Path, monkeypatch: pytest.
     parsed: list[str] = []
     parse = docstring_parser.parse
     monkeypatch.setattr(docstring_parser, "parse", lambda text, **how: parsed.append(text) or parse(text, **how))
-    options_of.cache_clear()
-    meanings_of.cache_clear()
+    registry.cache_clear()
+    recipe_options.cache_clear()
     run = segreg.fit("trial/dot", loss="bce+dice", metrics="iou trial/mistakes", **QUICK, out=tmp_path / "run")
     assert run.finished
     components = [each for kind in run.recipe.components.values() for each in kind]

@@ -1,10 +1,12 @@
 """Memory that runs out is answered with a batch that fits, and a run that can go on with it."""
 
+import gc
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import segreg
 from segreg.errors import TrainingError
@@ -31,6 +33,24 @@ def test_a_batch_that_does_not_fit_at_first(tmp_path: Path) -> None:
         str(error.value),
     )
     assert len(resume(out, batch=6, quiet=True).history) == 2
+
+
+def test_a_batch_that_does_not_fit_is_freed_before_a_smaller_one_is_tried(
+    tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[list[int]] = []
+
+    def forward(self: Any, images: torch.Tensor) -> torch.Tensor:
+        tensors = [each for each in gc.get_objects() if isinstance(each, torch.Tensor)]
+        alive.append([len(each) for each in tensors if each.ndim == 4 and each.is_floating_point() and len(each) == 12])
+        return real(self, images)
+
+    real = parts.Hungry.forward
+    monkeypatch.setattr(parts.Hungry, "forward", forward)
+    with pytest.raises(TrainingError, match="batch 6 does"):
+        segreg.fit("trial/hungry:limit=8", **SETTINGS, out=tmp_path / "run")
+    assert alive[0]
+    assert not alive[1]
 
 
 def test_a_batch_that_does_not_fit_later_on(tmp_path: Path) -> None:

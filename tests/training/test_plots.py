@@ -56,7 +56,7 @@ def test_a_label_is_no_mathematics(tmp_path: Path) -> None:
     label = r"x/net:note=$\nonsense{$ · a_b^c"
     plot_curves(tmp_path / "curves.png", {label: [history([0.5, 0.4])]}, "iou")
     samples = {
-        "images": torch.zeros(1, 3, 8, 8, dtype=torch.uint8),
+        "images": torch.zeros(1, 8, 8, 3, dtype=torch.uint8),
         "masks": torch.zeros(1, 8, 8, dtype=torch.uint8),
     }
     plot_samples(tmp_path / "samples.png", samples, {label: samples["masks"]}, task_of(1))
@@ -68,7 +68,7 @@ def test_a_label_is_no_mathematics(tmp_path: Path) -> None:
 @pytest.mark.parametrize("num_classes", [1, 30])
 def test_samples_of_any_channels_and_classes(tmp_path: Path, channels: int, num_classes: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (3, channels, 12, 9), generator=generator, dtype=torch.uint8)
+    images = torch.randint(0, 256, (3, 12, 9, channels), generator=generator, dtype=torch.uint8)
     masks = torch.randint(0, max(num_classes, 2), (3, 12, 9), generator=generator, dtype=torch.uint8)
     masks[0], masks[1], masks[2, 0] = 0, 1, 255
     drawn = {"m · l": masks, "n · l": masks}
