@@ -10,6 +10,9 @@ import attrs
 
 from segreg.specs import Architecture, Component, Dataset, Loss, Metric, Tracker
 
+FACTS = ("in_channels", "num_classes")
+"""What the data decide: a component that has an option of such a name is given it, and a recipe leaves it out."""
+
 
 @attrs.frozen(kw_only=True)
 class Kind:
@@ -20,7 +23,8 @@ class Kind:
         plural: What lists, the folder in `builtins/` and the file of checks are called.
         record: What a plugin declares it with.
         field: The field of `Recipe` that names components of this kind; empty if none does.
-        facts: Which of `FACTS` every component of the kind has as options; others may have them.
+        facts: Which of `FACTS` every component of the kind has as options; it may have the others. None for a kind
+            whose components are built before the data are read.
         sum: What adds up components that are written as a weighted sum such as `bce+0.5*dice`, as an import string;
             empty where a sum makes no sense.
     """
@@ -29,17 +33,19 @@ class Kind:
     plural: str
     record: type[Component]
     field: str = ""
-    facts: tuple[str, ...] = ()
+    facts: tuple[str, ...] | None = None
     sum: str = ""
+
+    @property
+    def decided(self) -> tuple[str, ...]:
+        """Options that the data may decide."""
+        return () if self.facts is None else FACTS
 
     @property
     def hook(self) -> str:
         """The name of the hook that declares components of this kind."""
         return f"segreg_{self.plural}"
 
-
-FACTS = ("in_channels", "num_classes")
-"""What the data decide: a component that has an option of such a name is given it, and a recipe leaves it out."""
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
@@ -56,6 +62,7 @@ KINDS: Mapping[str, Kind] = {
             plural="losses",
             record=Loss,
             field="loss",
+            facts=(),
             sum="segreg.builtins.losses.weighted_sum:WeightedSum",
         ),
         Kind(name="metric", plural="metrics", record=Metric, field="metrics", facts=("num_classes",)),

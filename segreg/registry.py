@@ -175,7 +175,7 @@ class Registry:
         declared = entry.options()
         undecided = tuple(name for name in decided if name in declared)
         if decided:
-            check_names(entry.key, declared, KINDS[kind].facts)
+            check_names(entry.key, declared, KINDS[kind].facts or ())
         for name in sorted(expression.options):
             if name in options or name in undecided:
                 why = f"is already {options[name]!r}" if name in options else "the data decide"

@@ -73,7 +73,7 @@ def test_the_record_is_fit_to_be_listed(entry: Entry) -> None:
 @every_component
 def test_what_every_kind_must_take(entry: Entry) -> None:
     options = segreg.describe(entry.kind, entry.key).options
-    assert set(KINDS[entry.kind].facts) <= set(options)
+    assert set(KINDS[entry.kind].facts or ()) <= set(options)
     if entry.kind == "architecture":
         assert options["in_channels"].default == 3
         assert options["num_classes"].default == 1

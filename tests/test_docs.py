@@ -31,7 +31,7 @@ from segreg.cli.main import Parser, main
 from segreg.cli.new_plugin import SCAFFOLD
 from segreg.compat import mend_torchvision
 from segreg.expression import parse_sum
-from segreg.kinds import FACTS, KINDS
+from segreg.kinds import KINDS
 from segreg.registry import registry
 
 ROOT = Path(__file__).parents[1]
@@ -112,7 +112,7 @@ def check(words: list[str]) -> None:
         for text in [value] if isinstance(value, str) else value:
             for _, component in parse_sum(text):
                 if not component.name.startswith(READERS_PLUGIN):
-                    registry().resolve(kind, component, FACTS)
+                    registry().resolve(kind, component, KINDS[kind].decided)
 
 
 def run(block: Block, page: Path, namespace: dict[str, object]) -> None:

@@ -49,7 +49,7 @@ def test_its_field_names_components_of_a_recipe(kind: Kind) -> None:
 @every_kind
 def test_what_the_data_decide_is_refused_in_a_recipe(kind: Kind) -> None:
     entry = segreg.components(kind.name)[0]
-    for fact in kind.facts:
+    for fact in kind.facts or ():
         with pytest.raises(segreg.OptionError, match=f"sets '{fact}', which the data decide: leave it out"):
             make_recipe(**{kind.field: f"{entry.key}:{fact}=2"})
 

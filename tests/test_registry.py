@@ -10,7 +10,7 @@ from torch import nn
 
 import segreg
 from segreg import OptionError, PluginError, Registry, UnknownNameError
-from segreg.kinds import FACTS
+from segreg.kinds import FACTS, KINDS
 from segreg.registry import higher_is_better
 from tests.conftest import Site
 
@@ -426,7 +426,7 @@ def segreg_metrics():
 
 PARTICULAR = """
 from typing import Literal
-from segreg import Architecture, Loss, hookimpl
+from segreg import Architecture, Dataset, Loss, hookimpl
 
 class Model:
     def __init__(self, *, in_channels: Literal[1, 3] = 3, num_classes: int = 1, widths: list[int] = [4, 8]) -> None:
@@ -449,6 +449,14 @@ def segreg_architectures():
     yield Architecture(name="model", target=f"{__name__}:Model", summary="Changes a list that it is given")
     yield Architecture(name="open", target=f"{__name__}:Weighted", summary="Takes no channels")
     yield Architecture(name="called", target=f"{__name__}:called", summary="Cannot be hashed")
+
+class Drawn:
+    def __init__(self, *, root: str | None = None, num_classes: int = 2) -> None:
+        self.classes = [str(number) for number in range(num_classes)]
+
+@hookimpl
+def segreg_datasets():
+    yield Dataset(name="drawn", target=f"{__name__}:Drawn", summary="Has as many classes as one likes")
 
 @hookimpl
 def segreg_losses():
@@ -482,6 +490,11 @@ def test_any_component_that_asks_for_a_fact_is_given_it(particular: Registry) ->
     assert resolved.build(in_channels=3, num_classes=4).weights == [2.0] * 4
     with pytest.raises(OptionError, match="sets 'num_classes', which the data decide: leave it out"):
         particular.resolve_sum("loss", "p/weighted:num_classes=4", FACTS)
+
+
+def test_a_dataset_has_such_options_for_itself(particular: Registry) -> None:
+    [resolved] = particular.resolve_sum("dataset", "p/drawn:num_classes=3", KINDS["dataset"].decided)
+    assert resolved.build().classes == ["0", "1", "2"]
 
 
 def test_a_target_need_not_be_hashable(particular: Registry) -> None:

@@ -138,7 +138,9 @@ def _subjects(known: Registry, name: str) -> Iterator[ComponentSubject | PluginS
             f"no plugin or component is called {expression.name!r}{did_you_mean(expression.name, names)}: "
             "see `segreg plugins` and `segreg list`"
         )
-    if chosen := sorted({name for entry in entries for name in KINDS[entry.kind].facts} & expression.options.keys()):
+    if chosen := sorted(
+        {name for entry in entries for name in KINDS[entry.kind].facts or ()} & expression.options.keys()
+    ):
         raise OptionError(f"{name!r} sets {chosen[0]}, which the checks choose themselves: leave it out")
     objections = []
     for entry in entries:

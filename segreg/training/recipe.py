@@ -14,7 +14,7 @@ from segreg.data.decode import BadFiles
 from segreg.data.image_files import MAX_PIXELS
 from segreg.errors import DataError, OptionError, PluginError, UnknownNameError, did_you_mean, shown
 from segreg.expression import format_sum, parse
-from segreg.kinds import FACTS, KINDS, Kind
+from segreg.kinds import KINDS, Kind
 from segreg.options import Option, meanings_of, structure, structured
 from segreg.registry import Resolved, registry
 from segreg.specs import Architecture
@@ -272,8 +272,8 @@ def _fields() -> "list[attrs.Attribute[Any]]":
 
 def _resolved(kind: Kind, named: str | tuple[str, ...]) -> Sequence[Resolved]:
     if isinstance(named, str):
-        return registry().resolve_sum(kind.name, named, FACTS)
-    resolved = [registry().resolve(kind.name, each, FACTS) for each in named]
+        return registry().resolve_sum(kind.name, named, kind.decided)
+    resolved = [registry().resolve(kind.name, each, kind.decided) for each in named]
     # However it is written, one component with the same options is there once.
     return list({str(each.expression): each for each in resolved}.values())
 

@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import segreg
 from tests.gpu.environment import ROOT
 
-# A part may take three minutes, and the figures that there are by then are printed.
+# A part may take three minutes, and what was measured by then is printed.
 LIMIT = 165.0
 
 

@@ -1,4 +1,4 @@
-"""The report itself, tried on a processor."""
+"""The report itself, tried on a CPU."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What holds on a processor holds on a GPU: training, resuming, scores, and what is said when memory runs out."""
+"""What holds on a CPU holds on a GPU: training, resuming, scores, and what is said when memory runs out."""
 
 import csv
 import gc
