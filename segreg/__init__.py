@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segreg.deployment.export import Exported, export
     from segreg.errors import (
         DataError,
         ExpressionError,
@@ -20,17 +21,16 @@ if TYPE_CHECKING:
         TrainingError,
         UnknownNameError,
     )
+    from segreg.evaluation.evaluate import evaluate
+    from segreg.evaluation.result import Evaluation
     from segreg.hooks import hookimpl
-    from segreg.inference.evaluate import evaluate
-    from segreg.inference.evaluation import Evaluation
-    from segreg.inference.export import Exported, export
-    from segreg.inference.predictor import Predictor, load
+    from segreg.prediction.predictor import Predictor, load
+    from segreg.recipe import Recipe
     from segreg.registry import Registry, build, components, dataset, describe, loss, metric
+    from segreg.runs.run import Run
     from segreg.specs import Architecture, Dataset, Loss, Metric, Tracker
     from segreg.studies.study import Study, compare
     from segreg.training.fit import fit
-    from segreg.training.recipe import Recipe
-    from segreg.training.run import Run
 
 _HOME = {
     "segreg.errors": (
@@ -44,16 +44,16 @@ _HOME = {
         "UnknownNameError",
     ),
     "segreg.hooks": ("hookimpl",),
-    "segreg.inference.evaluate": ("evaluate",),
-    "segreg.inference.evaluation": ("Evaluation",),
-    "segreg.inference.export": ("Exported", "export"),
-    "segreg.inference.predictor": ("Predictor", "load"),
+    "segreg.evaluation.evaluate": ("evaluate",),
+    "segreg.evaluation.result": ("Evaluation",),
+    "segreg.deployment.export": ("Exported", "export"),
+    "segreg.prediction.predictor": ("Predictor", "load"),
     "segreg.registry": ("Registry", "build", "components", "dataset", "describe", "loss", "metric"),
     "segreg.specs": ("Architecture", "Dataset", "Loss", "Metric", "Tracker"),
     "segreg.studies.study": ("Study", "compare"),
     "segreg.training.fit": ("fit",),
-    "segreg.training.recipe": ("Recipe",),
-    "segreg.training.run": ("Run",),
+    "segreg.recipe": ("Recipe",),
+    "segreg.runs.run": ("Run",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

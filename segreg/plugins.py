@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from itertools import chain
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -24,6 +25,8 @@ BUILTIN = "segreg"
 
 _GROUPS = re.compile(r"segreg\.v[1-9][0-9]*")
 _LONGEST_LINE = 500
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VERSION = re.compile(r"[A-Za-z0-9.!+_-]+")
 
 
 @attrs.frozen
@@ -191,6 +194,17 @@ def imported(target: str) -> Any:
     module, _, attribute = target.partition(":")
     with _streams_kept():
         return getattr(importlib.import_module(module), attribute)
+
+
+def missing_plugin(file: Path, name: str, distribution: str, version: str) -> PluginError:
+    """Return the error for a component that no installed plugin brings, with the version that the file names."""
+    # The file may come from anybody: what is no name of a distribution must not end up in somebody's shell.
+    if not _DISTRIBUTION.fullmatch(distribution) or not _VERSION.fullmatch(version):
+        return PluginError(f"{file} needs {name!r}, which is not installed, and does not say who brings it")
+    return PluginError(
+        f"{file} needs {name!r}, which is not installed; it was made with {distribution} {version}: "
+        f"if you know and trust that, pip install {distribution}=={version}"
+    )
 
 
 def one_line(error: BaseException) -> str:

@@ -10,8 +10,8 @@ import pytest
 import segreg
 from segreg import hooks
 from segreg.kinds import KINDS, Kind
+from segreg.recipe import Recipe, make_recipe, recipe_options
 from segreg.specs import Component
-from segreg.training.recipe import Recipe, make_recipe, recipe_options
 
 COMPONENTS = Path(__file__).parents[1] / "docs" / "reference" / "components.md"
 

@@ -16,8 +16,8 @@ from hypothesis.extra.numpy import arrays
 
 import segreg
 from segreg.contracts import IGNORE_INDEX, check_logits_and_target
+from segreg.runs.model_file import about_of
 from segreg.task import task_of
-from segreg.training.saved import about_of
 
 PACKAGE = Path(segreg.__file__).parent
 PLUGINS = Path(__file__).parents[1] / "plugins"
@@ -224,7 +224,7 @@ def test_a_model_of_other_numbers_of_classes_is_no_model_of_segreg(num_classes: 
 
 # Where the number of classes is looked at without asking for the task.
 MEANT = {
-    "segreg/inference/evaluate.py": {"len(classes) > 1"},  # the plural of a word
+    "segreg/evaluation/evaluate.py": {"len(classes) > 1"},  # the plural of a word
 }
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import attrs
 
+from segreg.bench.speed_plot import plot_speed
+from segreg.bench.timing import Figures, How, Workload, bench
 from segreg.cli.output import print_table
 from segreg.errors import OptionError
-from segreg.inference.bench import Figures, How, Workload, bench
-from segreg.inference.plot import plot_speed
-from segreg.training.device import describe, detect
-from segreg.training.progress import Display
+from segreg.support.device import describe, detect
+from segreg.support.progress import Display
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,9 +5,9 @@ import traceback
 from collections import Counter
 
 from segreg.cli.output import print_table
+from segreg.support.progress import Display
 from segreg.testing import conformance_cases
 from segreg.testing.cases import STATUSES
-from segreg.training.progress import Display
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from segreg.cli.output import print_table
 from segreg.cli.settings import add_settings, given_settings
 from segreg.cli.stop import stoppable
-from segreg.studies.report import cells, conclusion
 from segreg.studies.study import compare
+from segreg.studies.summary import cells, conclusion
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from segreg.cli.output import print_table
 from segreg.cli.stop import stoppable
 from segreg.errors import printable
-from segreg.inference.evaluate import evaluate
-from segreg.inference.page import class_table, table
+from segreg.evaluation.evaluate import evaluate
+from segreg.evaluation.report import class_table, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import get_args
 
 from segreg.cli.stop import stoppable
+from segreg.deployment.export import TOLERANCE, Format, export
 from segreg.errors import printable
-from segreg.inference.export import TOLERANCE, Format, export
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 
 from segreg.cli.stop import stoppable
-from segreg.inference.folder import plan, predict_files
-from segreg.inference.predictor import load
-from segreg.training.device import describe
-from segreg.training.progress import Display
+from segreg.prediction.mask_files import plan, predict_files
+from segreg.prediction.predictor import load
+from segreg.support.device import describe
+from segreg.support.progress import Display
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Collection
 from typing import Any
 
-from segreg.training.recipe import PRESETS, recipe_options
+from segreg.recipe import PRESETS, recipe_options
 
 
 def add_settings(parser: argparse.ArgumentParser, without: Collection[str]) -> None:

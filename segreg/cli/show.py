@@ -66,7 +66,7 @@ def _parameters(description: Description) -> int | None:
     required = any(option.default is REQUIRED for option in description.options.values())
     if description.entry.kind != "architecture" or required:
         return None
-    from segreg.training.shapes import without_values
+    from segreg.nn.meta import without_values
 
     with without_values():
         model = build(description.entry.key)

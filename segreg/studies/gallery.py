@@ -11,11 +11,11 @@ from PIL import Image
 
 from segreg.contracts import IGNORE_INDEX
 from segreg.errors import printable
+from segreg.recipe import Recipe
+from segreg.runs.plots import CLASS_COLORS, TINT, shown_picture
+from segreg.runs.worst_cases import read_cases
 from segreg.studies.table import Row, best_row
 from segreg.task import Task, task_of
-from segreg.training.plots import CLASS_COLORS, TINT, shown_picture
-from segreg.training.recipe import Recipe
-from segreg.training.worst import read_cases
 
 _BORDER = 254
 """The palette index of the line around the true region, in pictures of one class."""

@@ -12,12 +12,13 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from segreg.errors import printable
+from segreg.recipe import Recipe
 from segreg.registry import higher_is_better
+from segreg.scoring.estimates import Estimate
 from segreg.studies.gallery import galleries
-from segreg.studies.report import conclusion, counted, notes
-from segreg.studies.table import Row, Score, best_row, score_columns
-from segreg.training.files import write_text
-from segreg.training.recipe import Recipe
+from segreg.studies.summary import conclusion, counted, notes
+from segreg.studies.table import Row, best_row, score_columns
+from segreg.support.files import write_text
 
 
 def write_page(path: Path, name: str, rows: Sequence[Row], recipe: Recipe) -> None:
@@ -121,7 +122,7 @@ def _extent(rows: Sequence[Row], metric: str) -> tuple[float, float]:
     return (min(ends), max(ends)) if ends else (0.0, 1.0)
 
 
-def _score(score: Score, extent: tuple[float, float]) -> dict[str, Any]:
+def _score(score: Estimate, extent: tuple[float, float]) -> dict[str, Any]:
     value, low, high = score.interval
     deviation = score.spread.deviation
     finite = all(map(math.isfinite, score.interval)) and extent[0] < extent[1]

@@ -12,8 +12,8 @@ import tomli_w
 
 from segreg.errors import DataError, OptionError, did_you_mean, shown
 from segreg.expression import parse
-from segreg.training.files import read_toml, slug
-from segreg.training.recipe import Recipe, make_recipe, read_names, recipe_options
+from segreg.recipe import Recipe, make_recipe, read_names, recipe_options
+from segreg.support.files import read_toml, slug
 
 _TYPES = {"text": str, "a list": list, "a table": dict}
 _KEYS = {"name": "text", "seeds": "a list", "preset": "text", "recipe": "a table", "grid": "a list"}

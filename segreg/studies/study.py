@@ -16,19 +16,19 @@ import torch
 from segreg.data.split import Data
 from segreg.errors import RunError, SegregError
 from segreg.plugins import one_line
+from segreg.recipe import Recipe, written_recipe
 from segreg.registry import higher_is_better
+from segreg.runs.run import Run
 from segreg.studies.page import write_page
 from segreg.studies.plan import Plan, directory_name, make_plan
-from segreg.studies.report import write_report
+from segreg.studies.summary import write_report
 from segreg.studies.table import Row, best_row, summarize
+from segreg.support.device import detect
+from segreg.support.files import is_empty, read_toml, write_text, writing
+from segreg.support.lock import locked
+from segreg.support.progress import Display
 from segreg.training.checkpoint import remove_state, state_path
-from segreg.training.device import detect
-from segreg.training.files import is_empty, read_toml, write_text, writing
 from segreg.training.fit import open_data, train
-from segreg.training.lock import locked
-from segreg.training.progress import Display
-from segreg.training.recipe import Recipe, written_recipe
-from segreg.training.run import Run
 from segreg.training.tracking import check_trackers
 
 QUICK = "quick"

@@ -1,38 +1,15 @@
 """The table of a study: what each row scores, and how far it is behind the best one."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import attrs
-import torch
 
-from segreg.contracts import SegmentationMetric
-from segreg.registry import higher_is_better, registry
-from segreg.studies.statistics import (
-    Comparison,
-    Interval,
-    Spread,
-    bootstrap_interval,
-    mean_and_spread,
-    paired_comparison,
-)
-from segreg.training.evaluation import is_better
-from segreg.training.metric_states import States, value
-from segreg.training.recipe import Recipe
-from segreg.training.run import Run
-
-
-@attrs.frozen(kw_only=True)
-class Score:
-    """A metric on a split: the mean and spread over seeds, and the interval over images."""
-
-    spread: Spread
-    interval: Interval
-
-    def __str__(self) -> str:
-        """Write it as a table does: `0.873 ± 0.010 [0.851, 0.893]`."""
-        spread = "" if math.isnan(self.spread.deviation) else f" ± {self.spread.deviation:.3f}"
-        return f"{self.interval.value:.3f}{spread} [{self.interval.low:.3f}, {self.interval.high:.3f}]"
+from segreg.recipe import Recipe
+from segreg.registry import higher_is_better
+from segreg.runs.run import Run
+from segreg.scoring.estimates import Estimate, estimates, metric_of, states_of
+from segreg.scoring.evaluator import is_better
+from segreg.scoring.statistics import Comparison, paired_comparison
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +30,7 @@ class Row:
     loss: str
     runs: Sequence[Run]
     failure: str
-    scores: Mapping[tuple[str, str], Score]
+    scores: Mapping[tuple[str, str], Estimate]
     behind_best: Comparison | None = None
 
     @property
@@ -93,7 +70,9 @@ def summarize(grid: Sequence[Sequence[tuple[Recipe, Run, str]]]) -> list[Row]:
         finished = [run for _, run, _ in runs if run.finished]
         failure = next((failure for _, _, failure in runs if failure), "")
         rows.append(
-            Row(model=recipe.model, loss=recipe.loss, runs=finished, failure=failure, scores=_scores(recipe, finished))
+            Row(
+                model=recipe.model, loss=recipe.loss, runs=finished, failure=failure, scores=estimates(recipe, finished)
+            )
         )
     return _compared_with_best(rows, grid[0][0][0].metrics[0])
 
@@ -109,20 +88,6 @@ def score_columns(rows: Sequence[Row], recipe: Recipe) -> list[tuple[str, str]]:
     return [(metric, split) for metric in recipe.metrics for split in dict.fromkeys(splits)]
 
 
-def _scores(recipe: Recipe, runs: Sequence[Run]) -> dict[tuple[str, str], Score]:
-    if not runs:
-        return {}
-    stored = [run.scores for run in runs]
-    scores = {}
-    for name in recipe.metrics:
-        metric = _metric(name, runs[0])
-        for split in runs[0].results["metrics"]:
-            states = [_states(each, split, name) for each in stored]
-            values = [value(metric, each) for each in states]
-            scores[name, split] = Score(spread=mean_and_spread(values), interval=bootstrap_interval(metric, states))
-    return scores
-
-
 def _compared_with_best(rows: Sequence[Row], name: str) -> list[Row]:
     finished = [row for row in rows if row.runs]
     if not finished:
@@ -131,22 +96,12 @@ def _compared_with_best(rows: Sequence[Row], name: str) -> list[Row]:
     for row in finished[1:]:
         if is_better(row.on_valid(name), best.on_valid(name), higher_is_better(name)):
             best = row
-    metric = _metric(name, best.runs[0])
-    best_states = [_states(run.scores, "valid", name) for run in best.runs]
+    metric = metric_of(name, best.runs[0])
+    best_states = [states_of(run.scores, "valid", name) for run in best.runs]
     compared = []
     for row in rows:
         if row.runs and row is not best:
-            states = [_states(run.scores, "valid", name) for run in row.runs]
+            states = [states_of(run.scores, "valid", name) for run in row.runs]
             row = attrs.evolve(row, behind_best=paired_comparison(metric, states, best_states))
         compared.append(row)
     return compared
-
-
-def _metric(name: str, run: Run) -> SegmentationMetric:
-    built: SegmentationMetric = registry().build("metric", name, num_classes=len(run.results["classes"]))
-    return built
-
-
-def _states(scores: Mapping[str, torch.Tensor], split: str, metric: str) -> States:
-    prefix = f"{split}/{metric}/"
-    return {name.removeprefix(prefix): tensor.numpy() for name, tensor in scores.items() if name.startswith(prefix)}

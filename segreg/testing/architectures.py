@@ -6,10 +6,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from segreg.nn.fuse import ready_to_predict
 from segreg.specs import Architecture
 from segreg.testing.components import REFERENCE
 from segreg.testing.subject import Check, ComponentSubject, agree, difference, expect, settled, shaken
-from segreg.training.prediction import ready_to_predict
 
 # What another order of summation may change, as a share of the logits' spread.
 _FLOAT32 = 1e-3

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import kornia.augmentation as K
 from torch import Tensor
 
-from segreg.training.recipe import Change
+from segreg.recipe import Change
 
 
 class Augmentation:

@@ -12,10 +12,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from segreg.errors import OptionError, RunError, SegregError
-from segreg.training.archive import read_archive
-from segreg.training.files import replacing
-from segreg.training.provenance import differences
-from segreg.training.run import Run
+from segreg.runs.provenance import differences
+from segreg.runs.run import Run
+from segreg.runs.safe_load import read_archive
+from segreg.support.files import replacing
 from segreg.training.state import Epoch, State
 
 _SHARE_OF_TIME = 0.05

@@ -5,9 +5,9 @@ import math
 import torch
 
 from segreg.errors import TrainingError
+from segreg.recipe import Recipe
+from segreg.support.device import uses_bf16
 from segreg.training.checkpoint import Checkpoints
-from segreg.training.device import uses_bf16
-from segreg.training.recipe import Recipe
 from segreg.training.state import State
 
 

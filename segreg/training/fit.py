@@ -9,15 +9,15 @@ import torch
 from segreg.data.in_memory import load
 from segreg.data.split import Data
 from segreg.errors import RunError
+from segreg.recipe import Recipe, make_recipe
+from segreg.runs.run import Run
+from segreg.support.device import detect, is_out_of_memory, keep_freed_memory
+from segreg.support.files import is_empty, new_directory
+from segreg.support.lock import locked
+from segreg.support.progress import Display
 from segreg.training.checkpoint import state_path
-from segreg.training.device import detect, is_out_of_memory, keep_freed_memory
-from segreg.training.files import is_empty, new_directory
-from segreg.training.lock import locked
 from segreg.training.out_of_memory import out_of_memory
-from segreg.training.progress import Display
-from segreg.training.recipe import Recipe, make_recipe
 from segreg.training.results import write_results
-from segreg.training.run import Run
 from segreg.training.tracking import Tracking, build_trackers, check_trackers
 from segreg.training.trainer import Trainer
 

@@ -4,10 +4,10 @@ import shlex
 from itertools import islice
 
 from segreg.errors import TrainingError
+from segreg.runs.run import Run
+from segreg.scoring.evaluator import evaluation_batch
+from segreg.support.device import describe, give_back_memory, is_out_of_memory
 from segreg.training.checkpoint import state_path
-from segreg.training.device import describe, give_back_memory, is_out_of_memory
-from segreg.training.evaluation import evaluation_batch
-from segreg.training.run import Run
 from segreg.training.trainer import Trainer
 
 

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from segreg.contracts import SegmentationMetric
 from segreg.registry import higher_is_better
-from segreg.training import device as devices
-from segreg.training.metric_states import States, holding_all, value, values_of_images
-from segreg.training.plots import plot_curves, plot_samples, shown_picture
-from segreg.training.run import Run
+from segreg.runs.plots import plot_curves, plot_samples, shown_picture
+from segreg.runs.run import Run
+from segreg.runs.worst_cases import Case, worst_positions, write_cases
+from segreg.scoring.metric_states import States, holding_all, value, values_of_images
+from segreg.support import device as devices
 from segreg.training.tracking import Tracking
 from segreg.training.trainer import Trainer
-from segreg.training.worst import Case, worst_positions, write_cases
 
 _SAMPLES = 4
 

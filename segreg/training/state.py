@@ -8,9 +8,9 @@ import attrs
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from segreg.training.average import Average
-from segreg.training.normalized import Normalized
-from segreg.training.run import Row
+from segreg.nn.ema import Average
+from segreg.nn.normalized import Normalized
+from segreg.runs.run import Row
 
 
 @attrs.define(kw_only=True)

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from segreg.contracts import RunTracker
 from segreg.plugins import one_line
+from segreg.recipe import Recipe
+from segreg.runs.plots import overlay, shown_picture
+from segreg.runs.run import Row, Run
+from segreg.support.progress import Display
 from segreg.task import Task
-from segreg.training.plots import overlay, shown_picture
-from segreg.training.progress import Display
-from segreg.training.recipe import Recipe
-from segreg.training.run import Row, Run
 
 
 def build_trackers(recipe: Recipe) -> dict[str, RunTracker]:

@@ -12,21 +12,21 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
 from segreg.contracts import SegmentationMetric
 from segreg.data.split import Data
+from segreg.nn.ema import Average
+from segreg.nn.normalized import Normalized
+from segreg.recipe import Recipe
 from segreg.registry import build_sum, higher_is_better
-from segreg.training import device as devices
+from segreg.runs.model_file import about_model
+from segreg.runs.provenance import made_with, resolved
+from segreg.runs.run import Run
+from segreg.scoring.evaluator import Evaluator, evaluation_batch, is_better
+from segreg.support import device as devices
+from segreg.support.files import writing
+from segreg.support.progress import Display
+from segreg.support.randomness import random_state, restore_random_state, seed_all
 from segreg.training.augmentation import Augmentation
-from segreg.training.average import Average
 from segreg.training.checkpoint import Checkpoints, best_epoch_on_disk, restore_from
-from segreg.training.evaluation import Evaluator, evaluation_batch, is_better
-from segreg.training.files import writing
 from segreg.training.finite import check_finite
-from segreg.training.normalized import Normalized
-from segreg.training.progress import Display
-from segreg.training.provenance import made_with, resolved
-from segreg.training.randomness import random_state, restore_random_state, seed_all
-from segreg.training.recipe import Recipe
-from segreg.training.run import Run
-from segreg.training.saved import about_model
 from segreg.training.state import Epoch, State
 from segreg.training.tracking import Tracking
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segreg.inference.bench import Workload, runner
-from segreg.training.device import describe, detect, keep_freed_memory
+from segreg.bench.timing import Workload, runner
+from segreg.support.device import describe, detect, keep_freed_memory
 from tests.end_to_end.environment import ROOT, Environment, build_wheel
 from tests.end_to_end.many import COMPONENTS, write_many
 

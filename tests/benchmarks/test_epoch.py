@@ -8,8 +8,8 @@ from typing import Any
 import segreg
 from segreg.contracts import SegmentationDataset
 from segreg.data.in_memory import load
-from segreg.training.device import detect, keep_freed_memory
-from segreg.training.recipe import make_recipe
+from segreg.recipe import make_recipe
+from segreg.support.device import detect, keep_freed_memory
 from segreg.training.trainer import Trainer
 from tests.datasets.files import DATA, realdata
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 import segreg
-from segreg.inference.bench import Workload, runner
-from segreg.training.device import detect, keep_freed_memory
+from segreg.bench.timing import Workload, runner
+from segreg.support.device import detect, keep_freed_memory
 
 NAMES = [entry.key for entry in segreg.components("architecture") if entry.plugin.distribution == "segreg"]
 

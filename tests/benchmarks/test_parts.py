@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 import segreg
+from segreg.bench.timing import Workload, runner
 from segreg.data.in_memory import InMemory, load
-from segreg.inference.bench import Workload, runner
+from segreg.support.device import detect
 from segreg.training.augmentation import Augmentation
-from segreg.training.device import detect
 from tests.datasets.files import DATA, realdata
 
 SHAPE = (8, 128, 128)

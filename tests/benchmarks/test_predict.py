@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 import segreg
-from segreg.inference.folder import plan, predict_files
-from segreg.training.device import autocast
-from segreg.training.prediction import ready_to_predict
+from segreg.nn.fuse import ready_to_predict
+from segreg.prediction.mask_files import plan, predict_files
+from segreg.support.device import autocast
 
 PICTURES, SIZE = 16, 256
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segreg.training.run import Run
+from segreg.runs.run import Run
 from tests.trial import call
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from segreg.training.run import Run
+from segreg.runs.run import Run
 from tests.trial import PLUGIN, call
 
 DATA = "trial/bands:train=4,valid=2"

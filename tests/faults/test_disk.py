@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from segreg.runs.run import Run
 from segreg.training.checkpoint import load_state
 from segreg.training.fit import resume
-from segreg.training.run import Run
 from tests.faults.children import command, posix, start
 from tests.faults.test_signals import FOREVER, running
 

@@ -23,8 +23,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from segreg.runs.run import Run
 from segreg.training.checkpoint import load_state
-from segreg.training.run import Run
 from tests.faults.children import SMALL, compare, posix, start, train
 
 pytestmark = posix

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from segreg.errors import RunError
+from segreg.runs.run import Run
+from segreg.support.lock import locked
 from segreg.training.fit import resume
-from segreg.training.lock import locked
-from segreg.training.run import Run
 from tests.faults.children import command, posix, start
 from tests.faults.test_signals import FOREVER, running
 

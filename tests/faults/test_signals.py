@@ -11,8 +11,8 @@ from typing import IO
 
 import pytest
 
+from segreg.runs.run import Run
 from segreg.training.checkpoint import load_state
-from segreg.training.run import Run
 from tests.faults.children import command, posix, start
 
 pytestmark = posix

@@ -11,8 +11,8 @@ import torch
 
 import segreg
 from segreg.errors import SegregError
+from segreg.runs.run import Run
 from segreg.training.checkpoint import load_state
-from segreg.training.run import Run
 
 _ROOM = 2**28
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from segreg.errors import OptionError, SegregError
 from segreg.expression import parse, parse_sum
+from segreg.recipe import Recipe, make_recipe, read_recipe, recipe_options
 from segreg.registry import registry
 from segreg.studies.plan import make_plan, shipped
-from segreg.training.device import detect
-from segreg.training.recipe import Recipe, make_recipe, read_recipe, recipe_options
+from segreg.support.device import detect
 
 SECONDS = 20  # of the processor, where milliseconds are usual
 

@@ -19,7 +19,7 @@ from PIL import Image
 import segreg
 from segreg.data.image_files import read_image, read_mask
 from segreg.errors import DataError
-from segreg.training.run import Run
+from segreg.runs.run import Run
 from tests.datasets.files import blob, colours, save
 from tests.hostile.pictures import KINDS, encoded, whole, write
 from tests.trial import call

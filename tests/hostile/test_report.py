@@ -18,14 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segreg.errors import printable
+from segreg.recipe import Recipe, make_recipe
+from segreg.runs.run import Run
 from segreg.studies.page import write_page
 from segreg.studies.plan import Plan, directory_name, make_plan
-from segreg.studies.report import cells, write_report
 from segreg.studies.study import compare
+from segreg.studies.summary import cells, write_report
 from segreg.studies.table import Row
-from segreg.training.files import new_directory, slug
-from segreg.training.recipe import Recipe, make_recipe
-from segreg.training.run import Run
+from segreg.support.files import new_directory, slug
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 
 import segreg
-from segreg.training.run import Run
+from segreg.runs.run import Run
 from tests.hostile.runs import ABOUT, EVIL_MODULE, HISTORIES, RECIPES, RESULTS, archived, models, states
 from tests.trial import call
 

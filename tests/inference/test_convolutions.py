@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import segreg
-from segreg.inference.convolutions import Convolution, convolutions
+from segreg.bench.convolutions import Convolution, convolutions
 
 CPU = torch.device("cpu")
 

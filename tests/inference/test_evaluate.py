@@ -17,11 +17,11 @@ from scipy.stats import wilcoxon
 import segreg
 from segreg import DataError, OptionError, RunError
 from segreg.contracts import IGNORE_INDEX
-from segreg.inference.calibration import Calibration
-from segreg.inference.comparison import in_words, plot_comparison
-from segreg.inference.confusions import plot_confusions
-from segreg.inference.scores import Score, Scores
-from segreg.studies.statistics import Comparison, Interval
+from segreg.evaluation.calibration import Calibration
+from segreg.evaluation.comparison import in_words, plot_comparison
+from segreg.evaluation.confusion_matrix import plot_confusions
+from segreg.evaluation.scores import Score, Scores
+from segreg.scoring.statistics import Comparison, Interval
 from tests.datasets.files import save
 from tests.trial import call
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from segreg.inference.tiles import blended, divide
+from segreg.prediction.tiles import blended, divide
 
 lengths = st.integers(1, 400)
 tiles = st.integers(1, 150).flatmap(lambda tile: st.tuples(st.just(tile), st.integers(0, tile - 1)))

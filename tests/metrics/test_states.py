@@ -7,7 +7,7 @@ from torch import Tensor
 from segreg.builtins.metrics.accuracy import Accuracy
 from segreg.builtins.metrics.iou import IoU
 from segreg.contracts import SegmentationMetric
-from segreg.training.metric_states import fill, holding_all, image_states, merge, value
+from segreg.scoring.metric_states import fill, holding_all, image_states, merge, value
 
 
 def metrics() -> list[SegmentationMetric]:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from segreg.errors import DataError, OptionError, SegregError, UnknownNameError
+from segreg.recipe import make_recipe, recipe_options
 from segreg.studies.plan import directory_name, make_plan, shipped
-from segreg.training.recipe import make_recipe, recipe_options
 
 SEVEN = [
     ("segnet", "bce"),

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from segreg.builtins.metrics.accuracy import Accuracy
 from segreg.builtins.metrics.iou import IoU
-from segreg.studies.statistics import (
+from segreg.scoring.metric_states import image_states
+from segreg.scoring.statistics import (
     Interval,
     bootstrap_interval,
     bootstrap_intervals_of_classes,
@@ -18,7 +19,6 @@ from segreg.studies.statistics import (
     paired_difference,
     signed_rank,
 )
-from segreg.training.metric_states import image_states
 
 each_metric = pytest.mark.parametrize(
     "metric",

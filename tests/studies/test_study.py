@@ -18,10 +18,10 @@ from PIL import Image
 
 from segreg.cli.main import main
 from segreg.errors import DataError, OptionError, RunError
+from segreg.scoring.statistics import Comparison, Interval
 from segreg.studies.page import write_page
-from segreg.studies.report import conclusion
-from segreg.studies.statistics import Comparison, Interval
 from segreg.studies.study import Study, compare
+from segreg.studies.summary import conclusion
 from segreg.studies.table import best_row
 
 HOSTILE = 'trial/dot:note="<b>$x</b>, &|"'

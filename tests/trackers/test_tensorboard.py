@@ -13,8 +13,8 @@ from tensorboard.plugins.hparams import metadata
 
 import segreg
 from segreg.errors import PluginError
+from segreg.runs.run import Run
 from segreg.training.fit import resume
-from segreg.training.run import Run
 
 SETTINGS: dict[str, Any] = {
     "loss": "trial/fragile",

@@ -12,12 +12,12 @@ import torch
 import segreg
 from segreg.cli.stop import stoppable
 from segreg.errors import OptionError, PluginError, UnknownNameError
+from segreg.recipe import make_recipe
+from segreg.runs.run import Run
 from segreg.studies.study import compare
+from segreg.support.progress import Display
 from segreg.task import task_of
 from segreg.training.fit import resume
-from segreg.training.progress import Display
-from segreg.training.recipe import make_recipe
-from segreg.training.run import Run
 from segreg.training.tracking import Tracking
 from tests.trial import call, without_times
 

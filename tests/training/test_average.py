@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from segreg.training.average import Average
-from segreg.training.normalized import Normalized
+from segreg.nn.ema import Average
+from segreg.nn.normalized import Normalized
 
 
 def model() -> Normalized:

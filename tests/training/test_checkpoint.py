@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from segreg.training.average import Average
+from segreg.nn.ema import Average
+from segreg.nn.normalized import Normalized
+from segreg.runs.run import Run
 from segreg.training.checkpoint import Checkpoints, load_state, remove_state, restore
-from segreg.training.normalized import Normalized
-from segreg.training.run import Run
 from segreg.training.state import State
 
 

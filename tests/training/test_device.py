@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from segreg.errors import OptionError
-from segreg.training.device import autocast, computes_in_bf16, describe, detect
+from segreg.support.device import autocast, computes_in_bf16, describe, detect
 
 CPU = torch.device("cpu")
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from segreg.builtins.losses.bce import BCELoss
 from segreg.builtins.metrics.iou import IoU
 from segreg.data.in_memory import InMemory
+from segreg.scoring.evaluator import Evaluator, is_better
+from segreg.scoring.metric_states import value
 from segreg.task import task_of
-from segreg.training.evaluation import Evaluator, is_better
-from segreg.training.metric_states import value
 
 CPU = torch.device("cpu")
 

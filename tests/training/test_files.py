@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from segreg.errors import RunError
-from segreg.training.files import replacing, slug, write_text
-from segreg.training.run import Run
+from segreg.runs.run import Run
+from segreg.support.files import replacing, slug, write_text
 
 
 def names(folder: Path) -> list[str]:

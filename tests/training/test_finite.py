@@ -9,9 +9,9 @@ import torch
 
 import segreg
 from segreg.errors import TrainingError
+from segreg.runs.run import Run
 from segreg.training.checkpoint import load_state
 from segreg.training.fit import resume
-from segreg.training.run import Run
 
 SETTINGS: dict[str, Any] = {
     "data": "trial/bands:train=6,valid=2",

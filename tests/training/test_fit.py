@@ -22,11 +22,11 @@ from safetensors.torch import load_file, save_file
 
 import segreg
 from segreg.errors import DataError, OptionError, RunError, TrainingError
+from segreg.recipe import make_recipe, recipe_options
 from segreg.registry import registry
-from segreg.training.files import new_directory
+from segreg.runs.run import Run
+from segreg.support.files import new_directory
 from segreg.training.fit import resume
-from segreg.training.recipe import make_recipe, recipe_options
-from segreg.training.run import Run
 from tests.trial import without_times
 
 DATA = "trial/bands:train=16,valid=6,test=3"

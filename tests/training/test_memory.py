@@ -10,8 +10,8 @@ import torch
 
 import segreg
 from segreg.errors import TrainingError
+from segreg.runs.run import Run
 from segreg.training.fit import resume
-from segreg.training.run import Run
 
 SETTINGS: dict[str, Any] = {
     "data": "trial/bands:train=12,valid=2",

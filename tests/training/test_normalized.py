@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from segreg.training.normalized import Normalized
+from segreg.nn.normalized import Normalized
 
 
 def images() -> torch.Tensor:

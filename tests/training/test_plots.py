@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from segreg.runs.plots import overlay, plot_curves, plot_samples
+from segreg.runs.run import Row
 from segreg.task import task_of
-from segreg.training.plots import overlay, plot_curves, plot_samples
-from segreg.training.run import Row
 
 # What matplotlib warns of would stand on a user's terminal.
 pytestmark = pytest.mark.filterwarnings("error")

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import segreg
-from segreg.training.device import autocast
-from segreg.training.prediction import ready_to_predict
+from segreg.nn.fuse import ready_to_predict
+from segreg.support.device import autocast
 
 CPU = torch.device("cpu")
 

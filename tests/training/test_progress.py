@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from segreg.training.progress import Display
+from segreg.support.progress import Display
 
 ROW = {"epoch": 1.0, "train_loss": 0.5, "valid_iou": 0.75, "lr": 0.1, "seconds": 2.0, "images_per_second": 12.34}
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segreg.errors import DataError, ExpressionError, OptionError, SegregError, UnknownNameError
+from segreg.recipe import Recipe, make_recipe, read_recipe
 from segreg.registry import registry
-from segreg.training.files import read_toml
-from segreg.training.recipe import Recipe, make_recipe, read_recipe
+from segreg.support.files import read_toml
 
 
 def read_back(recipe: Recipe) -> Recipe:

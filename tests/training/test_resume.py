@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 
 import segreg
 from segreg.errors import OptionError, RunError
+from segreg.recipe import make_recipe
+from segreg.runs.run import Run
 from segreg.training.checkpoint import load_state
 from segreg.training.fit import resume
-from segreg.training.recipe import make_recipe
-from segreg.training.run import Run
 from tests.trial import without_times
 
 SETTINGS: dict[str, Any] = {

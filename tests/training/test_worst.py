@@ -11,8 +11,8 @@ from PIL import Image
 
 import segreg
 from segreg.errors import RunError
-from segreg.training.run import Run
-from segreg.training.worst import Case, read_cases, worst_positions, write_cases
+from segreg.runs.run import Run
+from segreg.runs.worst_cases import Case, read_cases, worst_positions, write_cases
 
 DATA = 'trial/bands:train=6,valid=7,ignored=true,noise=90,classes=["sky","road","sea"],channels=2'
 

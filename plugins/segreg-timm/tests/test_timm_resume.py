@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 
 import segreg
 from segreg.errors import RunError
+from segreg.runs.run import Run
 from segreg.training.checkpoint import load_state
 from segreg.training.fit import resume
-from segreg.training.run import Run
 
 MODEL = "timm/unet:backbone=test_resnet,width=8"
 SETTINGS: dict[str, Any] = {

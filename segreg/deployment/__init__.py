@@ -1,0 +1,1 @@
+"""Models for production and for model hubs."""

@@ -1,0 +1,109 @@
+"""Two models on the same pictures: what differs, whether it is more than chance, and on which pictures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from segreg.errors import printable
+from segreg.evaluation.scores import Scores
+from segreg.registry import higher_is_better
+from segreg.scoring.statistics import Comparison
+from segreg.support.files import replacing, write_csv
+
+# So many pictures are named of either end.
+_NAMED = 3
+
+
+def in_words(metric: str, one: Scores, other: Scores, comparison: Comparison) -> str:
+    """Say which model is better by a metric, by how much, and whether that is more than chance."""
+    pictures = f"on the same {len(one.names)} pictures"
+    difference, low, high = comparison.difference
+    if np.isnan(difference):
+        return f"{metric} says nothing {pictures}"
+    if difference == 0:
+        return f"{one.label} and {other.label} have the same {metric} {pictures}"
+    higher = higher_is_better(metric)
+    better, worse = (one, other) if (difference > 0) == higher else (other, one)
+    if difference < 0:
+        difference, low, high = -difference, -high, -low
+    which = "a higher" if higher else "a lower, and so better,"
+    p_value = "< 0.001" if comparison.p_value < 0.001 else f"= {comparison.p_value:.3f}"
+    return (
+        f"{better.label} has {which} {metric} than {worse.label} by {difference:.3f} [{low:.3f}, {high:.3f}] "
+        f"{pictures}; Wilcoxon p {p_value}: {verdict(comparison)}"
+    )
+
+
+def verdict(comparison: Comparison) -> str:
+    """Say what the interval and the test together allow one to conclude."""
+    if comparison.beyond_chance:
+        return "more than chance explains"
+    if comparison.by_interval and comparison.by_test:
+        return (
+            "the two tests point in opposite directions: the interval leaves out 0, and by Wilcoxon's test the "
+            "pictures lean the other way, so that a few with large differences decide the value"
+        )
+    if comparison.by_interval:
+        return (
+            "the two tests disagree: the interval leaves out 0, and Wilcoxon's test finds no trend over the pictures, "
+            "so that a few of them may decide"
+        )
+    if comparison.by_test:
+        way = "the same way" if comparison.same_direction else "the other way"
+        return (
+            f"the two tests disagree: by Wilcoxon's test the pictures lean {way}, and the interval of the value holds "
+            "0, so that the value is open"
+        )
+    return "no more than chance explains"
+
+
+def write_comparison(path: Path, comparisons: Mapping[str, Comparison]) -> None:
+    """Write a row a metric: the first model minus the second."""
+    header = ("metric", "difference", "low", "high", "wilcoxon_p", "verdict")
+    rows = [
+        (metric, *(f"{each:.6g}" for each in (*comparison.difference, comparison.p_value)), verdict(comparison))
+        for metric, comparison in comparisons.items()
+    ]
+    write_csv(path, header, rows)
+
+
+def plot_comparison(path: Path, metric: str, one: Scores, other: Scores, comparison: Comparison) -> None:
+    """Draw the first metric picture by picture: one model over the other, and the differences in order.
+
+    There is nothing to draw if no picture has a value of both.
+    """
+    values, others = one.metrics[metric].images, other.metrics[metric].images
+    counted = np.flatnonzero(~np.isnan(values) & ~np.isnan(others))
+    if not counted.size:
+        return
+    order = counted[np.argsort((values - others)[counted], kind="stable")]
+    differences = (values - others)[order]
+    better = differences > 0 if higher_is_better(metric) else differences < 0
+    colors = np.where(differences == 0, "0.6", np.where(better, "tab:blue", "tab:red"))
+    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    limits = np.array([min(values[order].min(), others[order].min()), max(values[order].max(), others[order].max())])
+    left.plot(limits, limits, "--", color="0.6", linewidth=1)
+    left.scatter(others[order], values[order], c=colors, s=16, alpha=0.8)
+    left.set_xlabel(f"{metric} of the second", parse_math=False)
+    left.set_ylabel(f"{metric} of the first", parse_math=False)
+    left.set_title("each dot a picture", fontsize=9)
+    right.scatter(range(len(order)), differences, c=colors, s=16, alpha=0.8)
+    right.axhline(0, color="0.6", linewidth=1)
+    mean, low, high = comparison.difference
+    right.axhspan(low, high, color="0.5", alpha=0.2, label=f"difference {mean:+.3f} with its 95 % interval")
+    right.axhline(mean, color="0.3", linewidth=1)
+    names = [printable(one.names[place])[-24:] for place in order]
+    ends = f"leftmost: {', '.join(names[:_NAMED])}\nrightmost: {', '.join(names[: -_NAMED - 1 : -1])}"
+    right.set_xlabel(f"pictures, sorted by their difference\n{ends}", fontsize=8, parse_math=False)
+    right.set_ylabel(f"{metric}: first minus second", parse_math=False)
+    right.set_title("blue: the first is better; red: the second", fontsize=9)
+    right.legend(frameon=False, fontsize=8, loc="upper left")
+    for axes in (left, right):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{metric}: {one.label} (the first) and {other.label} (the second)", fontsize=10, parse_math=False)
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=110)

@@ -1,0 +1,161 @@
+"""What a model scores on pictures with masks, each at its own size."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from segreg.contracts import IGNORE_INDEX, SegmentationMetric
+from segreg.data.image_files import Pixels
+from segreg.evaluation.calibration import Calibration
+from segreg.evaluation.confusion_matrix import confusion_matrix
+from segreg.evaluation.worst import Worst
+from segreg.prediction.predictor import Predictor
+from segreg.prediction.probabilities import classes_of
+from segreg.registry import higher_is_better
+from segreg.runs.worst_cases import Case
+from segreg.scoring.metric_states import (
+    States,
+    class_values,
+    class_values_of_images,
+    image_states,
+    merge,
+    value,
+    values_of_images,
+)
+from segreg.scoring.statistics import Interval, bootstrap_interval, bootstrap_intervals_of_classes
+
+
+@attrs.frozen(eq=False)
+class Sample:
+    """A picture with its mask.
+
+    Args:
+        split: Where it belongs.
+        name: What reports call it.
+        image: uint8 [H, W, C].
+        mask: uint8 [H, W].
+    """
+
+    split: str
+    name: str
+    image: Pixels
+    mask: Pixels
+
+
+@attrs.frozen(eq=False)
+class Score:
+    """What one metric says.
+
+    Args:
+        value: Its value over all pictures, with the 95 % bootstrap interval over pictures.
+        classes: The same for each class; empty for a binary task, and for a metric that has no values of classes.
+        images: Its value on each picture, float64 [N]: `nan` where it says nothing of one.
+        images_by_class: The same for each class, float64 [N, K], or [N, 0].
+        states: What the metric keeps of each picture.
+    """
+
+    value: Interval
+    classes: Sequence[Interval]
+    images: npt.NDArray[np.float64]
+    images_by_class: npt.NDArray[np.float64]
+    states: States
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Scores:
+    """What one model scores.
+
+    Args:
+        label: What reports call the model.
+        splits: Where the pictures belong, in order.
+        names: The pictures, in the same order.
+        metrics: What each metric says, by its expression.
+        calibration: How far its confidence can be trusted.
+        confusions: Pixels by true class (rows) and predicted class (columns), int64 [C, C]; a binary task has
+            background and foreground.
+        worst: The ten worst pictures by the first metric, the worst first.
+    """
+
+    label: str
+    splits: Sequence[str]
+    names: Sequence[str]
+    metrics: Mapping[str, Score]
+    calibration: Calibration
+    confusions: npt.NDArray[np.int64]
+    worst: Sequence[Case]
+
+
+def score(
+    label: str,
+    predictor: Predictor,
+    samples: Iterable[Sample],
+    metrics: Mapping[str, SegmentationMetric],
+    seen: Callable[[int], None],
+) -> Scores:
+    """Predict pictures and compare each with its mask as it is on disk.
+
+    Args:
+        label: What reports call the model.
+        predictor: The model.
+        samples: The pictures, one or more.
+        metrics: On the CPU, by expression; the first one says which pictures are the worst.
+        seen: Called with how many pictures are done.
+    """
+    task = predictor.about.task
+    first = next(iter(metrics))
+    splits: list[str] = []
+    names: list[str] = []
+    parts: dict[str, list[States]] = {name: [] for name in metrics}
+    calibration, worst = Calibration(), Worst(higher_is_better(first))
+    confusions = np.zeros((task.num_values, task.num_values), dtype=np.int64)
+    for sample, probabilities in _predicted(predictor, samples):
+        target = torch.from_numpy(sample.mask).long()[None]
+        found = torch.from_numpy(probabilities)
+        logits = task.logits_of(found)[None]
+        for name, metric in metrics.items():
+            parts[name].append(image_states(metric, logits, target))
+        predicted, confidence = classes_of(task, found), task.confidence(found).numpy()
+        counted = sample.mask != IGNORE_INDEX
+        confusions += confusion_matrix(sample.mask[counted], predicted[counted], task.num_values)
+        calibration.add(confidence[counted], (predicted == sample.mask)[counted])
+        worst.add(sample.name, value(metrics[first], parts[first][-1]), sample.image, sample.mask, predicted)
+        splits.append(sample.split)
+        names.append(sample.name)
+        seen(len(names))
+    return Scores(
+        label=label,
+        splits=splits,
+        names=names,
+        metrics={name: _scored(metrics[name], merge(each)) for name, each in parts.items()},
+        calibration=calibration,
+        confusions=confusions,
+        worst=worst.cases,
+    )
+
+
+def _predicted(predictor: Predictor, samples: Iterable[Sample]) -> Iterator[tuple[Sample, npt.NDArray[np.float32]]]:
+    """Give each sample with its probabilities. The predictor takes in some pictures before it gives the first."""
+    waiting: deque[Sample] = deque()
+
+    def images() -> Iterator[Pixels]:
+        for sample in samples:
+            waiting.append(sample)
+            yield sample.image
+
+    for probabilities in predictor.probabilities_of(images()):
+        yield waiting.popleft(), probabilities
+
+
+def _scored(metric: SegmentationMetric, states: States) -> Score:
+    has_classes = class_values(metric).size > 0
+    return Score(
+        value=bootstrap_interval(metric, [states]),
+        classes=bootstrap_intervals_of_classes(metric, states) if has_classes else [],
+        images=values_of_images(metric, states),
+        images_by_class=class_values_of_images(metric, states),
+        states=states,
+    )

@@ -1,0 +1,102 @@
+"""The pictures on which a model is worst."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image
+
+from segreg.data.decode import resized
+from segreg.data.image_files import Pixels
+from segreg.errors import printable
+from segreg.runs.plots import CLASS_COLORS, overlay, shown_picture
+from segreg.runs.worst_cases import Case
+from segreg.support.files import replacing
+from segreg.task import task_of
+
+_MOST = 10
+_COLUMNS = 5
+_LONGEST_SIDE = 360
+
+
+class Worst:
+    """The ten worst pictures of those seen so far, the worst first, small enough to keep.
+
+    Args:
+        higher_is_better: Whether of two values the higher one is better.
+    """
+
+    def __init__(self, higher_is_better: bool) -> None:
+        self.cases: list[Case] = []
+        self._sign = 1 if higher_is_better else -1
+
+    def add(self, name: str, value: float, picture: Pixels, truth: Pixels, predicted: Pixels) -> None:
+        """Take in a picture; one without a value counts for nothing."""
+        if math.isnan(value):
+            return
+        if len(self.cases) == _MOST and self._sign * value >= self._sign * self.cases[-1].value:
+            return
+        size = _small(picture.shape[0], picture.shape[1])
+        self.cases.append(
+            Case(
+                name,
+                value,
+                resized(picture, size, Image.Resampling.BILINEAR),
+                *(resized(each[..., None], size, Image.Resampling.NEAREST)[..., 0] for each in (truth, predicted)),
+            )
+        )
+        self.cases.sort(key=lambda case: self._sign * case.value)
+        del self.cases[_MOST:]
+
+
+def plot_worst(path: Path, title: str, cases: Sequence[Case], classes: Sequence[str]) -> None:
+    """Draw each case: the prediction as a tint, the true borders as lines, its name and value.
+
+    Args:
+        path: Where to.
+        title: What is drawn.
+        cases: The pictures.
+        classes: One name for a binary task, else one a class.
+    """
+    task = task_of(len(classes))
+    columns = min(_COLUMNS, len(cases))
+    rows = math.ceil(len(cases) / columns)
+    tallest = max(case.picture.shape[0] / case.picture.shape[1] for case in cases)
+    legend = 0 if task.single_class else 0.4
+    height = (2.6 * min(tallest, 1.5) + 0.45) * rows + 0.5 + legend
+    figure = Figure(figsize=(2.6 * columns, height), layout="constrained")
+    for axes, case in zip(figure.subplots(rows, columns, squeeze=False).flat, cases, strict=False):
+        picture = shown_picture(case.picture)
+        axes.imshow(overlay(picture, case.prediction, task), interpolation="nearest")
+        for label in task.class_indices:
+            region = case.truth == label
+            # A line of pixels has no contour.
+            if min(region.shape) > 1 and region.any() and not region.all():
+                axes.contour(region, levels=[0.5], colors="white", linewidths=1.2 if task.single_class else 0.7)
+        axes.set_title(f"{_shortened(case.name)}\n{case.value:.3f}", fontsize=8, parse_math=False)
+    for axes in figure.axes:
+        axes.set_axis_off()
+    figure.suptitle(f"{title}\ntint: the prediction; lines: the true borders", fontsize=10, parse_math=False)
+    if not task.single_class:
+        seen = sorted({int(label) for case in cases for label in np.unique(case.prediction)})
+        patches = [
+            Patch(color=CLASS_COLORS[label % len(CLASS_COLORS)] / 255, label=_shortened(classes[label]))
+            for label in seen
+        ]
+        figure.legend(handles=patches, loc="outside lower center", ncols=8, frameon=False, fontsize=8)
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=110)
+
+
+def _small(height: int, width: int) -> tuple[int, int]:
+    scale = min(1.0, _LONGEST_SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _shortened(name: str) -> str:
+    """Keep the end of a long name, which tells pictures apart."""
+    name = printable(name)
+    return name if len(name) <= 28 else f"…{name[-27:]}"

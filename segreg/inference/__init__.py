@@ -1,1 +1,0 @@
-"""What is done with a model besides training it."""

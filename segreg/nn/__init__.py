@@ -1,0 +1,1 @@
+"""What every model goes through: normalization, fusion for inference, moving averages, building without values."""

@@ -1,0 +1,1 @@
+"""Masks and probabilities for images of any size."""

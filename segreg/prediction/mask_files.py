@@ -1,0 +1,237 @@
+"""Predictions for many files: masks, overlays and probabilities in a folder, each written as soon as it is there."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from numpy.lib import format as npy
+from PIL import Image
+
+from segreg.data.image_files import SUFFIXES, Pixels
+from segreg.data.pairs import pictures
+from segreg.errors import DataError, RunError, did_you_mean
+from segreg.prediction.images import Picture
+from segreg.prediction.predictor import Predictor
+from segreg.prediction.probabilities import classes_of
+from segreg.prediction.tiles import Strip
+from segreg.runs.plots import CLASS_COLORS, overlay, shown_picture
+from segreg.support.files import replacing, writing
+from segreg.task import Task
+
+Existing: TypeAlias = Literal["stop", "skip", "replace"]
+
+_FILES = ("mask", "overlay", "probabilities")
+_OVERLAY_SIDE = 2048
+_BLACK_AND_WHITE = (0, 0, 0, 255, 255, 255)
+
+
+@attrs.frozen(kw_only=True)
+class Output:
+    """Where the predictions of one picture go.
+
+    Args:
+        picture: The picture's file.
+        mask: A PNG of class indices, with a palette, or None.
+        overlay: A JPEG of the picture with the classes over it, no longer than 2048 pixels, or None.
+        probabilities: An array of NumPy, float16 [K, H, W], or None.
+    """
+
+    picture: Path
+    mask: Path | None
+    overlay: Path | None
+    probabilities: Path | None
+
+    @property
+    def files(self) -> list[Path]:
+        """What is to be written."""
+        return [path for path in (getattr(self, field) for field in _FILES) if path]
+
+
+def plan(
+    sources: Sequence[Path], out: Path, *, overlays: bool, probabilities: bool, existing: Existing = "stop"
+) -> list[Output]:
+    """Decide where the predictions of files, and of all pictures in folders, go.
+
+    Args:
+        sources: Files and folders.
+        out: The folder that gets `masks/`, `overlays/` and `probabilities/`.
+        overlays: Whether there shall be overlays.
+        probabilities: Whether there shall be probabilities.
+        existing: What happens where a file is there already: `stop` refuses all, `skip` keeps it and writes what is
+            missing, `replace` writes over it.
+
+    Raises:
+        DataError: a source does not exist, a folder holds no picture, two pictures have one name, or a file would be
+            written over a picture.
+        RunError: files are there already and `existing` is `stop`.
+    """
+    found: dict[str, Path] = {}
+    for source in sources:
+        for name, path in _pictures(source).items():
+            if name in found and found[name] != path:
+                raise DataError(f"{found[name]} and {path} would both be {name}.png: predict them one at a time")
+            found[name] = path
+    outputs = [
+        Output(
+            picture=path,
+            mask=out / "masks" / f"{name}.png",
+            overlay=out / "overlays" / f"{name}.jpg" if overlays else None,
+            probabilities=out / "probabilities" / f"{name}.npy" if probabilities else None,
+        )
+        for name, path in found.items()
+    ]
+    given = {path.resolve() for path in found.values()}
+    for file in (file for output in outputs for file in output.files):
+        if file.resolve() in given:
+            raise DataError(f"{file} is one of the pictures: choose another --out")
+    there = [file for output in outputs for file in output.files if file.exists()]
+    if there and existing == "stop":
+        others = f" and {len(there) - 1} more are" if len(there) > 1 else " is"
+        raise RunError(f"{there[0]}{others} there already: choose another --out, or --existing skip or replace")
+    if existing == "skip":
+        outputs = [_without(output, set(there)) for output in outputs]
+    return [output for output in outputs if output.files]
+
+
+def _without(output: Output, kept: set[Path]) -> Output:
+    nothing: dict[str, Any] = {field: None for field in _FILES if getattr(output, field) in kept}
+    return attrs.evolve(output, **nothing)
+
+
+def _pictures(source: Path) -> dict[str, Path]:
+    if source.is_dir():
+        inside = pictures(source)
+        if not inside:
+            near = f", but {source / 'images'} may have" if (source / "images").is_dir() else ""
+            raise DataError(f"{source} has no pictures{near}: expected files such as {', '.join(sorted(SUFFIXES))}")
+        return inside
+    if not source.exists():
+        siblings = [each.name for each in source.parent.iterdir()] if source.parent.is_dir() else []
+        raise DataError(
+            f"{source} does not exist{did_you_mean(source.name, siblings)}: give pictures or folders of them"
+        )
+    return {source.stem: source}
+
+
+def predict_files(
+    predictor: Predictor, outputs: Sequence[Output], progress: Callable[[int, int], None]
+) -> list[tuple[Path, str]]:
+    """Predict pictures and write what was asked for, each file whole or not at all.
+
+    Args:
+        predictor: The model.
+        outputs: What `plan` decided.
+        progress: Called with how many pictures are done, and how many there are.
+
+    Returns:
+        The pictures that could not be read, each with the reason in one line.
+
+    Raises:
+        RunError: a file cannot be written.
+        OptionError: there is not enough memory.
+    """
+    task = predictor.about.task
+    failures: list[tuple[Path, str]] = []
+    read: deque[tuple[Output, tuple[int, int], Pixels | None]] = deque()
+
+    def readable() -> Iterator[Pixels]:
+        for output, pixels in _read_ahead(outputs, predictor.pixels):
+            if isinstance(pixels, DataError):
+                failures.append((output.picture, str(pixels)))
+                continue
+            small = _shrunk(pixels) if output.overlay else None
+            read.append((output, (pixels.shape[0], pixels.shape[1]), small))
+            yield pixels
+
+    for folder in {file.parent for output in outputs for file in output.files}:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    progress(0, len(outputs))
+    for done, strips in enumerate(predictor.strips(readable()), 1):
+        output, size, small = read.popleft()
+        mask = _written(output, strips, size, task)
+        if output.overlay and small is not None:
+            _write_overlay(output.overlay, small, mask, task)
+        if output.mask:
+            _write_mask(output.mask, mask, task)
+        progress(done + len(failures), len(outputs))
+    return failures
+
+
+def _read_ahead(
+    outputs: Sequence[Output], pixels_of: Callable[[Picture], Pixels]
+) -> Iterator[tuple[Output, Pixels | DataError]]:
+    """Read pictures, the next one while the model is at work on the last."""
+
+    def read(output: Output) -> Pixels | DataError:
+        try:
+            return pixels_of(output.picture)
+        except DataError as error:
+            return error
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = deque(pool.submit(read, output) for output in outputs[:1])
+        for position, output in enumerate(outputs):
+            pixels = coming.popleft().result()
+            coming.extend(pool.submit(read, following) for following in outputs[position + 1 : position + 2])
+            yield output, pixels
+
+
+def _written(output: Output, strips: Iterator[Strip], size: tuple[int, int], task: Task) -> Pixels:
+    """Return the mask, and write the probabilities on the way where they are asked for."""
+    mask = np.empty(size, dtype=np.uint8)
+    if not output.probabilities:
+        for top, strip in strips:
+            mask[top : top + strip.shape[1]] = classes_of(task, strip)
+        return mask
+    height, width = size
+    with replacing(output.probabilities) as aside, aside.open("wb") as file:
+        about = {"descr": "<f2", "fortran_order": False, "shape": (task.num_classes, height, width)}
+        npy.write_array_header_1_0(file, about)
+        begin = file.tell()
+        for top, strip in strips:
+            mask[top : top + strip.shape[1]] = classes_of(task, strip)
+            # Class by class, as the array lies in the file.
+            for index, rows in enumerate(strip.cpu().numpy().astype("<f2")):
+                file.seek(begin + 2 * width * (index * height + top))
+                file.write(rows.tobytes())
+    return mask
+
+
+def _write_mask(path: Path, mask: Pixels, task: Task) -> None:
+    image = Image.fromarray(mask)
+    image.putpalette(_BLACK_AND_WHITE if task.black_and_white else np.resize(CLASS_COLORS, (256, 3)).tobytes())
+    with replacing(path) as aside:
+        image.save(aside)
+
+
+def _write_overlay(path: Path, picture: Pixels, mask: Pixels, task: Task) -> None:
+    height, width = picture.shape[:2]
+    small = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+    shown = overlay(picture, small, task)
+    shown[_borders(small)] = 255
+    with replacing(path) as aside:
+        Image.fromarray(shown).save(aside, quality=92)
+
+
+def _borders(mask: Pixels) -> npt.NDArray[np.bool_]:
+    """Return where a class ends, [H, W], two pixels wide."""
+    found = np.zeros(mask.shape, dtype=bool)
+    for axis in (0, 1):
+        one, other = (np.moveaxis(each, axis, 0) for each in (found, mask))
+        changes = other[1:] != other[:-1]
+        one[1:] |= changes
+        one[:-1] |= changes
+    return found
+
+
+def _shrunk(pixels: Pixels) -> Pixels:
+    """Return a picture as people look at it: three channels, and no longer than an overlay is."""
+    image = Image.fromarray(shown_picture(pixels))
+    image.thumbnail((_OVERLAY_SIDE, _OVERLAY_SIDE))
+    return np.asarray(image)

@@ -1,0 +1,286 @@
+"""A recipe: everything that decides what a training run does, by name and in one file."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import attrs
+import tomli_w
+from attrs.validators import optional
+
+from segreg.data.decode import BadFiles
+from segreg.data.image_files import MAX_PIXELS
+from segreg.errors import DataError, OptionError, PluginError, UnknownNameError, did_you_mean, shown
+from segreg.expression import format_sum, parse
+from segreg.kinds import KINDS, Kind
+from segreg.nn.normalized import Normalization
+from segreg.options import Option, meanings_of, structure, structured
+from segreg.plugins import missing_plugin
+from segreg.registry import Resolved, registry
+from segreg.specs import Architecture
+from segreg.support.device import Precision
+from segreg.support.files import read_toml
+
+Change: TypeAlias = Literal["hflip", "vflip", "affine"]
+
+
+def read_size(value: Any) -> tuple[int, int]:
+    """Read 128, "128", "96x128" or (96, 128) as height and width.
+
+    Raises:
+        OptionError: the value is none of these, or has more pixels than a picture may.
+    """
+    parts = value.lower().replace("×", "x").split("x") if isinstance(value, str) else value
+    parts = list(parts) if isinstance(parts, Sequence) else [parts]
+    if len(parts) > 2 or not parts:
+        raise OptionError(f"size is {shown(value)}: write one number for a square, or HEIGHTxWIDTH such as 96x128")
+    height, width = (structure("size", part, int) for part in (parts[0], parts[-1]))
+    if min(height, width) < 1 or height * width > MAX_PIXELS:
+        raise OptionError(f"size is {shown(value)}: it must be 1 or more each way, and {MAX_PIXELS:,} pixels or fewer")
+    return height, width
+
+
+def read_names(setting: str, value: Any) -> tuple[Any, ...]:
+    """Read "iou dice" or ("iou", "dice") as a tuple; "none" stands for no name.
+
+    Raises:
+        OptionError: the setting's value is neither text nor several things.
+    """
+    words = value.split() if isinstance(value, str) else value
+    if not isinstance(words, Sequence):
+        raise OptionError(f"{setting} is {shown(value)}: write a list of names")
+    return tuple(word for word in words if word != "none")
+
+
+def _names(value: Any) -> tuple[Any, ...]:
+    return read_names("a setting", value)
+
+
+def _must_be(what: str, holds: Callable[[Any], bool]) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
+    def check(recipe: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not holds(value):
+            raise OptionError(f"{field.name} is {shown(value)}: it must be {what}")
+
+    return check
+
+
+# Far below where the number of a step, or four batches at once, would no longer fit into 64 bits.
+_A_COUNT = _must_be("1 or more, and at most 1000000000", lambda value: 1 <= value <= 10**9)
+# NumPy's limit, and far enough below torch's that the epochs can be counted on top of it.
+_A_SEED = _must_be("from 0 to 4294967295", lambda value: 0 <= value < 2**32)
+_A_RATE = _must_be("a finite number above 0", lambda value: 0 < value < math.inf)
+_A_DECAY = _must_be("a finite number, 0 or more", lambda value: 0 <= value < math.inf)
+_NOT_EMPTY = _must_be("one name or more, the first of which decides which weights are kept", bool)
+
+
+@attrs.frozen(kw_only=True)
+class Recipe:
+    """What a training run does. The defaults follow the experiment that segreg began with, and add what paid there.
+
+    Args:
+        model: Architecture, as an expression.
+        loss: Loss, as an expression or a weighted sum such as `bce+0.5*dice`.
+        metrics: Metrics, as expressions; the first one decides which weights are the best.
+        data: Data set, as an expression.
+        bad_files: What happens where pictures or masks cannot be read or used, which shows before the first epoch:
+            `stop` lists all of them and trains nothing; `skip` leaves them out, says how many, and names them in
+            `skipped.csv`.
+        size: Height and width that pictures are resized to, in pixels: `128` or `96x128`.
+        epochs: How many times every training picture is seen, 1 or more.
+        batch: Pictures in a step, 1 or more.
+        lr: Highest learning rate of AdamW, above 0.
+        weight_decay: Weight decay of AdamW, 0 or more.
+        schedule: `onecycle` raises the learning rate over the first tenth of the steps and then lets it fall to zero
+            along a cosine; `none` keeps it constant, as runs of ten steps or fewer always do.
+        average: `ema` evaluates and keeps an exponential moving average of the weights, which pays where the schedule
+            does not bring the learning rate down to zero; `none` the weights themselves.
+        augment: Random changes to each training picture: `hflip`, `vflip`, `affine` (turned up to 20°, shifted up to
+            5 %, scaled 0.8 to 1.2, every second picture); `none` for no change. Leave out `vflip` where pictures have
+            an up and a down.
+        normalize: `image` brings each channel of each picture to mean 0 and standard deviation 1, which takes out how
+            it was lit and by what camera; `none` leaves pictures in [0, 1].
+        precision: `bf16` computes convolutions in bfloat16, `fp32` everything in float32, `auto` asks the hardware.
+        device: `auto`, or one by name, such as `cpu` or `cuda:1`.
+        seed: Of the weights, the order of the pictures and the augmentation, 0 to 4294967295.
+        clip_grad: Greatest norm of all gradients of a step together; longer ones are scaled down to it. Above 0; `none`
+            leaves them as they are.
+        checkpoint_every: Write a state to go on from every so many steps, 1 or more; `none` only between epochs, as
+            often as that takes no more than a twentieth of the time. It changes nothing in what comes out.
+        track: Trackers, as expressions, such as `tensorboard`: they show the run where people look, and change nothing
+            in what comes out. `none` for none.
+
+    Raises:
+        OptionError: a value is outside its range.
+    """
+
+    model: str = "unet"
+    loss: str = "bce"
+    metrics: tuple[str, ...] = attrs.field(default=("iou",), converter=_names, validator=_NOT_EMPTY)
+    data: str = "lesions"
+    bad_files: BadFiles = "stop"
+    size: tuple[int, int] = attrs.field(default=(256, 256), converter=read_size)
+    epochs: int = attrs.field(default=40, validator=_A_COUNT)
+    batch: int = attrs.field(default=8, validator=_A_COUNT)
+    lr: float = attrs.field(default=1e-3, validator=_A_RATE)
+    weight_decay: float = attrs.field(default=1e-2, validator=_A_DECAY)
+    schedule: Literal["onecycle", "none"] = "onecycle"
+    average: Literal["ema", "none"] = "none"
+    augment: tuple[Change, ...] = attrs.field(default=("hflip", "vflip", "affine"), converter=_names)
+    normalize: Normalization = "image"
+    precision: Precision = "auto"
+    device: str = "auto"
+    seed: int = attrs.field(default=0, validator=_A_SEED)
+    clip_grad: float | None = attrs.field(default=None, validator=optional(_A_RATE))
+    checkpoint_every: int | None = attrs.field(default=None, validator=optional(_A_COUNT), eq=False)
+    track: tuple[str, ...] = attrs.field(default=(), converter=_names, eq=False)
+
+    components: Mapping[str, Sequence[Resolved]] = attrs.field(init=False, eq=False, repr=False)
+    """The components that the settings name, by kind, in the order in which they are written."""
+
+    def __attrs_post_init__(self) -> None:
+        """Resolve every name and option, so that a mistake shows before any image is read, and spell them one way."""
+        kinds = [kind for kind in KINDS.values() if kind.field]
+        components = {kind.name: _resolved(kind, getattr(self, kind.field)) for kind in kinds}
+        for kind in kinds:
+            one = isinstance(getattr(self, kind.field), str)
+            spelled = format_sum((each.weight, each.expression) for each in components[kind.name])
+            several = tuple(str(each.expression) for each in components[kind.name])
+            object.__setattr__(self, kind.field, spelled if one else several)
+        object.__setattr__(self, "components", components)
+        [architecture] = components["architecture"]
+        record = architecture.entry.record
+        if isinstance(record, Architecture) and min(self.size) < record.min_size:
+            height, width = self.size
+            least = f"{record.min_size}x{record.min_size}"
+            raise OptionError(f"size is {height}x{width}: {architecture.expression.name} takes {least} and more")
+        try:
+            self.to_toml().encode()
+        except UnicodeEncodeError as error:  # the bytes of a folder's name that are no UTF-8
+            part = error.object[max(0, error.start - 20) : error.end + 20]
+            raise OptionError(f"the recipe has bytes that are no text, near {part!r}: rename what they name") from error
+
+    @property
+    def label(self) -> str:
+        """Model and loss, as a table or a picture names the run."""
+        return f"{self.model} · {self.loss}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings by name, without those that are None: TOML has no word for it."""
+        return attrs.asdict(self, recurse=False, filter=lambda field, value: field.init and value is not None)
+
+    def deciding(self) -> dict[str, Any]:
+        """Return those of the settings that decide what comes out."""
+        return attrs.asdict(self, recurse=False, filter=lambda field, value: field.eq is True and value is not None)
+
+    def to_toml(self) -> str:
+        """Write the recipe as TOML."""
+        return tomli_w.dumps(self.to_dict())
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "default": {},
+    "original": {
+        "size": 256,
+        "epochs": 40,
+        "batch": 25,
+        "schedule": "none",
+        "augment": "none",
+        "normalize": "none",
+        "precision": "fp32",
+    },
+}
+"""`original` is the protocol of the experiment that segreg began with: plain AdamW on unchanged pictures."""
+
+
+def make_recipe(preset: str = "default", **settings: Any) -> Recipe:
+    """Make a recipe from a preset and settings, as values or as text, and check all of it.
+
+    Raises:
+        OptionError: there is no such preset or setting, or a value is outside its type or range.
+        ExpressionError, UnknownNameError, PluginError: a component cannot be read or found.
+    """
+    if not isinstance(preset, str) or preset not in PRESETS:
+        near = did_you_mean(preset, PRESETS) if isinstance(preset, str) else ""
+        raise OptionError(f"no preset is called {shown(preset)}{near}: there are {', '.join(PRESETS)}")
+    options = recipe_options()
+    given = {name: _read(name, value, options) for name, value in {**PRESETS[preset], **settings}.items()}
+    return Recipe(**structured("recipe", options, given))
+
+
+@cache
+def recipe_options() -> Mapping[str, Option]:
+    """Return the settings of a recipe, with types, defaults and meanings."""
+    meanings = meanings_of(Recipe)
+    attrs.resolve_types(Recipe)
+    return {
+        field.name: Option(field.name, field.type, field.default, meanings.get(field.name, "")) for field in _fields()
+    }
+
+
+def written_recipe(table: Mapping[str, Any]) -> Recipe:
+    """Make a recipe from what a run or study wrote, without the trackers that are not to be had here.
+
+    They change nothing in what comes out, and must keep nobody from what did.
+
+    Raises:
+        OptionError, ExpressionError, UnknownNameError, PluginError: as for `make_recipe`.
+    """
+    names = read_names("track", table.get("track", ()))
+    track = [each for each in names if not isinstance(each, str) or _is_there(each)]
+    return make_recipe(**{**table, "track": track})
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe from the `recipe.toml` of a run, or from a file with the same `[recipe]` table.
+
+    Raises:
+        DataError: the file cannot be read as TOML or has no such table.
+        PluginError: a component's plugin is not installed, or broken.
+        OptionError, ExpressionError, UnknownNameError: as for `make_recipe`.
+    """
+    tables = read_toml(path)
+    table = tables.get("recipe")
+    if not isinstance(table, dict):
+        raise DataError(f"{path} has no [recipe] table")
+    try:
+        return written_recipe(table)
+    except UnknownNameError:
+        written = tables.get("component")
+        for component in filter(lambda each: isinstance(each, dict), written if isinstance(written, list) else []):
+            kind, name, distribution, version = (
+                str(component.get(key)) for key in ("kind", "name", "plugin", "version")
+            )
+            if name not in [entry.key for entry in registry().components() if entry.kind == kind]:
+                raise missing_plugin(path, name, distribution, version) from None
+        raise
+
+
+def _read(name: str, value: Any, options: Mapping[str, Option]) -> Any:
+    """Return a setting as its type has it, where people write it otherwise."""
+    if name == "size":
+        return read_size(value)
+    several = name in options and isinstance(options[name].default, tuple)
+    return read_names(name, value) if several else value
+
+
+def _fields() -> "list[attrs.Attribute[Any]]":
+    """Return the fields that are settings."""
+    return [field for field in attrs.fields(Recipe) if field.init]
+
+
+def _resolved(kind: Kind, named: str | tuple[str, ...]) -> Sequence[Resolved]:
+    if isinstance(named, str):
+        return registry().resolve_sum(kind.name, named, kind.decided)
+    resolved = [registry().resolve(kind.name, each, kind.decided) for each in named]
+    # However it is written, one component with the same options is there once.
+    return list({str(each.expression): each for each in resolved}.values())
+
+
+def _is_there(tracker: str) -> bool:
+    try:
+        registry().find("tracker", parse(tracker).name)
+    except (UnknownNameError, PluginError):
+        return False
+    return True

@@ -1,0 +1,120 @@
+"""The pictures of one run, or of several side by side."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from segreg.contracts import IGNORE_INDEX
+from segreg.runs.run import Row
+from segreg.support.files import replacing
+from segreg.task import Task
+
+_COLORS = colormaps["tab10"].colors  # type: ignore[attr-defined]
+CLASS_COLORS = (np.array(colormaps["tab20"].colors) * 255).astype(np.uint8)  # type: ignore[attr-defined]
+TINT = np.array((0, 190, 120))
+
+
+def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], metric: str) -> None:
+    """Draw loss and metric over the epochs: validation as a full line, training as a dotted one.
+
+    Args:
+        path: Where to.
+        histories: By label, the histories of the runs that share it: one a seed, in one colour.
+        metric: Which metric.
+    """
+    figure = Figure(figsize=(11, 4.2 + 0.12 * len(histories)), layout="constrained")
+    for axes, figure_name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
+        for index, (label, runs) in enumerate(histories.items()):
+            color = _COLORS[index % len(_COLORS)]
+            dash = "-" if index < len(_COLORS) else "-."
+            axes.plot([], [], dash, color=color, label=_plain(label))
+            for rows in runs:
+                epochs = [row["epoch"] for row in rows]
+                marker = "o" if len(rows) == 1 else None
+                for split, style, width in (("valid", dash, 1.6), ("train", ":", 1.1)):
+                    values = [row[f"{split}_{figure_name}"] for row in rows]
+                    axes.plot(epochs, values, style, color=color, linewidth=width, marker=marker)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set(xlabel="epoch", title=_plain(figure_name))
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    rows = [row for runs in histories.values() for rows in runs for row in rows]
+    # Some losses go down to 0 or below.
+    if not any(row["train_loss"] <= 0 or row["valid_loss"] <= 0 for row in rows):
+        figure.axes[0].set_yscale("log")
+    figure.axes[0].plot([], [], "-", color="gray", label="validation")
+    figure.axes[0].plot([], [], ":", color="gray", label="training (augmented pictures)")
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
+    )
+    _save(figure, path)
+
+
+def plot_samples(path: Path, samples: Mapping[str, Tensor], predictions: Mapping[str, Tensor], task: Task) -> None:
+    """Draw a few pictures, each with the truth and what the models said.
+
+    With one class, what is predicted is tinted and the true border is a white line; else each class has its colour.
+
+    Args:
+        path: Where to.
+        samples: `images` uint8 [n, H, W, C] and `masks` uint8 [n, H, W].
+        predictions: uint8 [n, H, W] of each model, by its label.
+        task: What the classes are.
+    """
+    images, masks = samples["images"].numpy(), samples["masks"].numpy()
+    columns = {"picture": None, "truth": masks, **{label: each.numpy() for label, each in predictions.items()}}
+    height, width = images.shape[1:3]
+    figure = Figure(
+        figsize=(1.7 * len(columns), (1.7 * height / width) * len(images) + 0.6), layout="constrained", dpi=110
+    )
+    grid = figure.subplots(len(images), len(columns), squeeze=False)
+    for row, image in enumerate(images):
+        picture = shown_picture(image)
+        region = masks[row] == 1
+        has_border = min(region.shape) > 1 and region.any() and not region.all()
+        for axes, (label, classes) in zip(grid[row], columns.items(), strict=True):
+            shown = picture if classes is None else overlay(picture, classes[row], task)
+            axes.imshow(shown, interpolation="nearest")
+            axes.set_axis_off()
+            if classes is not None and task.single_class and has_border:
+                axes.contour(region, levels=[0.5], colors="white", linewidths=1.2)
+            if row == 0:
+                axes.set_title(_plain(label).replace(" · ", "\n"), fontsize=8, wrap=True)
+    _save(figure, path)
+
+
+def shown_picture(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return a picture as one looks at it; one of other than three channels is shown by its first.
+
+    Shapes:
+        image: uint8 [H, W, C];  returns: uint8 [H, W, 3].
+    """
+    return image if image.shape[2] == 3 else np.repeat(image[..., :1], 3, axis=2)
+
+
+def overlay(picture: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], task: Task) -> npt.NDArray[np.uint8]:
+    """Lay classes over a picture: a single one as a tint, several each in its colour.
+
+    Shapes:
+        picture: uint8 [H, W, 3];  classes: uint8 [H, W];  returns: uint8 [H, W, 3].
+    """
+    if task.single_class:
+        return np.where((classes == 1)[..., None], 0.55 * picture + 0.45 * TINT, picture).astype(np.uint8)
+    colors = CLASS_COLORS[classes % len(CLASS_COLORS)]
+    colors[classes == IGNORE_INDEX] = 0
+    return (0.35 * picture + 0.65 * colors).astype(np.uint8)
+
+
+def _plain(text: str) -> str:
+    """Keep the dollars of an option's value from being read as mathematics."""
+    return text.replace("$", r"\$")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=110)

@@ -1,0 +1,81 @@
+"""What a run is made with: every name with its options and plugin, and what it runs on; and what of it has changed."""
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import attrs
+import torch
+
+from segreg.data.split import Data
+from segreg.kinds import KINDS
+from segreg.recipe import Recipe
+from segreg.support import device as devices
+
+
+def resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any]:
+    """Say what the names stood for on the day: every option, who brought the component, and what it ran on."""
+    fields = attrs.fields_dict(Recipe)
+    tables = [
+        {
+            "kind": kind,
+            "name": component.entry.key,
+            "plugin": component.entry.plugin.distribution,
+            "version": component.entry.plugin.version,
+            # TOML has no null; an option that is None is one that was not given.
+            "options": {
+                name: setting for name, setting in component.every_option(**data.facts).items() if setting is not None
+            },
+        }
+        for kind, components in recipe.components.items()
+        if fields[KINDS[kind].field].eq
+        for component in components
+    ]
+    versions = {name: version(name) for name in ("segreg", "torch", "numpy")}
+    return {
+        "component": tables,
+        "platform": {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "device": devices.describe(device),
+            "bf16": devices.uses_bf16(device, recipe.precision),
+            **versions,
+        },
+    }
+
+
+def made_with(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict[str, str]:
+    """Return what the numbers of a run depend on, by name, as one reads it.
+
+    Args:
+        recipe: What was asked for.
+        tables: What `resolved` says of it.
+        data: The pictures.
+    """
+    settings = recipe.deciding()
+    # What `auto` or `cuda` stands for is said below.
+    del settings["device"]
+    return {
+        **{
+            name: " ".join(map(str, value if isinstance(value, tuple) else [value])) for name, value in settings.items()
+        },
+        **{f"plugin of {each['name']}": f"{each['plugin']} {each['version']}" for each in tables["component"]},
+        **{name: tables["platform"][name] for name in ("torch", "device")},
+        **{f"pictures of {split}": _counted(pictures.names) for split, pictures in data.splits.items()},
+    }
+
+
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Say what `made_with` gave before and does not give now."""
+    return [
+        f"{name} was {before.get(name, 'none')} and is {now.get(name, 'none')}"
+        for name in {**before, **now}
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _counted(names: Sequence[str]) -> str:
+    digest = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{len(names)} (names {digest})"

@@ -1,0 +1,105 @@
+"""The validation pictures on which a run does worst, kept as files that anybody can look at.
+
+Compressed, where `samples.safetensors` is not: so there is room for them in every run of a study.
+"""
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from segreg.data.image_files import read_image, read_mask
+from segreg.errors import DataError
+from segreg.runs.plots import CLASS_COLORS
+from segreg.runs.run import Run
+from segreg.support.files import reading, replacing, writing
+from segreg.task import task_of
+
+WORST = 4
+
+# The first class is black, as background is in a binary mask, and what counts for nothing is grey.
+_PALETTE = [0, 0, 0, *np.resize(CLASS_COLORS, 254 * 3).tolist(), 128, 128, 128]
+
+
+@attrs.frozen(eq=False)
+class Case:
+    """A picture with the truth and the prediction.
+
+    Args:
+        name: Of the picture.
+        value: Of the first metric, on this picture alone.
+        picture: uint8 [H, W, C], with C = 3 for `write_cases`.
+        truth: uint8 [H, W].
+        prediction: uint8 [H, W].
+    """
+
+    name: str
+    value: float
+    picture: npt.NDArray[np.uint8]
+    truth: npt.NDArray[np.uint8]
+    prediction: npt.NDArray[np.uint8]
+
+
+def worst_positions(values: npt.NDArray[np.float64], higher_is_better: bool) -> list[int]:
+    """Return where the worst values are, the worst first, of those that are finite."""
+    order = np.argsort(values if higher_is_better else -values, kind="stable")
+    return [int(position) for position in order if np.isfinite(values[position])][:WORST]
+
+
+def write_cases(run: Run, cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """Write the pictures of cases into `worst/`, and return what the results say of them.
+
+    Raises:
+        RunError: they cannot be written there.
+    """
+    folder = run.path / "worst"
+    with writing(folder):
+        # Behind a link may be the pictures of others.
+        if folder.is_symlink():
+            raise FileExistsError(errno.EEXIST, "it is a link, and what is behind it may be another's")
+        folder.mkdir(exist_ok=True)
+    for number, case in enumerate(cases, 1):
+        picture, truth, prediction = _files(run, number)
+        with replacing(picture) as aside:
+            Image.fromarray(case.picture).save(aside, quality=90)
+        for path, classes in ((truth, case.truth), (prediction, case.prediction)):
+            with replacing(path) as aside:
+                mask = Image.fromarray(classes, "P")
+                mask.putpalette(_PALETTE)
+                mask.save(aside, optimize=True)
+    return [{"name": case.name, "value": case.value} for case in cases]
+
+
+def read_cases(run: Run) -> list[Case]:
+    """Return the cases of a finished run, the worst first; none of a run that an earlier version made.
+
+    Raises:
+        RunError: the results do not have the form that segreg writes.
+    """
+    results = run.results
+    with reading(run.path / "results.json", "results"):
+        # Not the bare number, which may be anything in a file.
+        classes = task_of(len(results["classes"])).num_classes
+        listed = [(str(each["name"]), float(each["value"])) for each in results.get("worst", [])]
+    cases = []
+    for number, (name, value) in enumerate(listed[:WORST], 1):
+        picture, *masks = _files(run, number)
+        try:
+            shown = read_image(picture)
+            truth, prediction = (read_mask(path, num_classes=classes, void=255) for path in masks)
+        # Somebody tidied up: what is left can be shown.
+        except DataError:
+            continue
+        if shown.shape[:2] == truth.shape == prediction.shape:
+            cases.append(Case(name, value, shown, truth, prediction))
+    return cases
+
+
+def _files(run: Run, number: int) -> tuple[Path, Path, Path]:
+    folder = run.path / "worst"
+    return folder / f"{number}.jpg", folder / f"{number}-truth.png", folder / f"{number}-prediction.png"

@@ -1,0 +1,59 @@
+"""What the runs of one configuration score: estimates from the states that they keep of each image."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import attrs
+from torch import Tensor
+
+from segreg.contracts import SegmentationMetric
+from segreg.recipe import Recipe
+from segreg.registry import registry
+from segreg.runs.run import Run
+from segreg.scoring.metric_states import States, value
+from segreg.scoring.statistics import Interval, Spread, bootstrap_interval, mean_and_spread
+
+
+@attrs.frozen(kw_only=True)
+class Estimate:
+    """A metric on a split: the mean and spread over seeds, and the interval over images."""
+
+    spread: Spread
+    interval: Interval
+
+    def __str__(self) -> str:
+        """Write it as a table does: `0.873 ± 0.010 [0.851, 0.893]`."""
+        spread = "" if math.isnan(self.spread.deviation) else f" ± {self.spread.deviation:.3f}"
+        return f"{self.interval.value:.3f}{spread} [{self.interval.low:.3f}, {self.interval.high:.3f}]"
+
+
+def estimates(recipe: Recipe, runs: Sequence[Run]) -> dict[tuple[str, str], Estimate]:
+    """Return the estimate of each metric on each split, by `(metric, split)`; none without runs.
+
+    Args:
+        recipe: Of any of the runs.
+        runs: Finished ones, which differ in their seed alone.
+    """
+    if not runs:
+        return {}
+    stored = [run.scores for run in runs]
+    scores = {}
+    for name in recipe.metrics:
+        metric = metric_of(name, runs[0])
+        for split in runs[0].results["metrics"]:
+            states = [states_of(each, split, name) for each in stored]
+            values = [value(metric, each) for each in states]
+            scores[name, split] = Estimate(spread=mean_and_spread(values), interval=bootstrap_interval(metric, states))
+    return scores
+
+
+def metric_of(name: str, run: Run) -> SegmentationMetric:
+    """Build a metric of a run."""
+    built: SegmentationMetric = registry().build("metric", name, num_classes=len(run.results["classes"]))
+    return built
+
+
+def states_of(scores: Mapping[str, Tensor], split: str, metric: str) -> States:
+    """Return the states of a metric on a split, of what `Run.scores` gives."""
+    prefix = f"{split}/{metric}/"
+    return {name.removeprefix(prefix): tensor.numpy() for name, tensor in scores.items() if name.startswith(prefix)}

@@ -1,0 +1,1 @@
+"""What any part may need: whole files, locks, progress, devices, randomness, Markdown."""
