@@ -10,6 +10,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.trained import of_classes as of_classes
+from tests.trained import photograph as photograph
+from tests.trained import run as run
+
 THREADS = torch.get_num_threads()
 # The tests' models are so small that threads would wait for each other longer than they compute.
 torch.set_num_threads(1)

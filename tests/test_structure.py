@@ -97,3 +97,32 @@ def test_no_imports_go_in_a_circle() -> None:
     except CycleError as error:
         circle = error.args[1][::-1]  # it names what is imported before what imports it
     assert not circle, f"a circle of imports: {' → '.join(circle)}"
+
+
+def of_one_name(found: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
+    """What is there more than once, by name."""
+    places: dict[str, list[str]] = {}
+    for name, place in found:
+        places.setdefault(name, []).append(place)
+    return {name: each for name, each in places.items() if len(each) > 1}
+
+
+def test_no_two_modules_have_one_name() -> None:
+    """But components, the verbs of the command line and the kit's files, which are called as what they are for."""
+    apart = ("segreg.builtins.", "segreg.cli.", "segreg.testing.")
+    names = [name for name, _ in sources(ROOT / "segreg") if not name.startswith(apart) and "scaffold" not in name]
+    twice = of_one_name((name.rpartition(".")[2], name) for name in names)
+    assert not twice
+
+
+def test_no_two_public_classes_and_no_two_functions_of_an_exported_name() -> None:
+    exported = {name for name in segreg.__all__ if not isinstance(getattr(segreg, name), type)}
+    twice = of_one_name(
+        (node.name, name)
+        for name, module in sources(ROOT / "segreg")
+        if "scaffold" not in name
+        for node in module.body
+        if (isinstance(node, ast.ClassDef) and not node.name.startswith("_"))
+        or (isinstance(node, ast.FunctionDef) and node.name in exported)
+    )
+    assert not twice

@@ -11,7 +11,7 @@ from segreg.bench.speed_plot import plot_speed
 from segreg.bench.timing import Figures, How, Workload, bench
 from segreg.cli.output import print_table
 from segreg.errors import OptionError
-from segreg.support.device import describe, detect
+from segreg.support.device import detect, device_name
 from segreg.support.progress import Display
 
 
@@ -97,7 +97,7 @@ def _print(found: Sequence[Figures], arguments: argparse.Namespace) -> None:
     )
     what = "training steps with BCE and AdamW" if arguments.train else "predictions"
     size = f"{arguments.batch} images of {arguments.size}x{arguments.size}"
-    device = describe(found[0].workload.device)
+    device = device_name(found[0].workload.device)
     print(f"{what} of {size} on {device}; median of {arguments.rounds} rounds, ± half their spread")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from segreg.cli.stop import stoppable
 from segreg.prediction.mask_files import plan, predict_files
 from segreg.prediction.predictor import load
-from segreg.support.device import describe
+from segreg.support.device import device_name
 from segreg.support.progress import Display
 
 
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.run, device=arguments.device, tile=arguments.tile, overlap=arguments.overlap, tta=arguments.tta
     )
     with stoppable(), Display(arguments.quiet) as display:
-        display.line(f"{predictor.about.architecture} on {describe(predictor.device)}, {len(outputs)} pictures")
+        display.line(f"{predictor.about.architecture} on {device_name(predictor.device)}, {len(outputs)} pictures")
         done = 0
 
         def progress(number: int, total: int) -> None:

@@ -53,7 +53,7 @@ class InMemory:
             yield images, self.masks[chosen].to(device, non_blocking=True).long()
 
 
-def load(
+def load_data(
     dataset: SegmentationDataset,
     size: tuple[int, int],
     progress: Callable[[str, int, int], None],

@@ -12,9 +12,9 @@ from segreg.contracts import SegmentationDataset, SegmentationMetric
 from segreg.data.decode import Skipped, decode, names_of
 from segreg.data.image_files import pillow_warnings_ignored
 from segreg.errors import DataError, OptionError, RunError, SegregError, did_you_mean, printable
-from segreg.evaluation.report import write_page
+from segreg.evaluation.report import write_evaluation
 from segreg.evaluation.result import Evaluation
-from segreg.evaluation.scores import Sample, Scores, score
+from segreg.evaluation.scores import NamedSample, Scores, score
 from segreg.plugins import BUILTIN
 from segreg.prediction.predictor import Predictor, load
 from segreg.recipe import Recipe, read_names
@@ -99,7 +99,7 @@ def evaluate(
         skipped: dict[tuple[str, str], str] = {}
         skip = any(each.recipe.bad_files == "skip" for each in own if each.recipe)
         total = sum(len(dataset.splits[each]) for each in splits)
-        models = []
+        scores = []
         for label, subject in zip(labels, subjects, strict=True):
 
             def seen(done: int, what: str = f"{label} on {split}") -> None:
@@ -107,19 +107,21 @@ def evaluate(
 
             seen(0)
             samples = _samples(dataset, splits, skipped if skip else None)
-            models.append(score(label, subject.predictor, samples, built, seen))
+            scores.append(score(label, subject.predictor, samples, built, seen))
         display.progress("intervals and pictures", 0, 1)
         evaluation = Evaluation(
             path=path,
             data=expression,
             split=split,
             classes=tuple(map(str, dataset.classes)),
-            models=models,
-            comparisons=_compared(built, models) if len(models) == 2 else {},
+            models=scores,
+            comparisons=_compared(built, scores) if len(scores) == 2 else {},
             notes=_notes(subjects, own, dataset, splits, list(skipped.values())),
         )
         with _whole(path) as aside:
-            write_page(attrs.evolve(evaluation, path=aside), [(each.weights, each.predictor) for each in subjects])
+            write_evaluation(
+                attrs.evolve(evaluation, path=aside), [(each.weights, each.predictor) for each in subjects]
+            )
     return evaluation
 
 
@@ -198,7 +200,7 @@ def _listed(classes: Sequence[str]) -> str:
 
 def _samples(
     dataset: SegmentationDataset, splits: Sequence[str], skipped: dict[tuple[str, str], str] | None
-) -> Iterator[Sample]:
+) -> Iterator[NamedSample]:
     """Read splits; what cannot be used is added to `skipped`, by split and name, or else is an error."""
     limit = task_of(len(dataset.classes)).num_values
     good = 0
@@ -214,7 +216,7 @@ def _samples(
                 continue
             image, mask = read
             good += 1
-            yield Sample(split, name, image, mask)
+            yield NamedSample(split, name, image, mask)
     if not good:
         raise DataError(f"no picture of {', '.join(splits)} can be used: {next(iter((skipped or {}).values()), '')}")
 

@@ -18,7 +18,7 @@ from segreg.evaluation.worst import plot_worst
 from segreg.prediction.predictor import Predictor
 from segreg.registry import higher_is_better
 from segreg.scoring.statistics import Interval
-from segreg.support.device import describe
+from segreg.support.device import device_name
 from segreg.support.files import slug, write_csv, write_text, writing
 from segreg.support.markdown import code, escaped
 
@@ -64,7 +64,7 @@ def class_table(model: Scores, classes: Sequence[str]) -> tuple[list[str], list[
     return ["class", *metrics], rows
 
 
-def write_page(evaluation: Evaluation, models: Sequence[tuple[Path, Predictor]]) -> None:
+def write_evaluation(evaluation: Evaluation, models: Sequence[tuple[Path, Predictor]]) -> None:
     """Write everything, the page last: a directory without it is not complete.
 
     Args:
@@ -171,7 +171,7 @@ def _how(predictor: Predictor) -> str:
     height, width = predictor.about.size
     size = f"in tiles of {predictor.tile}" if predictor.tile else f"at {height}×{width}"
     views = ", averaged over eight views" if predictor.tta else ""
-    return f"{size}{views} on {describe(predictor.device)}"
+    return f"{size}{views} on {device_name(predictor.device)}"
 
 
 def _cell(interval: Interval) -> str:

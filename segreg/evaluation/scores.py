@@ -16,7 +16,7 @@ from segreg.evaluation.worst import Worst
 from segreg.prediction.predictor import Predictor
 from segreg.prediction.probabilities import classes_of
 from segreg.registry import higher_is_better
-from segreg.runs.worst_cases import Case
+from segreg.runs.worst_cases import WorstCase
 from segreg.scoring.metric_states import (
     States,
     class_values,
@@ -30,7 +30,7 @@ from segreg.scoring.statistics import Interval, bootstrap_interval, bootstrap_in
 
 
 @attrs.frozen(eq=False)
-class Sample:
+class NamedSample:
     """A picture with its mask.
 
     Args:
@@ -86,13 +86,13 @@ class Scores:
     metrics: Mapping[str, Score]
     calibration: Calibration
     confusions: npt.NDArray[np.int64]
-    worst: Sequence[Case]
+    worst: Sequence[WorstCase]
 
 
 def score(
     label: str,
     predictor: Predictor,
-    samples: Iterable[Sample],
+    samples: Iterable[NamedSample],
     metrics: Mapping[str, SegmentationMetric],
     seen: Callable[[int], None],
 ) -> Scores:
@@ -137,9 +137,11 @@ def score(
     )
 
 
-def _predicted(predictor: Predictor, samples: Iterable[Sample]) -> Iterator[tuple[Sample, npt.NDArray[np.float32]]]:
+def _predicted(
+    predictor: Predictor, samples: Iterable[NamedSample]
+) -> Iterator[tuple[NamedSample, npt.NDArray[np.float32]]]:
     """Give each sample with its probabilities. The predictor takes in some pictures before it gives the first."""
-    waiting: deque[Sample] = deque()
+    waiting: deque[NamedSample] = deque()
 
     def images() -> Iterator[Pixels]:
         for sample in samples:

@@ -13,7 +13,7 @@ from segreg.data.decode import resized
 from segreg.data.image_files import Pixels
 from segreg.errors import printable
 from segreg.runs.plots import CLASS_COLORS, overlay, shown_picture
-from segreg.runs.worst_cases import Case
+from segreg.runs.worst_cases import WorstCase
 from segreg.support.files import replacing
 from segreg.task import task_of
 
@@ -30,7 +30,7 @@ class Worst:
     """
 
     def __init__(self, higher_is_better: bool) -> None:
-        self.cases: list[Case] = []
+        self.cases: list[WorstCase] = []
         self._sign = 1 if higher_is_better else -1
 
     def add(self, name: str, value: float, picture: Pixels, truth: Pixels, predicted: Pixels) -> None:
@@ -41,7 +41,7 @@ class Worst:
             return
         size = _small(picture.shape[0], picture.shape[1])
         self.cases.append(
-            Case(
+            WorstCase(
                 name,
                 value,
                 resized(picture, size, Image.Resampling.BILINEAR),
@@ -52,7 +52,7 @@ class Worst:
         del self.cases[_MOST:]
 
 
-def plot_worst(path: Path, title: str, cases: Sequence[Case], classes: Sequence[str]) -> None:
+def plot_worst(path: Path, title: str, cases: Sequence[WorstCase], classes: Sequence[str]) -> None:
     """Draw each case: the prediction as a tint, the true borders as lines, its name and value.
 
     Args:

@@ -10,7 +10,7 @@ from segreg.nn.normalized import Normalized
 _DECAY = 0.98
 
 
-class Average:
+class EMA:
     """An exponential moving average of weights and buffers, over about the last 50 steps.
 
     Early on it spans fewer steps, so that it does not drag the random initial weights along: after t steps the decay

@@ -39,7 +39,7 @@ def resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any]
         "platform": {
             "python": platform.python_version(),
             "system": platform.platform(),
-            "device": devices.describe(device),
+            "device": devices.device_name(device),
             "bf16": devices.uses_bf16(device, recipe.precision),
             **versions,
         },

@@ -27,7 +27,7 @@ _PALETTE = [0, 0, 0, *np.resize(CLASS_COLORS, 254 * 3).tolist(), 128, 128, 128]
 
 
 @attrs.frozen(eq=False)
-class Case:
+class WorstCase:
     """A picture with the truth and the prediction.
 
     Args:
@@ -51,7 +51,7 @@ def worst_positions(values: npt.NDArray[np.float64], higher_is_better: bool) -> 
     return [int(position) for position in order if np.isfinite(values[position])][:WORST]
 
 
-def write_cases(run: Run, cases: Sequence[Case]) -> list[dict[str, Any]]:
+def write_cases(run: Run, cases: Sequence[WorstCase]) -> list[dict[str, Any]]:
     """Write the pictures of cases into `worst/`, and return what the results say of them.
 
     Raises:
@@ -75,7 +75,7 @@ def write_cases(run: Run, cases: Sequence[Case]) -> list[dict[str, Any]]:
     return [{"name": case.name, "value": case.value} for case in cases]
 
 
-def read_cases(run: Run) -> list[Case]:
+def read_cases(run: Run) -> list[WorstCase]:
     """Return the cases of a finished run, the worst first; none of a run that an earlier version made.
 
     Raises:
@@ -96,7 +96,7 @@ def read_cases(run: Run) -> list[Case]:
         except DataError:
             continue
         if shown.shape[:2] == truth.shape == prediction.shape:
-            cases.append(Case(name, value, shown, truth, prediction))
+            cases.append(WorstCase(name, value, shown, truth, prediction))
     return cases
 
 

@@ -84,7 +84,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(each in str(error) for each in words)
 
 
-def describe(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     """Name the device as a person would: `cpu (AMD EPYC, 2 threads)`, `cuda:0 (NVIDIA H100)`."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from segreg.data.in_memory import load
+from segreg.data.in_memory import load_data
 from segreg.data.split import Data
 from segreg.errors import RunError
 from segreg.recipe import Recipe, make_recipe
@@ -128,7 +128,7 @@ def check_empty(run: Run) -> None:
 def open_data(recipe: Recipe, display: Display) -> Data:
     """Read all pictures of a recipe's data set, at its size."""
     [dataset] = recipe.components["dataset"]
-    data = load(dataset.build(), recipe.size, display.progress, recipe.bad_files)
+    data = load_data(dataset.build(), recipe.size, display.progress, recipe.bad_files)
     if data.skipped:
         display.note(f"{len(data.skipped)} picture(s) left out, see skipped.csv; the first: {data.skipped[0].reason}")
     return data

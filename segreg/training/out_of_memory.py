@@ -6,7 +6,7 @@ from itertools import islice
 from segreg.errors import TrainingError
 from segreg.runs.run import Run
 from segreg.scoring.evaluator import evaluation_batch
-from segreg.support.device import describe, give_back_memory, is_out_of_memory
+from segreg.support.device import device_name, give_back_memory, is_out_of_memory
 from segreg.training.checkpoint import state_path
 from segreg.training.trainer import Trainer
 
@@ -20,7 +20,7 @@ def out_of_memory(trainer: Trainer, run: Run) -> TrainingError:
     while smaller and not _fits(trainer, smaller):
         smaller //= 2
     height, width = recipe.size
-    what = f"out of memory on {describe(device)} in epoch {epoch}: batch {batch} at {height}x{width} does not fit"
+    what = f"out of memory on {device_name(device)} in epoch {epoch}: batch {batch} at {height}x{width} does not fit"
     if not smaller:
         return TrainingError(f"{what}, and neither does batch 1: try a smaller --size, or another model")
     # Without a state nothing was computed with the larger batch yet, and nobody has to insist.

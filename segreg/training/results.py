@@ -12,7 +12,7 @@ from segreg.contracts import SegmentationMetric
 from segreg.registry import higher_is_better
 from segreg.runs.plots import plot_curves, plot_samples, shown_picture
 from segreg.runs.run import Run
-from segreg.runs.worst_cases import Case, worst_positions, write_cases
+from segreg.runs.worst_cases import WorstCase, worst_positions, write_cases
 from segreg.scoring.metric_states import States, holding_all, value, values_of_images
 from segreg.support import device as devices
 from segreg.training.tracking import Tracking
@@ -67,7 +67,7 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
         "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
         "seconds": sum(row["seconds"] for row in state.rows),
         "images_per_second": float(np.median([row["images_per_second"] for row in state.rows])),
-        "device": devices.describe(trainer.device),
+        "device": devices.device_name(trainer.device),
     }
     run.write_results(results)
     tracking.finish(results, samples, [valid.names[index] for index in chosen], data.task)
@@ -91,7 +91,7 @@ def _write_worst(trainer: Trainer, run: Run, states: States) -> list[dict[str, A
     shown = _predicted(trainer, positions)
     names = trainer.data.splits["valid"].names
     cases = [
-        Case(names[position], float(values[position]), shown_picture(image), truth, prediction)
+        WorstCase(names[position], float(values[position]), shown_picture(image), truth, prediction)
         for position, image, truth, prediction in zip(
             positions, *(shown[name].numpy() for name in ("images", "masks", "predictions")), strict=True
         )

@@ -8,7 +8,7 @@ import attrs
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from segreg.nn.ema import Average
+from segreg.nn.ema import EMA
 from segreg.nn.normalized import Normalized
 from segreg.runs.run import Row
 
@@ -56,7 +56,7 @@ class State:
     model: Normalized
     loss: nn.Module
     optimizer: Optimizer
-    average: Average | None
+    average: EMA | None
     rows: list[Row] = attrs.field(factory=list)
     epoch: Epoch | None = None
     best: float = math.nan

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
 from segreg.contracts import SegmentationMetric
 from segreg.data.split import Data
-from segreg.nn.ema import Average
+from segreg.nn.ema import EMA
 from segreg.nn.normalized import Normalized
 from segreg.recipe import Recipe
 from segreg.registry import build_sum, higher_is_better
@@ -66,7 +66,7 @@ class Trainer:
             weight_decay=recipe.weight_decay,
             fused=device.type in ("cpu", "cuda"),
         )
-        average = Average(model) if recipe.average == "ema" else None
+        average = EMA(model) if recipe.average == "ema" else None
         self.state = State(model=model, loss=loss, optimizer=optimizer, average=average)
         self.schedule = self._schedule()
 
@@ -204,7 +204,7 @@ class Trainer:
             at = {"last_epoch": done - 1, "_step_count": done + 1}
             self.schedule.load_state_dict({**self.schedule.state_dict(), **at})
             self.schedule.step()
-        self.display.line(f"{recipe.label} on {devices.describe(self.device)}, into {run.path}")
+        self.display.line(f"{recipe.label} on {devices.device_name(self.device)}, into {run.path}")
         images = len(data.splits["train"])
         if recipe.batch > images:
             self.display.note(

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segreg.bench.timing import Workload, runner
-from segreg.support.device import describe, detect, keep_freed_memory
+from segreg.support.device import detect, device_name, keep_freed_memory
 from tests.end_to_end.environment import ROOT, Environment, build_wheel
 from tests.end_to_end.many import COMPONENTS, write_many
 
@@ -72,7 +72,7 @@ def main(words: Sequence[str]) -> None:
     picture = parser.parse_args(words).picture
     keep_freed_memory()
     figure = Figure(figsize=(10, 6.5), layout="constrained")
-    figure.suptitle(f"unet on {describe(detect())}", size=10)
+    figure.suptitle(f"unet on {device_name(detect())}", size=10)
     panels = figure.subplots(2, 2).flat
     grown = {
         "size": (_SIZES, "height and width, in pixels (batch 4, width 32)"),

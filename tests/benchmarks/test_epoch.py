@@ -7,11 +7,11 @@ from typing import Any
 
 import segreg
 from segreg.contracts import SegmentationDataset
-from segreg.data.in_memory import load
+from segreg.data.in_memory import load_data
 from segreg.recipe import make_recipe
 from segreg.support.device import detect, keep_freed_memory
 from segreg.training.trainer import Trainer
-from tests.datasets.files import DATA, realdata
+from tests.builtins.datasets.files import DATA, realdata
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -31,7 +31,7 @@ def test_epoch_on_ph2_against_bare_steps(benchmark: Any) -> None:
 
 def against_bare_steps(dataset: SegmentationDataset, benchmark: Any) -> None:
     keep_freed_memory()
-    data = load(dataset, (128, 128), lambda *_: None)
+    data = load_data(dataset, (128, 128), lambda *_: None)
     trainer = Trainer(make_recipe(size=128, epochs=1000), data, detect())
     batches = list(data.splits["train"].batches(trainer.recipe.batch, trainer.device))
 

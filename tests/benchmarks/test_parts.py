@@ -8,10 +8,10 @@ from torch import Tensor
 
 import segreg
 from segreg.bench.timing import Workload, runner
-from segreg.data.in_memory import InMemory, load
+from segreg.data.in_memory import InMemory, load_data
 from segreg.support.device import detect
 from segreg.training.augmentation import Augmentation
-from tests.datasets.files import DATA, realdata
+from tests.builtins.datasets.files import DATA, realdata
 
 SHAPE = (8, 128, 128)
 
@@ -71,4 +71,4 @@ def test_pictures(changes: Any, benchmark: Any) -> None:
 @realdata("PH2Dataset")
 def test_reading(benchmark: Any) -> None:
     dataset = segreg.dataset("ph2", root=DATA / "PH2Dataset")
-    benchmark.pedantic(lambda: load(dataset, SHAPE[1:], lambda *_: None), rounds=3, warmup_rounds=1)
+    benchmark.pedantic(lambda: load_data(dataset, SHAPE[1:], lambda *_: None), rounds=3, warmup_rounds=1)

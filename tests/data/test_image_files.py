@@ -11,7 +11,7 @@ from PIL import Image
 
 from segreg.data.image_files import read_image, read_mask
 from segreg.errors import DataError
-from tests.datasets.files import blob, colours, save
+from tests.builtins.datasets.files import blob, colours, save
 
 IN_TMP = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from segreg.data.in_memory import InMemory, load
+from segreg.data.in_memory import InMemory, load_data
 from segreg.data.split import Data, Split
 from segreg.errors import DataError
 
@@ -36,7 +36,7 @@ def mask(height: int = 6, width: int = 8, values: Sequence[int] = (0, 1), seed: 
 def read(
     splits: Mapping[str, Sequence[Any]], size: tuple[int, int] = (6, 8), classes: Sequence[str] = ("one",)
 ) -> Data:
-    return load(Given(splits, classes), size, lambda what, done, total: None)
+    return load_data(Given(splits, classes), size, lambda what, done, total: None)
 
 
 PAIR = (image(), mask())
@@ -109,7 +109,7 @@ def test_what_breaks_the_contract_is_named(splits: Any, classes: Sequence[str], 
 
 def test_progress_is_told_up_to_the_last_picture() -> None:
     told = []
-    load(Given({"train": [PAIR] * 40, "valid": [PAIR]}), (6, 8), lambda *what: told.append(what))
+    load_data(Given({"train": [PAIR] * 40, "valid": [PAIR]}), (6, 8), lambda *what: told.append(what))
     assert told[-1] == ("reading valid", 1, 1)
     assert ("reading train", 40, 40) in told
     assert len(told) > 2

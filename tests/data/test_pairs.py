@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from segreg.data.pairs import Pair, Pairs, divided, paired, pictures
 from segreg.errors import DataError
-from tests.datasets.files import blob, colours, save
+from tests.builtins.datasets.files import blob, colours, save
 
 
 def listed(names, where):

@@ -266,8 +266,8 @@ def test_more_lesions_than_anybody_can_wait_for_are_refused(option: str) -> None
 
 
 def test_pictures_that_do_not_fit_into_memory_are_refused() -> None:
-    from segreg.data.in_memory import load
+    from segreg.data.in_memory import load_data
 
     endless = SimpleNamespace(classes=("one",), splits={"train": range(10**9), "valid": range(1)})
-    message = refusal(lambda: load(endless, (9000, 9000), lambda *_: None))
+    message = refusal(lambda: load_data(endless, (9000, 9000), lambda *_: None))
     assert message.startswith("the 1000000000 pictures of train at 9000x9000 do not fit into memory")

@@ -20,7 +20,7 @@ import segreg
 from segreg.data.image_files import read_image, read_mask
 from segreg.errors import DataError
 from segreg.runs.run import Run
-from tests.datasets.files import blob, colours, save
+from tests.builtins.datasets.files import blob, colours, save
 from tests.hostile.pictures import KINDS, encoded, whole, write
 from tests.trial import call
 
@@ -358,9 +358,9 @@ def test_the_others_are_the_pictures_that_they_were(damaged: tuple[Path, dict[st
         if f"{number:02d}" not in reasons:
             save(root / "images" / f"{number:02d}.png", np.full((6, 8, 3), number, np.uint8))
             save(root / "masks" / f"{number:02d}.png", np.full((6, 8), number % 2, np.uint8))
-    from segreg.data.in_memory import load
+    from segreg.data.in_memory import load_data
 
-    data = load(segreg.dataset("folder", root=str(root)), (6, 8), lambda *_: None, "skip")
+    data = load_data(segreg.dataset("folder", root=str(root)), (6, 8), lambda *_: None, "skip")
     assert len(data.skipped) == 5
     for pictures in data.splits.values():
         assert len(pictures.images) == len(pictures.masks) == len(pictures.names)

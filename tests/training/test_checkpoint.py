@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from segreg.nn.ema import Average
+from segreg.nn.ema import EMA
 from segreg.nn.normalized import Normalized
 from segreg.runs.run import Run
 from segreg.training.checkpoint import Checkpoints, load_state, remove_state, restore
@@ -16,7 +16,7 @@ def state(seed: int) -> State:
     torch.manual_seed(seed)
     model = Normalized(nn.Conv2d(3, 1, 1), "none")
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
-    return State(model=model, loss=nn.Identity(), optimizer=optimizer, average=Average(model))
+    return State(model=model, loss=nn.Identity(), optimizer=optimizer, average=EMA(model))
 
 
 def step(trained: State) -> None:

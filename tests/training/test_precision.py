@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import segreg
-from tests.datasets.files import DATA, realdata
+from tests.builtins.datasets.files import DATA, realdata
 
 
 def scores(data: str, precision: str, folder: Path) -> float:
