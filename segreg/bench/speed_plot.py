@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from segreg.bench.timing import Figures
-from segreg.support.files import replacing
+from segreg.support.render import without_frame, write_figure
 
 
 def plot_speed(path: Path, found: Sequence[Figures]) -> None:
@@ -29,8 +29,7 @@ def plot_speed(path: Path, found: Sequence[Figures]) -> None:
     axes.set_yticks(range(len(found)), [f"{each.workload.model}\n{each.workload.how}" for each in found], size=8)
     axes.invert_yaxis()
     axes.margins(x=0.15)
-    axes.spines[["top", "right"]].set_visible(False)
+    without_frame(axes)
     axes.set_xlabel(f"images a second, {'training' if found[0].workload.training else 'prediction'}")
     axes.legend(frameon=False, fontsize=8, loc="lower right")
-    with replacing(path) as aside:
-        figure.savefig(aside, dpi=150)
+    write_figure(path, figure, dpi=150)

@@ -78,7 +78,7 @@ def as_rgb(image: Image.Image, what: str) -> Pixels:
     return pixels
 
 
-def read_mask(path: Path, *, num_classes: int, void: int | None = None) -> Pixels:
+def read_mask(path: Path, *, num_classes: int, void: int | None = None, by_index: bool = False) -> Pixels:
     """Read a mask as class indices, turned upright by its EXIF orientation.
 
     A binary mask (`num_classes=1`) holds 0 and 1, or 0 and white (255; 65535 in 16 bits), and becomes 0 and 1. In a
@@ -90,6 +90,7 @@ def read_mask(path: Path, *, num_classes: int, void: int | None = None) -> Pixel
         path: The file.
         num_classes: 1 for a binary mask, else the number of classes.
         void: A value of the file that means "no class here", and becomes 255.
+        by_index: Whether the indices of a palette image count even if its colours are black and white.
 
     Shapes:
         returns: uint8 [H, W].
@@ -100,7 +101,7 @@ def read_mask(path: Path, *, num_classes: int, void: int | None = None) -> Pixel
     task = task_of(num_classes)
     with _opened(path) as image:
         jpeg = image.format in ("JPEG", "MPO")
-        values = _values(image, path, task)
+        values = _values(image, path, colours_count=task.black_and_white and not by_index)
     if jpeg and not task.black_and_white:
         raise DataError(f"mask {path} is a JPEG, which changes class indices: save masks as PNG")
     ignored = values == (-1 if void is None else void)
@@ -132,7 +133,7 @@ def _some(values: npt.NDArray[np.intp]) -> str:
     return shown if len(values) <= 8 else f"{shown}, ... {values[-1]}"
 
 
-def _values(image: Image.Image, path: Path, task: Task) -> _Indices:
+def _values(image: Image.Image, path: Path, *, colours_count: bool) -> _Indices:
     """Return the one number of each pixel, [H, W]."""
     if image.mode in _SIXTEEN_BIT:
         return _sixteen_bit(image, path)
@@ -142,8 +143,8 @@ def _values(image: Image.Image, path: Path, task: Task) -> _Indices:
         return np.array(image, dtype=np.uint8)
     if image.mode == "P":
         used = {colour for _, colour in image.convert("RGB").getcolors(256) or []}
-        colours_count = task.black_and_white and used <= {(0, 0, 0), (255, 255, 255)}
-        return np.array(image.convert("L") if colours_count else image)
+        black_and_white = used <= {(0, 0, 0), (255, 255, 255)}
+        return np.array(image.convert("L") if colours_count and black_and_white else image)
     colours = np.array(image.convert("RGB"))
     if np.any(colours != colours[:, :, :1]):
         raise DataError(f"mask {path} is a colour picture ({image.mode}): save class indices as an 8-bit PNG")

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from segreg.support.files import replacing, write_csv
+from segreg.support.files import write_csv
+from segreg.support.render import without_frame, write_figure
 
 # As in the paper.
 _BINS = 15
@@ -98,6 +99,5 @@ def plot_calibration(path: Path, label: str, calibration: Calibration, least: fl
     below.set(xlabel="confidence: probability of the predicted class", ylabel="share of pixels", xlim=(least, 1))
     for axes in (above, below):
         axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-    with replacing(path) as aside:
-        figure.savefig(aside, dpi=110)
+        without_frame(axes)
+    write_figure(path, figure)

@@ -10,7 +10,8 @@ from segreg.errors import printable
 from segreg.evaluation.scores import Scores
 from segreg.registry import higher_is_better
 from segreg.scoring.statistics import Comparison
-from segreg.support.files import replacing, write_csv
+from segreg.support.files import write_csv
+from segreg.support.render import without_frame, write_figure
 
 # So many pictures are named of either end.
 _NAMED = 3
@@ -103,7 +104,6 @@ def plot_comparison(path: Path, metric: str, one: Scores, other: Scores, compari
     right.legend(frameon=False, fontsize=8, loc="upper left")
     for axes in (left, right):
         axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+        without_frame(axes)
     figure.suptitle(f"{metric}: {one.label} (the first) and {other.label} (the second)", fontsize=10, parse_math=False)
-    with replacing(path) as aside:
-        figure.savefig(aside, dpi=110)
+    write_figure(path, figure)

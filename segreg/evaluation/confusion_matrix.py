@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from segreg.support.files import replacing, write_csv
+from segreg.support.files import write_csv
+from segreg.support.render import write_figure
 
 # With more classes than this, figures in the cells could not be read.
 _MOST_IN_FIGURES = 20
@@ -53,8 +54,7 @@ def plot_confusions(path: Path, label: str, matrix: npt.NDArray[np.int64], names
             text = f"{share:.1%}\n{_short(int(matrix[row, column]))}"
             color = "white" if share > 0.5 else "0.2"
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=7)
-    with replacing(path) as aside:
-        figure.savefig(aside, dpi=110)
+    write_figure(path, figure)
 
 
 def _short(count: int) -> str:

@@ -12,9 +12,8 @@ from PIL import Image
 from segreg.data.decode import resized
 from segreg.data.image_files import Pixels
 from segreg.errors import printable
-from segreg.runs.plots import CLASS_COLORS, overlay, shown_picture
 from segreg.runs.worst_cases import WorstCase
-from segreg.support.files import replacing
+from segreg.support.render import draw_border, overlay, palette, rgb_view, write_figure
 from segreg.task import task_of
 
 _MOST = 10
@@ -69,26 +68,19 @@ def plot_worst(path: Path, title: str, cases: Sequence[WorstCase], classes: Sequ
     height = (2.6 * min(tallest, 1.5) + 0.45) * rows + 0.5 + legend
     figure = Figure(figsize=(2.6 * columns, height), layout="constrained")
     for axes, case in zip(figure.subplots(rows, columns, squeeze=False).flat, cases, strict=False):
-        picture = shown_picture(case.picture)
+        picture = rgb_view(case.picture)
         axes.imshow(overlay(picture, case.prediction, task), interpolation="nearest")
         for label in task.class_indices:
-            region = case.truth == label
-            # A line of pixels has no contour.
-            if min(region.shape) > 1 and region.any() and not region.all():
-                axes.contour(region, levels=[0.5], colors="white", linewidths=1.2 if task.single_class else 0.7)
+            draw_border(axes, case.truth == label, width=1.2 if task.single_class else 0.7)
         axes.set_title(f"{_shortened(case.name)}\n{case.value:.3f}", fontsize=8, parse_math=False)
     for axes in figure.axes:
         axes.set_axis_off()
     figure.suptitle(f"{title}\ntint: the prediction; lines: the true borders", fontsize=10, parse_math=False)
     if not task.single_class:
         seen = sorted({int(label) for case in cases for label in np.unique(case.prediction)})
-        patches = [
-            Patch(color=CLASS_COLORS[label % len(CLASS_COLORS)] / 255, label=_shortened(classes[label]))
-            for label in seen
-        ]
+        patches = [Patch(color=palette(task)[label] / 255, label=_shortened(classes[label])) for label in seen]
         figure.legend(handles=patches, loc="outside lower center", ncols=8, frameon=False, fontsize=8)
-    with replacing(path) as aside:
-        figure.savefig(aside, dpi=110)
+    write_figure(path, figure)
 
 
 def _small(height: int, width: int) -> tuple[int, int]:

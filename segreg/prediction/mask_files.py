@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 from numpy.lib import format as npy
 from PIL import Image
 
@@ -19,15 +18,14 @@ from segreg.prediction.images import Picture
 from segreg.prediction.predictor import Predictor
 from segreg.prediction.probabilities import classes_of
 from segreg.prediction.tiles import Strip
-from segreg.runs.plots import CLASS_COLORS, overlay, shown_picture
 from segreg.support.files import replacing, writing
+from segreg.support.render import borders, overlay, rgb_view, write_mask
 from segreg.task import Task
 
 Existing: TypeAlias = Literal["stop", "skip", "replace"]
 
 _FILES = ("mask", "overlay", "probabilities")
 _OVERLAY_SIDE = 2048
-_BLACK_AND_WHITE = (0, 0, 0, 255, 255, 255)
 
 
 @attrs.frozen(kw_only=True)
@@ -158,7 +156,7 @@ def predict_files(
         if output.overlay and small is not None:
             _write_overlay(output.overlay, small, mask, task)
         if output.mask:
-            _write_mask(output.mask, mask, task)
+            write_mask(output.mask, mask, task)
         progress(done + len(failures), len(outputs))
     return failures
 
@@ -203,35 +201,17 @@ def _written(output: Output, strips: Iterator[Strip], size: tuple[int, int], tas
     return mask
 
 
-def _write_mask(path: Path, mask: Pixels, task: Task) -> None:
-    image = Image.fromarray(mask)
-    image.putpalette(_BLACK_AND_WHITE if task.black_and_white else np.resize(CLASS_COLORS, (256, 3)).tobytes())
-    with replacing(path) as aside:
-        image.save(aside)
-
-
 def _write_overlay(path: Path, picture: Pixels, mask: Pixels, task: Task) -> None:
     height, width = picture.shape[:2]
     small = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
     shown = overlay(picture, small, task)
-    shown[_borders(small)] = 255
+    shown[borders(small)] = 255
     with replacing(path) as aside:
         Image.fromarray(shown).save(aside, quality=92)
 
 
-def _borders(mask: Pixels) -> npt.NDArray[np.bool_]:
-    """Return where a class ends, [H, W], two pixels wide."""
-    found = np.zeros(mask.shape, dtype=bool)
-    for axis in (0, 1):
-        one, other = (np.moveaxis(each, axis, 0) for each in (found, mask))
-        changes = other[1:] != other[:-1]
-        one[1:] |= changes
-        one[:-1] |= changes
-    return found
-
-
 def _shrunk(pixels: Pixels) -> Pixels:
     """Return a picture as people look at it: three channels, and no longer than an overlay is."""
-    image = Image.fromarray(shown_picture(pixels))
+    image = Image.fromarray(rgb_view(pixels))
     image.thumbnail((_OVERLAY_SIDE, _OVERLAY_SIDE))
     return np.asarray(image)

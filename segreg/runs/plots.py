@@ -3,20 +3,15 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from segreg.contracts import IGNORE_INDEX
 from segreg.runs.run import Row
-from segreg.support.files import replacing
+from segreg.support.render import draw_border, overlay, rgb_view, without_frame, write_figure
 from segreg.task import Task
 
 _COLORS = colormaps["tab10"].colors  # type: ignore[attr-defined]
-CLASS_COLORS = (np.array(colormaps["tab20"].colors) * 255).astype(np.uint8)  # type: ignore[attr-defined]
-TINT = np.array((0, 190, 120))
 
 
 def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], metric: str) -> None:
@@ -42,7 +37,7 @@ def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], me
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(xlabel="epoch", title=_plain(figure_name))
         axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+        without_frame(axes)
     rows = [row for runs in histories.values() for rows in runs for row in rows]
     # Some losses go down to 0 or below.
     if not any(row["train_loss"] <= 0 or row["valid_loss"] <= 0 for row in rows):
@@ -52,7 +47,7 @@ def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], me
     figure.legend(
         *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
     )
-    _save(figure, path)
+    write_figure(path, figure)
 
 
 def plot_samples(path: Path, samples: Mapping[str, Tensor], predictions: Mapping[str, Tensor], task: Task) -> None:
@@ -74,47 +69,18 @@ def plot_samples(path: Path, samples: Mapping[str, Tensor], predictions: Mapping
     )
     grid = figure.subplots(len(images), len(columns), squeeze=False)
     for row, image in enumerate(images):
-        picture = shown_picture(image)
-        region = masks[row] == 1
-        has_border = min(region.shape) > 1 and region.any() and not region.all()
+        picture = rgb_view(image)
         for axes, (label, classes) in zip(grid[row], columns.items(), strict=True):
             shown = picture if classes is None else overlay(picture, classes[row], task)
             axes.imshow(shown, interpolation="nearest")
             axes.set_axis_off()
-            if classes is not None and task.single_class and has_border:
-                axes.contour(region, levels=[0.5], colors="white", linewidths=1.2)
+            if classes is not None and task.single_class:
+                draw_border(axes, masks[row] == 1)
             if row == 0:
                 axes.set_title(_plain(label).replace(" · ", "\n"), fontsize=8, wrap=True)
-    _save(figure, path)
-
-
-def shown_picture(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return a picture as one looks at it; one of other than three channels is shown by its first.
-
-    Shapes:
-        image: uint8 [H, W, C];  returns: uint8 [H, W, 3].
-    """
-    return image if image.shape[2] == 3 else np.repeat(image[..., :1], 3, axis=2)
-
-
-def overlay(picture: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], task: Task) -> npt.NDArray[np.uint8]:
-    """Lay classes over a picture: a single one as a tint, several each in its colour.
-
-    Shapes:
-        picture: uint8 [H, W, 3];  classes: uint8 [H, W];  returns: uint8 [H, W, 3].
-    """
-    if task.single_class:
-        return np.where((classes == 1)[..., None], 0.55 * picture + 0.45 * TINT, picture).astype(np.uint8)
-    colors = CLASS_COLORS[classes % len(CLASS_COLORS)]
-    colors[classes == IGNORE_INDEX] = 0
-    return (0.35 * picture + 0.65 * colors).astype(np.uint8)
+    write_figure(path, figure)
 
 
 def _plain(text: str) -> str:
     """Keep the dollars of an option's value from being read as mathematics."""
     return text.replace("$", r"\$")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with replacing(path) as aside:
-        figure.savefig(aside, dpi=110)

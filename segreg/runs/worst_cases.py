@@ -15,15 +15,12 @@ from PIL import Image
 
 from segreg.data.image_files import read_image, read_mask
 from segreg.errors import DataError
-from segreg.runs.plots import CLASS_COLORS
 from segreg.runs.run import Run
 from segreg.support.files import reading, replacing, writing
-from segreg.task import task_of
+from segreg.support.render import write_mask
+from segreg.task import Task, task_of
 
 WORST = 4
-
-# The first class is black, as background is in a binary mask, and what counts for nothing is grey.
-_PALETTE = [0, 0, 0, *np.resize(CLASS_COLORS, 254 * 3).tolist(), 128, 128, 128]
 
 
 @attrs.frozen(eq=False)
@@ -51,7 +48,7 @@ def worst_positions(values: npt.NDArray[np.float64], higher_is_better: bool) -> 
     return [int(position) for position in order if np.isfinite(values[position])][:WORST]
 
 
-def write_cases(run: Run, cases: Sequence[WorstCase]) -> list[dict[str, Any]]:
+def write_cases(run: Run, cases: Sequence[WorstCase], task: Task) -> list[dict[str, Any]]:
     """Write the pictures of cases into `worst/`, and return what the results say of them.
 
     Raises:
@@ -68,10 +65,7 @@ def write_cases(run: Run, cases: Sequence[WorstCase]) -> list[dict[str, Any]]:
         with replacing(picture) as aside:
             Image.fromarray(case.picture).save(aside, quality=90)
         for path, classes in ((truth, case.truth), (prediction, case.prediction)):
-            with replacing(path) as aside:
-                mask = Image.fromarray(classes, "P")
-                mask.putpalette(_PALETTE)
-                mask.save(aside, optimize=True)
+            write_mask(path, classes, task)
     return [{"name": case.name, "value": case.value} for case in cases]
 
 
@@ -91,7 +85,7 @@ def read_cases(run: Run) -> list[WorstCase]:
         picture, *masks = _files(run, number)
         try:
             shown = read_image(picture)
-            truth, prediction = (read_mask(path, num_classes=classes, void=255) for path in masks)
+            truth, prediction = (read_mask(path, num_classes=classes, void=255, by_index=True) for path in masks)
         # Somebody tidied up: what is left can be shown.
         except DataError:
             continue

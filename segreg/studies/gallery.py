@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from segreg.contracts import IGNORE_INDEX
 from segreg.errors import printable
 from segreg.recipe import Recipe
-from segreg.runs.plots import CLASS_COLORS, TINT, shown_picture
 from segreg.runs.worst_cases import read_cases
 from segreg.studies.table import Row, best_row
+from segreg.support.render import TINT, borders, palette, rgb_view
 from segreg.task import Task, task_of
 
 _BORDER = 254
@@ -42,7 +41,7 @@ def galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
         "width": images.shape[2],
         "pictures": [
             _picture(
-                shown_picture(image),
+                rgb_view(image),
                 masks[number],
                 {printable(label): (each["predictions"][number].numpy(), "") for label, each in samples.items()},
                 task,
@@ -76,7 +75,7 @@ def galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
 
 def _legend(classes: Sequence[str]) -> list[tuple[str, str]]:
     """Return the name and the colour of each class."""
-    colors = np.resize(CLASS_COLORS, (len(classes), 3)).tolist()
+    colors = palette(task_of(len(classes)))[: len(classes)].tolist()
     return [
         (printable(str(name)), "#{:02x}{:02x}{:02x}".format(*color))
         for name, color in zip(classes, colors, strict=True)
@@ -90,7 +89,8 @@ def _picture(
     task: Task,
 ) -> dict[str, Any]:
     """Return a picture, its truth, and a tile for each prediction, by its label and with what is said of it."""
-    border = _border(truth) if task.single_class else np.zeros_like(truth, dtype=bool)
+    region = truth == 1
+    border = borders(region) & region if task.single_class else np.zeros_like(region)
     return {
         "picture": _encoded(Image.fromarray(picture), "jpeg", quality=88),
         "truth": _layer(truth, border, task),
@@ -101,23 +101,14 @@ def _picture(
     }
 
 
-def _border(truth: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Return the pixels of the region that touch one outside it."""
-    region = np.pad(truth == 1, 1, mode="edge")
-    inner = region[:-2, 1:-1] & region[2:, 1:-1] & region[1:-1, :-2] & region[1:-1, 2:]
-    border: npt.NDArray[np.bool_] = region[1:-1, 1:-1] & ~inner
-    return border
-
-
 def _layer(classes: npt.NDArray[np.uint8], border: npt.NDArray[np.bool_], task: Task) -> str:
     """Return classes as a picture to be laid over another one, in the colours of `samples.png`."""
-    colors, opacity = np.zeros((256, 3), np.uint8), np.zeros(256, np.uint8)
+    colors, opacity = palette(task), np.zeros(256, np.uint8)
     if task.single_class:
         colors[1], opacity[1] = TINT, 115
         colors[_BORDER], opacity[_BORDER] = 255, 255
         classes = np.where(border, _BORDER, classes).astype(np.uint8)
     else:
-        colors[:IGNORE_INDEX] = CLASS_COLORS[np.arange(IGNORE_INDEX) % len(CLASS_COLORS)]
         opacity[:] = 166
     layer = Image.fromarray(classes, "P")
     layer.putpalette(colors.ravel().tolist())

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from segreg.contracts import SegmentationMetric
 from segreg.registry import higher_is_better
-from segreg.runs.plots import plot_curves, plot_samples, shown_picture
+from segreg.runs.plots import plot_curves, plot_samples
 from segreg.runs.run import Run
 from segreg.runs.worst_cases import WorstCase, worst_positions, write_cases
 from segreg.scoring.metric_states import States, holding_all, value, values_of_images
 from segreg.support import device as devices
+from segreg.support.render import rgb_view
 from segreg.training.tracking import Tracking
 from segreg.training.trainer import Trainer
 
@@ -91,12 +92,12 @@ def _write_worst(trainer: Trainer, run: Run, states: States) -> list[dict[str, A
     shown = _predicted(trainer, positions)
     names = trainer.data.splits["valid"].names
     cases = [
-        WorstCase(names[position], float(values[position]), shown_picture(image), truth, prediction)
+        WorstCase(names[position], float(values[position]), rgb_view(image), truth, prediction)
         for position, image, truth, prediction in zip(
             positions, *(shown[name].numpy() for name in ("images", "masks", "predictions")), strict=True
         )
     ]
-    return write_cases(run, cases)
+    return write_cases(run, cases, trainer.data.task)
 
 
 def _per_class(metric: SegmentationMetric, states: States) -> list[float | None]:

@@ -11,9 +11,9 @@ from torch import Tensor
 from segreg.contracts import RunTracker
 from segreg.plugins import one_line
 from segreg.recipe import Recipe
-from segreg.runs.plots import overlay, shown_picture
 from segreg.runs.run import Row, Run
 from segreg.support.progress import Display
+from segreg.support.render import overlay, rgb_view
 from segreg.task import Task
 
 
@@ -109,7 +109,7 @@ def _pictures(samples: Mapping[str, Tensor], names: Sequence[str], task: Task) -
     for name, image, mask, prediction in zip(
         names, samples["images"], samples["masks"], samples["predictions"], strict=True
     ):
-        picture = shown_picture(image.numpy())
+        picture = rgb_view(image.numpy())
         layers = [overlay(picture, classes.numpy(), task) for classes in (mask, prediction)]
         pictures[name] = np.concatenate([picture, *layers], axis=1)
     return pictures

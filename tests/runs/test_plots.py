@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from segreg.runs.plots import overlay, plot_curves, plot_samples
+from segreg.runs.plots import plot_curves, plot_samples
 from segreg.runs.run import Row
 from segreg.task import task_of
 
@@ -74,18 +74,3 @@ def test_samples_of_any_channels_and_classes(tmp_path: Path, channels: int, num_
     drawn = {"m · l": masks, "n · l": masks}
     plot_samples(tmp_path / "s.png", {"images": images, "masks": masks}, drawn, task_of(num_classes))
     assert pixels(tmp_path / "s.png").std() > 1
-
-
-def test_what_is_predicted_is_tinted_and_the_rest_is_the_picture() -> None:
-    picture = np.full((2, 2, 3), 100, np.uint8)
-    shown = overlay(picture, np.array([[0, 1], [0, 255]], np.uint8), task_of(1))
-    assert shown.dtype == np.uint8
-    assert (shown[[0, 1, 1], [0, 0, 1]] == 100).all()
-    assert (shown[0, 1] != 100).any()
-
-
-def test_classes_have_colours_of_their_own_and_ignored_pixels_none() -> None:
-    picture = np.zeros((1, 4, 3), np.uint8)
-    shown = overlay(picture, np.array([[0, 1, 2, 255]], np.uint8), task_of(3))[0]
-    assert len({tuple(color) for color in shown}) == 4
-    assert tuple(shown[3]) == (0, 0, 0)

@@ -13,6 +13,7 @@ import segreg
 from segreg.errors import RunError
 from segreg.runs.run import Run
 from segreg.runs.worst_cases import WorstCase, read_cases, worst_positions, write_cases
+from segreg.task import task_of
 
 DATA = 'trial/bands:train=6,valid=7,ignored=true,noise=90,classes=["sky","road","sea"],channels=2'
 
@@ -60,7 +61,7 @@ def test_a_binary_case_of_any_content_is_read_as_it_was_written(tmp_path: Path) 
     picture = np.zeros((9, 7, 3), np.uint8)
     cases = [WorstCase(f"</script>{number}", 0.5, picture, mask, masks[0]) for number, mask in enumerate(masks)]
     run = Run(tmp_path)
-    worst = write_cases(run, cases)
+    worst = write_cases(run, cases, task_of(1))
     names = ("epoch", "metrics", "pictures", "parameters", "seconds", "images_per_second", "device")
     run.write_results({**dict.fromkeys(names), "classes": ["x"], "worst": worst})
     again = read_cases(run)
@@ -72,7 +73,7 @@ def test_at_256_pixels_they_take_a_few_hundred_kilobytes(tmp_path: Path) -> None
     """Noise is as large as a picture becomes: those of a camera take a fifth of it."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
-    write_cases(Run(tmp_path), [WorstCase("x", 0.0, noise, noise[..., 0] // 128, noise[..., 1] // 128)] * 4)
+    write_cases(Run(tmp_path), [WorstCase("x", 0.0, noise, noise[..., 0] // 128, noise[..., 1] // 128)] * 4, task_of(1))
     assert sum(path.stat().st_size for path in tmp_path.rglob("*.*")) < 500_000
 
 
@@ -87,7 +88,7 @@ def test_what_is_in_the_way_is_named_in_one_line_and_left_alone(tmp_path: Path, 
         worst.write_bytes(b"mine")
     mask = np.zeros((9, 7), np.uint8)
     with pytest.raises(RunError, match=r"worst cannot be written: ") as error:
-        write_cases(Run(tmp_path), [WorstCase("x", 0.5, np.zeros((9, 7, 3), np.uint8), mask, mask)])
+        write_cases(Run(tmp_path), [WorstCase("x", 0.5, np.zeros((9, 7, 3), np.uint8), mask, mask)], task_of(1))
     assert "\n" not in str(error.value)
     assert [path.read_bytes() for path in others.iterdir()] == [b"mine"]
     assert worst.is_symlink() if what == "link" else worst.read_bytes() == b"mine"
