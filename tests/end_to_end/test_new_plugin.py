@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from segreg.testing.cases import CHECKS
+from segreg.testing import plugins
+from segreg.testing.checks import CHECKS
 from tests.end_to_end.environment import Environment, build_wheel
 
 
@@ -26,7 +27,7 @@ def test_from_a_name_to_a_plugin_that_conforms(segreg_wheel: Path, tmp_path: Pat
 
     done = environment.segreg("check", "big-nets", "--slow", "-q")
     assert done.returncode == 0, done.stdout
-    count = sum(len(CHECKS[kind]) for kind in ("plugin", "architecture", "loss"))
+    count = sum(map(len, (plugins.CHECKS, CHECKS["architecture"], CHECKS["loss"])))
     assert done.stdout.splitlines()[-1] == f"{count} checks: {count} passed"
 
     slow = sum(check.slow for check in CHECKS["architecture"])
