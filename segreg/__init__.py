@@ -10,27 +10,38 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segreg.deployment.export import Exported, export
-    from segreg.errors import (
-        DataError,
-        ExpressionError,
-        OptionError,
-        PluginError,
-        RunError,
-        SegregError,
-        TrainingError,
-        UnknownNameError,
-    )
-    from segreg.evaluation.evaluate import evaluate
-    from segreg.evaluation.result import Evaluation
-    from segreg.hooks import hookimpl
-    from segreg.prediction.predictor import Predictor, load
-    from segreg.recipe import Recipe
-    from segreg.registry import Registry, build, components, dataset, describe, loss, metric
-    from segreg.runs.run import Run
-    from segreg.specs import Architecture, Dataset, Loss, Metric, Tracker
-    from segreg.studies.study import Study, compare
-    from segreg.training.fit import fit
+    from segreg.deployment.export import Exported as Exported
+    from segreg.deployment.export import export as export
+    from segreg.errors import DataError as DataError
+    from segreg.errors import ExpressionError as ExpressionError
+    from segreg.errors import OptionError as OptionError
+    from segreg.errors import PluginError as PluginError
+    from segreg.errors import RunError as RunError
+    from segreg.errors import SegregError as SegregError
+    from segreg.errors import TrainingError as TrainingError
+    from segreg.errors import UnknownNameError as UnknownNameError
+    from segreg.evaluation.evaluate import evaluate as evaluate
+    from segreg.evaluation.result import Evaluation as Evaluation
+    from segreg.hooks import hookimpl as hookimpl
+    from segreg.prediction.predictor import Predictor as Predictor
+    from segreg.prediction.predictor import load as load
+    from segreg.recipe import Recipe as Recipe
+    from segreg.registry import Registry as Registry
+    from segreg.registry import build as build
+    from segreg.registry import components as components
+    from segreg.registry import dataset as dataset
+    from segreg.registry import describe as describe
+    from segreg.registry import loss as loss
+    from segreg.registry import metric as metric
+    from segreg.runs.run import Run as Run
+    from segreg.specs import Architecture as Architecture
+    from segreg.specs import Dataset as Dataset
+    from segreg.specs import Loss as Loss
+    from segreg.specs import Metric as Metric
+    from segreg.specs import Tracker as Tracker
+    from segreg.studies.study import Study as Study
+    from segreg.studies.study import compare as compare
+    from segreg.training.fit import fit as fit
 
 _HOME = {
     "segreg.errors": (
@@ -57,40 +68,7 @@ _HOME = {
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = [
-    "Architecture",
-    "DataError",
-    "Dataset",
-    "Evaluation",
-    "Exported",
-    "ExpressionError",
-    "Loss",
-    "Metric",
-    "OptionError",
-    "PluginError",
-    "Predictor",
-    "Recipe",
-    "Registry",
-    "Run",
-    "RunError",
-    "SegregError",
-    "Study",
-    "Tracker",
-    "TrainingError",
-    "UnknownNameError",
-    "build",
-    "compare",
-    "components",
-    "dataset",
-    "describe",
-    "evaluate",
-    "export",
-    "fit",
-    "hookimpl",
-    "load",
-    "loss",
-    "metric",
-]
+__all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:

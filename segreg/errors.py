@@ -50,6 +50,11 @@ class TrainingError(SegregError, RuntimeError):
     """Training could not go on, for example because the loss was no longer a finite number."""
 
 
+def single_line(text: object) -> str:
+    """Return a text with its line breaks and runs of blanks as single blanks."""
+    return " ".join(str(text).split())
+
+
 def printable(text: str) -> str:
     """Return the text as one line of moderate length that cannot steer a terminal, whatever file it came from."""
     if len(text) > _LONGEST_LINE:

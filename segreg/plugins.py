@@ -24,7 +24,7 @@ from segreg.specs import NAME, Component, normalize
 BUILTIN = "segreg"
 
 _GROUPS = re.compile(r"segreg\.v[1-9][0-9]*")
-_LONGEST_LINE = 500
+_LONGEST_CAUSE = 500
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9.!+_-]+")
 
@@ -215,7 +215,7 @@ def one_line(error: BaseException) -> str:
         message = "its message cannot be read"
     text = message if isinstance(error, SegregError) else f"{type(error).__name__}: {message}"
     line = " ".join(text.split()).removesuffix(":")
-    return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…"
+    return line if len(line) <= _LONGEST_CAUSE else f"{line[: _LONGEST_CAUSE - 1]}…"
 
 
 @contextlib.contextmanager

@@ -164,7 +164,7 @@ class Recipe:
     @property
     def label(self) -> str:
         """Model and loss, as a table or a picture names the run."""
-        return f"{self.model} · {self.loss}"
+        return row_label(self.model, self.loss)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings by name, without those that are None: TOML has no word for it."""
@@ -177,6 +177,11 @@ class Recipe:
     def to_toml(self) -> str:
         """Write the recipe as TOML."""
         return tomli_w.dumps(self.to_dict())
+
+
+def row_label(model: str, loss: str) -> str:
+    """Return what a model with a loss is called."""
+    return f"{model} · {loss}"
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from segreg.errors import OptionError, PluginError, SegregError, UnknownNameError, did_you_mean
+from segreg.errors import OptionError, PluginError, SegregError, UnknownNameError, did_you_mean, single_line
 from segreg.expression import Expression, parse, parse_sum
 from segreg.kinds import KINDS
 from segreg.options import REQUIRED, Option, check_names, structured
@@ -84,7 +84,7 @@ class Resolved:
         except SegregError:
             raise
         except ValueError as error:
-            raise OptionError(f"{self.entry.key}: {' '.join(str(error).split())}") from error
+            raise OptionError(f"{self.entry.key}: {single_line(error)}") from error
         except (MemoryError, RuntimeError) as error:
             # What torch says of a size that the memory does not hold, and of one that no memory could.
             words = ("allocate memory", "Storage size calculation overflowed")

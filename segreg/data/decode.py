@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from segreg.contracts import IGNORE_INDEX, Sample
-from segreg.errors import DataError
+from segreg.errors import DataError, single_line
 
 BadFiles: TypeAlias = Literal["stop", "skip"]
 
@@ -47,7 +47,7 @@ def decode(split: str, samples: Sequence[Sample], position: int, name: str, limi
     except DataError as error:
         return Skipped(split, name, str(error), error)
     except OSError as error:  # from the data set of a plugin
-        return Skipped(split, name, f"{where} cannot be read: {' '.join(str(error).split())}", error)
+        return Skipped(split, name, f"{where} cannot be read: {single_line(error)}", error)
     return image, mask
 
 

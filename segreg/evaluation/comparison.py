@@ -30,10 +30,9 @@ def in_words(metric: str, one: Scores, other: Scores, comparison: Comparison) ->
     if difference < 0:
         difference, low, high = -difference, -high, -low
     which = "a higher" if higher else "a lower, and so better,"
-    p_value = "< 0.001" if comparison.p_value < 0.001 else f"= {comparison.p_value:.3f}"
     return (
         f"{better.label} has {which} {metric} than {worse.label} by {difference:.3f} [{low:.3f}, {high:.3f}] "
-        f"{pictures}; Wilcoxon p {p_value}: {verdict(comparison)}"
+        f"{pictures}; Wilcoxon p {comparison.p_text}: {verdict(comparison)}"
     )
 
 

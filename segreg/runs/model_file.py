@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from segreg.data.split import Data
-from segreg.errors import PluginError, RunError, UnknownNameError, shown
+from segreg.errors import PluginError, RunError, UnknownNameError, shown, single_line
 from segreg.expression import Expression, parse
 from segreg.nn.meta import without_values
 from segreg.nn.normalized import Normalization, Normalized
@@ -131,7 +131,7 @@ def read_model(path: Path) -> tuple[Normalized, About]:
         raise
     # What a constructor says to options that nobody saved is anything.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = single_line(error)[:200]
         raise RunError(f"{path} does not fit {about.architecture!r} as it is installed here: {reason}") from error
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segreg.support.files import refuse_pipe
+
 
 def read_archive(path: Path) -> Any:
     """Return the tensors and plain values of a file; nothing else is unpickled, and nothing is inflated.
@@ -17,9 +19,7 @@ def read_archive(path: Path) -> Any:
         ValueError: the file holds something else.
         OSError, RuntimeError, zipfile.BadZipFile: it is missing, damaged, or no archive.
     """
-    # A pipe would never end.
-    if path.exists() and not path.is_file():
-        raise ValueError("it is no file")
+    refuse_pipe(path)
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
     # torch writes its parts as they are, and reads compressed ones without asking how large they become.

@@ -26,7 +26,7 @@ def image_states(metric: SegmentationMetric, logits: Tensor, target: Tensor) -> 
     for i in range(len(target)):
         metric.reset()
         metric.update(logits[i : i + 1], target[i : i + 1])
-        rows.append({name: buffer.clone() for name, buffer in _buffers(metric).items()})
+        rows.append({name: buffer.clone() for name, buffer in buffers_of(metric).items()})
     return {name: torch.stack([row[name] for row in rows]).cpu().numpy() for name in rows[0]}
 
 
@@ -79,9 +79,10 @@ def holding_all(metric: SegmentationMetric, states: States) -> SegmentationMetri
 
 def fill(metric: SegmentationMetric, sums: Mapping[str, npt.NDArray[Any]]) -> None:
     """Give the buffers of a metric the given values."""
-    for name, buffer in _buffers(metric).items():
+    for name, buffer in buffers_of(metric).items():
         buffer.copy_(torch.as_tensor(sums[name]))
 
 
-def _buffers(metric: SegmentationMetric) -> dict[str, Tensor]:
+def buffers_of(metric: SegmentationMetric) -> dict[str, Tensor]:
+    """Return the buffers of a metric, by name: they are its whole state."""
     return dict(cast(nn.Module, metric).named_buffers())

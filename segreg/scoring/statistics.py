@@ -64,6 +64,11 @@ class Comparison(NamedTuple):
         """Whether the choice of images does not explain the difference: interval and test agree, in direction too."""
         return self.by_interval and self.by_test and self.same_direction
 
+    @property
+    def p_text(self) -> str:
+        """The p-value as one writes it behind a `p`: `= 0.012`, or `< 0.001`."""
+        return "< 0.001" if self.p_value < 0.001 else f"= {self.p_value:.3f}"
+
 
 class Spread(NamedTuple):
     """A mean with the sample standard deviation, which is `nan` if there was one value."""

@@ -94,14 +94,14 @@ def _lines(rows: Sequence[Row], recipe: Recipe) -> list[dict[str, Any]]:
             "speed_text": f"{row.images_per_second:.1f}",
         }
         if row.behind_best:
-            difference, p = row.behind_best.difference, row.behind_best.p_value
+            difference = row.behind_best.difference
             words = "more than chance" if row.behind_best.beyond_chance else "may be chance"
             line["behind"] = {
                 "sort": difference.value if math.isfinite(difference.value) else None,
                 "value": f"{difference.value:+.3f}",
                 "low": f"{difference.low:+.3f}",
                 "high": f"{difference.high:+.3f}",
-                "p": "< 0.001" if p < 0.001 else f"= {p:.3f}",
+                "p": row.behind_best.p_text,
                 "beyond_chance": row.behind_best.beyond_chance,
                 "words": "" if math.isnan(difference.value) else words,
             }

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from segreg.recipe import Recipe
+from segreg.recipe import Recipe, row_label
 from segreg.registry import higher_is_better
 from segreg.runs.run import Run
 from segreg.scoring.estimates import Estimate, estimates, metric_of, states_of
@@ -36,7 +36,7 @@ class Row:
     @property
     def label(self) -> str:
         """Model and loss."""
-        return f"{self.model} · {self.loss}"
+        return row_label(self.model, self.loss)
 
     def on_valid(self, metric: str) -> float:
         """Return the value of a metric on the validation split."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from segreg.errors import DataError, RunError
+from segreg.errors import DataError, RunError, single_line
 
 # What reading CSV, JSON, safetensors and their contents raises.
 _BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error, SafetensorError)
@@ -91,6 +91,12 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     write_text(path, text.getvalue())
 
 
+def refuse_pipe(path: Path) -> None:
+    """Raise `ValueError` for what is there and is no file: a pipe would never end."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+
+
 @contextmanager
 def reading(path: Path, what: str) -> Iterator[None]:
     """Turn whatever is wrong with a file that is read into one line: it may be damaged, or made to do harm.
@@ -103,12 +109,10 @@ def reading(path: Path, what: str) -> Iterator[None]:
         RunError: from the error that it stands for.
     """
     try:
-        # A pipe would never end.
-        if path.exists() and not path.is_file():
-            raise ValueError("it is no file")
+        refuse_pipe(path)
         yield
     except _BROKEN as error:
-        reason = " ".join(str(error).split())
+        reason = single_line(error)
         if isinstance(error, TypeError | AttributeError):
             reason = "it does not have the form that segreg writes"
         elif isinstance(error, LookupError):
@@ -123,12 +127,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         DataError: it is missing or not TOML.
     """
     try:
-        # A pipe would never end.
-        if path.exists() and not path.is_file():
-            raise DataError(f"{path} cannot be read as TOML: it is no file")
+        refuse_pipe(path)
         return tomllib.loads(path.read_text(encoding="utf-8"))
     # A number of thousands of digits is a ValueError, as are the errors of TOML and UTF-8.
     except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} cannot be read as TOML: {' '.join(str(error).split())}") from error
+        raise DataError(f"{path} cannot be read as TOML: {single_line(error)}") from error

@@ -11,7 +11,7 @@ import attrs
 import torch
 from safetensors import SafetensorError, safe_open
 
-from segreg.errors import OptionError, RunError, SegregError
+from segreg.errors import OptionError, RunError, SegregError, single_line
 from segreg.runs.provenance import differences
 from segreg.runs.run import Run
 from segreg.runs.safe_load import read_archive
@@ -94,7 +94,7 @@ def restore_from(
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, SegregError):
             raise
-        reason = " ".join(str(error).split())[:200]
+        reason = single_line(error)[:200]
         raise RunError(f"the state of {run.path} is not one of this model and recipe: {reason}") from error
     return changed
 
@@ -178,9 +178,7 @@ def load_state(run: Run) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = dict(read_archive(path))
     except Exception as error:
-        raise RunError(
-            f"{path} cannot be read: {' '.join(str(error).split())[:200]}; remove it to begin anew"
-        ) from error
+        raise RunError(f"{path} cannot be read: {single_line(error)[:200]}; remove it to begin anew") from error
     return state
 
 

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Mapping
-from typing import cast
 
 import attrs
 import torch
@@ -20,6 +19,7 @@ from segreg.runs.model_file import about_model
 from segreg.runs.provenance import made_with, resolved
 from segreg.runs.run import Run
 from segreg.scoring.evaluator import Evaluator, evaluation_batch, is_better
+from segreg.scoring.metric_states import buffers_of
 from segreg.support import device as devices
 from segreg.support.files import writing
 from segreg.support.progress import Display
@@ -244,17 +244,13 @@ class Trainer:
 
     def _put_down(self, epoch: Epoch) -> None:
         """Keep where metrics and generators are in the midst of an epoch."""
-        epoch.metrics = {name: dict(_buffers(metric)) for name, metric in self.metrics.items()}
+        epoch.metrics = {name: buffers_of(metric) for name, metric in self.metrics.items()}
         epoch.random = random_state(self.device)
 
     def _take_up(self, epoch: Epoch) -> None:
         """Bring metrics and generators to where they were."""
         epoch.losses = epoch.losses.to(self.device)
         for name, metric in self.metrics.items():
-            for key, buffer in _buffers(metric).items():
+            for key, buffer in buffers_of(metric).items():
                 buffer.copy_(epoch.metrics[name][key])
         restore_random_state(epoch.random, self.device)
-
-
-def _buffers(metric: SegmentationMetric) -> Mapping[str, Tensor]:
-    return dict(cast(nn.Module, metric).named_buffers())
