@@ -32,6 +32,6 @@ def weights_of(source: str | Path | Run) -> Path:
 def _instead(path: Path) -> str:
     """Name a run inside a directory that is none."""
     if (path / "study.toml").exists():
-        return f"; it is a study, and its runs are in {path / 'runs'}: report.html says which one is best"
+        return f"; it is a study, with its runs in {path / 'runs'}: segreg compare prints which one is best"
     inside = sorted(each.parent for each in path.glob("*/model.safetensors"))
     return f", but {inside[0]} does" if inside else ""

@@ -198,7 +198,9 @@ def test_of_a_study_the_best_run_is_named(tmp_path: Path) -> None:
     means = {model: np.mean([values[each] for each in values if each.model == model]) for model in models}
     row = [recipe for recipe in values if recipe.model == max(means, key=means.get)]
     assert study.best == study.run(max(row, key=values.get))
-    with pytest.raises(RunError, match=re.escape(f"it is a study, and its best run is {study.best.path}: give the")):
+    with pytest.raises(
+        RunError, match=re.escape(f"it is a study, with its runs in {study.path / 'runs'}: segreg compare")
+    ):
         segreg.load(study.path)
 
 
