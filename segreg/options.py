@@ -115,7 +115,7 @@ def structure(what: str, value: Any, annotation: Any) -> Any:
         if get_origin(annotation) is Literal and isinstance(value, str):
             guess = did_you_mean(value, [choice for choice in get_args(annotation) if isinstance(choice, str)])
         text = " ".join(shown(value).splitlines())
-        raise OptionError(f"{what} is {text}{guess}: it takes {type_name(annotation)}") from error
+        raise OptionError(f"{what} is {text}{guess}: expected {type_name(annotation)}") from error
 
 
 @cache

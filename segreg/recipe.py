@@ -10,7 +10,7 @@ import attrs
 import tomli_w
 from attrs.validators import optional
 
-from segreg.data.decode import BadFiles
+from segreg.data.decode import OnBadImage
 from segreg.data.image_files import MAX_PIXELS
 from segreg.errors import DataError, OptionError, PluginError, UnknownNameError, did_you_mean, shown
 from segreg.expression import format_sum, parse
@@ -84,8 +84,8 @@ class Recipe:
         loss: Loss, as an expression or a weighted sum such as `bce+0.5*dice`.
         metrics: Metrics, as expressions; the first one decides which weights are the best.
         data: Data set, as an expression.
-        bad_files: What happens where pictures or masks cannot be read or used, which shows before the first epoch:
-            `stop` lists all of them and trains nothing; `skip` leaves them out, says how many, and names them in
+        on_bad_image: What happens if images or masks cannot be read or used, which is found out before the first epoch:
+            `error` lists all of them and trains nothing; `skip` leaves them out, says how many, and names them in
             `skipped.csv`.
         size: Height and width that pictures are resized to, in pixels: `128` or `96x128`.
         epochs: How many times every training picture is seen, 1 or more.
@@ -94,8 +94,8 @@ class Recipe:
         weight_decay: Weight decay of AdamW, 0 or more.
         schedule: `onecycle` raises the learning rate over the first tenth of the steps and then lets it fall to zero
             along a cosine; `none` keeps it constant, as runs of ten steps or fewer always do.
-        average: `ema` evaluates and keeps an exponential moving average of the weights, which pays where the schedule
-            does not bring the learning rate down to zero; `none` the weights themselves.
+        ema: Evaluate and keep an exponential moving average of the weights, which pays where the schedule does not
+            bring the learning rate down to zero.
         augment: Random changes to each training picture: `hflip`, `vflip`, `affine` (turned up to 20°, shifted up to
             5 %, scaled 0.8 to 1.2, every second picture); `none` for no change. Leave out `vflip` where pictures have
             an up and a down.
@@ -106,8 +106,8 @@ class Recipe:
         seed: Of the weights, the order of the pictures and the augmentation, 0 to 4294967295.
         clip_grad: Greatest norm of all gradients of a step together; longer ones are scaled down to it. Above 0; `none`
             leaves them as they are.
-        checkpoint_every: Write a state to go on from every so many steps, 1 or more; `none` only between epochs, as
-            often as that takes no more than a twentieth of the time. It changes nothing in what comes out.
+        checkpoint_every: Also save a checkpoint every so many steps, 1 or more; `none` saves them between epochs only,
+            as often as that takes no more than 5 % of the time. It does not affect the results.
         track: Trackers, as expressions, such as `tensorboard`: they show the run where people look, and change nothing
             in what comes out. `none` for none.
 
@@ -119,14 +119,14 @@ class Recipe:
     loss: str = "bce"
     metrics: tuple[str, ...] = attrs.field(default=("iou",), converter=_names, validator=_NOT_EMPTY)
     data: str = "lesions"
-    bad_files: BadFiles = "stop"
+    on_bad_image: OnBadImage = "error"
     size: tuple[int, int] = attrs.field(default=(256, 256), converter=read_size)
     epochs: int = attrs.field(default=40, validator=_A_COUNT)
     batch: int = attrs.field(default=8, validator=_A_COUNT)
     lr: float = attrs.field(default=1e-3, validator=_A_RATE)
     weight_decay: float = attrs.field(default=1e-2, validator=_A_DECAY)
     schedule: Literal["onecycle", "none"] = "onecycle"
-    average: Literal["ema", "none"] = "none"
+    ema: bool = False
     augment: tuple[Change, ...] = attrs.field(default=("hflip", "vflip", "affine"), converter=_names)
     normalize: Normalization = "image"
     precision: Precision = "auto"
@@ -170,7 +170,7 @@ class Recipe:
         """Return the settings by name, without those that are None: TOML has no word for it."""
         return attrs.asdict(self, recurse=False, filter=lambda field, value: field.init and value is not None)
 
-    def deciding(self) -> dict[str, Any]:
+    def fields_that_affect_results(self) -> dict[str, Any]:
         """Return those of the settings that decide what comes out."""
         return attrs.asdict(self, recurse=False, filter=lambda field, value: field.eq is True and value is not None)
 
@@ -208,7 +208,7 @@ def make_recipe(preset: str = "default", **settings: Any) -> Recipe:
     """
     if not isinstance(preset, str) or preset not in PRESETS:
         near = did_you_mean(preset, PRESETS) if isinstance(preset, str) else ""
-        raise OptionError(f"no preset is called {shown(preset)}{near}: there are {', '.join(PRESETS)}")
+        raise OptionError(f"unknown preset {shown(preset)}{near}; available: {', '.join(PRESETS)}")
     options = recipe_options()
     given = {name: _read(name, value, options) for name, value in {**PRESETS[preset], **settings}.items()}
     return Recipe(**structured("recipe", options, given))
@@ -249,6 +249,10 @@ def read_recipe(path: Path) -> Recipe:
     table = tables.get("recipe")
     if not isinstance(table, dict):
         raise DataError(f"{path} has no [recipe] table")
+    unknown = next((name for name in table if name not in recipe_options()), None)
+    # Near to a setting it is a slip of the hand.
+    if unknown is not None and not did_you_mean(unknown, recipe_options()):
+        raise DataError(f"{path} was written by another version of segreg: this one has no setting {unknown!r}")
     try:
         return written_recipe(table)
     except UnknownNameError:

@@ -148,11 +148,11 @@ class Registry:
                     f"{kind} {name!r} needs the plugin {namespace!r} of {plugin.origin}: {plugin.cause}"
                 ) from plugin.error
             known = [entry.key for entry in self.components(kind)]
-            hint = f"there are {', '.join(known)}" if len(known) <= 12 else f"see `segreg list {kind}`"
+            hint = f"available: {', '.join(known)}" if len(known) <= 12 else f"see `segreg list {kind}`"
         else:
             hint = f"no installed plugin has the namespace {namespace!r}{did_you_mean(namespace, self._namespaces)}"
         near = did_you_mean(name, [key for entry in self.components(kind) for key in entry.keys])
-        raise UnknownNameError(f"no {kind} is called {name!r}{near}: {hint}")
+        raise UnknownNameError(f"unknown {kind} {name!r}{near}; {hint}")
 
     def resolve(
         self, kind: str, expression: str | Expression, decided: Collection[str] = (), /, **options: Any
@@ -320,6 +320,6 @@ def describe(kind: str, name: str) -> Description:
 def _checked(kind: str) -> str:
     if kind not in KINDS:
         raise UnknownNameError(
-            f"no kind of component is called {kind!r}{did_you_mean(kind, KINDS)}: there are {', '.join(KINDS)}"
+            f"unknown kind of component {kind!r}{did_you_mean(kind, KINDS)}; available: {', '.join(KINDS)}"
         )
     return kind

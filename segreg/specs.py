@@ -116,12 +116,12 @@ class Architecture(Component):
 
     Args:
         min_size: The smallest height and width it accepts, in pixels.
-        initial: Options that only choose the weights to begin with, such as `("pretrained",)`. Where weights are read
-            from a run's file the model is built without them, so that nothing is fetched to be overwritten.
+        pretrained_options: Options that only choose the weights to begin with, such as `("pretrained",)`. Where weights
+            are read from a run's file the model is built without them, so that nothing is fetched to be overwritten.
     """
 
     min_size: int = attrs.field(default=32, validator=_must_be("a whole number from 1 up", _is_size))
-    initial: tuple[str, ...] = attrs.field(
+    pretrained_options: tuple[str, ...] = attrs.field(
         default=(), converter=_as_tuple, validator=_must_be("a tuple of option names", _are_texts)
     )
 

@@ -32,7 +32,6 @@ ARCHITECTURES = ("segnet", "segnet-basic", "unet", "unet-upsample", "unet-convpo
 LOSSES = ("bce", "cross-entropy", "dice", "focal", "wsr", "jaccard", "tversky", "focal-tversky", "lovasz")
 METRICS = "--metrics iou dice accuracy precision recall hausdorff95 surface-dice iou:average=dataset"
 CLASSES = {"two": "[sky,road]", "eleven": "[a,b,c,d,e,f,g,h,i,j,k]"}
-EMA = "--average ema"
 TIMES = {"seconds", "images_per_second"}
 PLUGINS = {
     "timm": "timm/unet:backbone=test_resnet",
@@ -68,7 +67,9 @@ def record(out: Path, only: Sequence[str]) -> Digests:
         train(f"plugin-{name}", f"{model} {SMALL}")
         data = f"--data folder:root={out / 'eleven'},classes={CLASSES['eleven']} --size 32 --epochs 1"
         train(f"plugin-{name}-eleven", f"{model} {data} --loss cross-entropy")
-    train("ema", f"{TINY} {SMALL} {EMA}")
+    # Its option had another name before.
+    ema = "--ema" if "--ema" in call("train --help") else "--average ema"
+    train("ema", f"{TINY} {SMALL} {ema}")
     train("original", f"{TINY} {SMALL} --preset original --epochs 4")
     train("plain", f"{TINY} {SMALL} --normalize none --clip-grad 0.1 --augment hflip --precision fp32")
     train("bf16", f"{TINY} {SMALL} --precision bf16 --schedule none --seed 7 --batch 5")
@@ -131,7 +132,8 @@ def study(name: str, out: Path, digests: Digests, words: str = "") -> None:
     for each in ("samples.png",):
         digests[f"study {name}: {each}"] = of_image(out / each)
     for run in sorted((out / "runs").iterdir()):
-        digests.update(of_run(f"{name}/{run.name}", run))
+        # Without the digest of its recipe, whose settings may have other names.
+        digests.update(of_run(f"{name}/{run.name.rpartition('-')[0]}", run))
 
 
 def predict(out: Path, digests: Digests) -> None:

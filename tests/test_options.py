@@ -220,7 +220,7 @@ def test_a_value_becomes_its_type(option: str, given: Any, expected: Any) -> Non
 def test_a_value_of_another_type_is_refused(option: str, bad: Any, type_name: str) -> None:
     message = refusal("here/probe", **{option: bad})
     assert message.startswith(f"here/probe: {option} is {' '.join(repr(bad).splitlines())}")
-    assert message.endswith(f": it takes {type_name}")
+    assert message.endswith(f": expected {type_name}")
 
 
 @given(st.integers())
@@ -251,7 +251,7 @@ def test_an_unknown_option_is_named_with_the_nearest_and_all() -> None:
 
 def test_a_near_choice_is_suggested() -> None:
     message = refusal("here/probe:choice=covn")
-    assert message == "here/probe: choice is 'covn' (did you mean 'conv'?): it takes 'max' | 'conv' | 2"
+    assert message == "here/probe: choice is 'covn' (did you mean 'conv'?): expected 'max' | 'conv' | 2"
 
 
 def test_a_missing_option_is_named() -> None:
@@ -310,7 +310,7 @@ def test_options_are_described() -> None:
         ("unknowable", "'Nowhere' is not defined"),
         ("not-callable", "is not a callable object"),
         ("preset-unknown", "here/preset-unknown has no option 'hole' (did you mean 'whole'?)"),
-        ("preset-wrong", "here/preset-wrong: whole is 'seven': it takes int"),
+        ("preset-wrong", "here/preset-wrong: whole is 'seven': expected int"),
     ],
 )
 def test_a_target_that_breaks_the_contract_is_the_fault_of_its_plugin(name: str, message: str) -> None:

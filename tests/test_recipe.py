@@ -33,7 +33,7 @@ recipes = st.fixed_dictionaries(
         "lr": st.floats(1e-30, 1e30),
         "weight_decay": st.floats(0, 1e30),
         "schedule": st.sampled_from(["onecycle", "none"]),
-        "average": st.sampled_from(["ema", "none"]),
+        "ema": st.booleans(),
         "augment": st.lists(st.sampled_from(["hflip", "vflip", "affine"]), unique=True),
         "normalize": st.sampled_from(["image", "none"]),
         "precision": st.sampled_from(["auto", "bf16", "fp32"]),
@@ -66,7 +66,7 @@ def test_the_defaults_are_those_of_the_experiment() -> None:
 def test_original_is_the_plain_protocol_and_gives_way_to_settings() -> None:
     recipe = make_recipe("original", epochs=3)
     assert attrs.asdict(recipe) == attrs.asdict(
-        Recipe(epochs=3, batch=25, schedule="none", average="none", augment=(), normalize="none", precision="fp32")
+        Recipe(epochs=3, batch=25, schedule="none", ema=False, augment=(), normalize="none", precision="fp32")
     )
 
 
@@ -118,7 +118,7 @@ def test_a_component_is_spelled_in_one_way() -> None:
         ({"seed": 2**32}, OptionError, ["seed", "4294967296"]),
         ({"seed": True}, OptionError, ["seed", "True", "int"]),
         ({"schedule": "onecycl"}, OptionError, ["schedule", "did you mean 'onecycle'?", "'none'"]),
-        ({"average": "swa"}, OptionError, ["average", "'swa'", "'ema'"]),
+        ({"ema": "swa"}, OptionError, ["ema", "'swa'", "bool"]),
         ({"precision": "fp16"}, OptionError, ["precision", "'fp16'", "'bf16'", "'fp32'"]),
         ({"augment": "hflip vlip"}, OptionError, ["augment", "vlip", "'vflip'"]),
         ({"normalize": "batch"}, OptionError, ["normalize", "'batch'", "'image'"]),
@@ -161,7 +161,7 @@ def test_a_mistake_is_named_in_one_line(settings: dict[str, Any], kind: type[Seg
 
 
 def test_an_unknown_preset_is_named() -> None:
-    with pytest.raises(OptionError, match=r"'orginal' \(did you mean 'original'\?\): there are default, original"):
+    with pytest.raises(OptionError, match=r"'orginal' \(did you mean 'original'\?\); available: default, original"):
         make_recipe("orginal")
 
 
@@ -208,6 +208,6 @@ def test_a_file_whose_tracker_is_not_installed_is_read_without_it(
     assert recipe == make_recipe(epochs=3)
     assert recipe.track == ("tensorboard",) if disabled else ("tensorboard", "trial/diary")
     # Whoever asks for it now is told.
-    with pytest.raises(UnknownNameError, match="no tracker is called 'mine/lines'"):
+    with pytest.raises(UnknownNameError, match="unknown tracker 'mine/lines'"):
         make_recipe(track="mine/lines")
     registry.cache_clear()

@@ -341,34 +341,34 @@ def test_an_unknown_name_is_told_with_the_nearest(site: Site) -> None:
         (
             "metric",
             "iuo",
-            "no metric is called 'iuo' (did you mean 'iou'?): there are iou, dice, accuracy, precision, rec",
+            "unknown metric 'iuo' (did you mean 'iou'?); available: iou, dice, accuracy, precision, rec",
         ),
-        ("metric", "f_1", "no metric is called 'f_1' (did you mean 'f1'?): there are iou"),
+        ("metric", "f_1", "unknown metric 'f_1' (did you mean 'f1'?); available: iou"),
         (
             "architecture",
             "model-a",
-            "no architecture is called 'model-a' (did you mean 'good/model-a'?): there are segnet",
+            "unknown architecture 'model-a' (did you mean 'good/model-a'?); available: segnet",
         ),
         (
             "architecture",
             "good/frist",
-            "no architecture is called 'good/frist' (did you mean 'good/first'?): there are ",
+            "unknown architecture 'good/frist' (did you mean 'good/first'?); available: ",
         ),
         (
             "architecture",
             "god/unet",
-            "(did you mean 'good/unet'?): no installed plugin has the namespace 'god' (did you",
+            "(did you mean 'good/unet'?); no installed plugin has the namespace 'god' (did you",
         ),
-        ("architecture", "zzzz", "no architecture is called 'zzzz': there are segnet, segnet-basic, unet, "),
-        ("loss", "unet", "no loss is called 'unet'"),
-        ("model", "unet", "no kind of component is called 'model': there are architecture, loss, metric, dataset"),
-        ("los", "bce", "no kind of component is called 'los' (did you mean 'loss'?)"),
+        ("architecture", "zzzz", "unknown architecture 'zzzz'; available: segnet, segnet-basic, unet, "),
+        ("loss", "unet", "unknown loss 'unet'"),
+        ("model", "unet", "unknown kind of component 'model'; available: architecture, loss, metric, dataset"),
+        ("los", "bce", "unknown kind of component 'los' (did you mean 'loss'?)"),
     ]:
         with pytest.raises(UnknownNameError) as caught:
             registry.find(kind, name)  # type: ignore[arg-type]
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)
-    with pytest.raises(UnknownNameError, match="no kind"):
+    with pytest.raises(UnknownNameError, match="unknown kind"):
         registry.components("model")  # type: ignore[arg-type]
 
 
@@ -472,7 +472,7 @@ def particular(site: Site) -> Registry:
 
 def test_what_the_data_decide_is_checked_as_any_option_is(particular: Registry) -> None:
     resolved = particular.resolve("architecture", "p/model", FACTS)
-    with pytest.raises(OptionError, match=r"p/model: in_channels is 4: it takes 1 \| 3"):
+    with pytest.raises(OptionError, match=r"p/model: in_channels is 4: expected 1 \| 3"):
         resolved.build(in_channels=4, num_classes=1)
     with pytest.raises(OptionError, match="p/open has no option 'in_channels'"):
         particular.resolve("architecture", "p/open", FACTS)

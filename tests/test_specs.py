@@ -31,7 +31,7 @@ def test_what_is_left_out() -> None:
         *((Loss, "reference", bad, "one line of text") for bad in ["two\nlines", 5, None]),
         *((Loss, "options", bad, "a mapping by option name") for bad in [None, ["pool"], "pool=max", {1: "max"}]),
         *((Loss, "aliases", bad, "a tuple of names") for bad in ["f1", 5, ("a b",), (5,), {"a": 1}]),
-        *((Architecture, "initial", bad, "a tuple of option names") for bad in ["pretrained", (1,), None, 3]),
+        *((Architecture, "pretrained_options", bad, "a tuple of option names") for bad in ["a", (1,), None, 3]),
         *((Architecture, "min_size", bad, "a whole number from 1 up") for bad in [0, -1, 32.0, "32", True, None]),
         *((Metric, "higher_is_better", bad, "True or False") for bad in [1, "yes", None]),
     ],

@@ -82,7 +82,7 @@ def _run(words: Sequence[str]) -> int:
         print(f"segreg {version('segreg')}")
         return 0
     if verb not in _VERBS:
-        Parser().error(f"no verb is called {verb!r}{did_you_mean(verb, _VERBS)}: there are {', '.join(_VERBS)}")
+        Parser().error(f"unknown command {verb!r}{did_you_mean(verb, _VERBS)}; available: {', '.join(_VERBS)}")
     # A verb is imported when it is asked for, so that `segreg list` does not wait for torch.
     module = importlib.import_module(f"segreg.cli.{verb.replace('-', '_')}")
     parser = Parser(verb)

@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tta", action="store_true", help="average over turned and mirrored views, which takes eight times as long"
     )
     parser.add_argument(
-        "--existing",
-        choices=["stop", "skip", "replace"],
-        default="stop",
-        help="where files are there already: stop, skip them, or replace them. Default: stop",
+        "--if-exists",
+        choices=["error", "skip", "overwrite"],
+        default="error",
+        help="what to do where files are there already. Default: error",
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps, ... Default: auto")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.out,
         overlays=arguments.overlay,
         probabilities=arguments.probabilities,
-        existing=arguments.existing,
+        if_exists=arguments.if_exists,
     )
     predictor = load(
         arguments.run, device=arguments.device, tile=arguments.tile, overlap=arguments.overlap, tta=arguments.tta
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
             failures = predict_files(predictor, outputs, progress)
         # Ctrl-C, and the signals that `stoppable` turns into SystemExit.
         except (KeyboardInterrupt, SystemExit):
-            display.note(f"interrupted after {done} of {len(outputs)} pictures; go on with --existing skip")
+            display.note(f"interrupted after {done} of {len(outputs)} pictures; continue with --if-exists skip")
             raise
         for _, reason in failures:
             display.note(reason)

@@ -16,14 +16,18 @@ def add_settings(parser: argparse.ArgumentParser, without: Collection[str]) -> N
         several = isinstance(option.default, tuple) and option.name != "size"
         default = "x".join(map(str, option.default)) if option.name == "size" else option.default
         shown = "none" if default in (None, ()) else " ".join(default) if several else default
+        if option.type is bool:
+            # None stands for what was not written.
+            group.add_argument(_flag(option.name), action="store_true", default=None, help=_help(option.meaning))
+            continue
         group.add_argument(
-            f"--{option.name.replace('_', '-')}",
+            _flag(option.name),
             # `--metric iou` reads better where one is given.
             *(["--metric"] if option.name == "metrics" else []),
             dest=option.name,
             nargs="+" if several else None,
             metavar=option.name.upper(),
-            help=f"{option.meaning} Default: {shown}.".replace("%", "%%").replace("`", ""),
+            help=_help(f"{option.meaning} Default: {shown}."),
         )
     group.add_argument("--preset", help=f"settings to begin with: {' or '.join(PRESETS)}")
 
@@ -32,3 +36,11 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that were written on the command line."""
     names = (*recipe_options(), "preset")
     return {name: value for name, value in vars(arguments).items() if name in names and value is not None}
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _help(text: str) -> str:
+    return text.replace("%", "%%").replace("`", "")

@@ -57,7 +57,7 @@ def _named(name: str) -> list[Entry]:
             continue
     if not found:
         known = [entry.key for entry in registry().components()]
-        raise UnknownNameError(f"no component is called {name!r}{did_you_mean(name, known)}: see `segreg list`")
+        raise UnknownNameError(f"unknown component {name!r}{did_you_mean(name, known)}; see `segreg list`")
     return found
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from segreg.contracts import IGNORE_INDEX, Sample
 from segreg.errors import DataError, single_line
 
-BadFiles: TypeAlias = Literal["stop", "skip"]
+OnBadImage: TypeAlias = Literal["error", "skip"]
 
 
 @attrs.frozen

@@ -78,7 +78,7 @@ def as_rgb(image: Image.Image, what: str) -> Pixels:
     return pixels
 
 
-def read_mask(path: Path, *, num_classes: int, void: int | None = None, by_index: bool = False) -> Pixels:
+def read_mask(path: Path, *, num_classes: int, ignore_value: int | None = None, by_index: bool = False) -> Pixels:
     """Read a mask as class indices, turned upright by its EXIF orientation.
 
     A binary mask (`num_classes=1`) holds 0 and 1, or 0 and white (255; 65535 in 16 bits), and becomes 0 and 1. In a
@@ -89,7 +89,7 @@ def read_mask(path: Path, *, num_classes: int, void: int | None = None, by_index
     Args:
         path: The file.
         num_classes: 1 for a binary mask, else the number of classes.
-        void: A value of the file that means "no class here", and becomes 255.
+        ignore_value: A value of the file that means "no class here", and becomes 255.
         by_index: Whether the indices of a palette image count even if its colours are black and white.
 
     Shapes:
@@ -104,7 +104,7 @@ def read_mask(path: Path, *, num_classes: int, void: int | None = None, by_index
         values = _values(image, path, colours_count=task.black_and_white and not by_index)
     if jpeg and not task.black_and_white:
         raise DataError(f"mask {path} is a JPEG, which changes class indices: save masks as PNG")
-    ignored = values == (-1 if void is None else void)
+    ignored = values == (-1 if ignore_value is None else ignore_value)
     present = np.flatnonzero(np.bincount(values[~ignored]))
     if not task.black_and_white:
         classes = values
@@ -116,12 +116,12 @@ def read_mask(path: Path, *, num_classes: int, void: int | None = None, by_index
         classes = (values > 0).astype(np.uint8)
         valid = any(set(present.tolist()) <= {0, white} for white in (1, 255, 65535))
     if not valid:
-        raise DataError(f"mask {path} has the values {_some(present)}: {_expected(task, void)}")
+        raise DataError(f"mask {path} has the values {_some(present)}: {_expected(task, ignore_value)}")
     return np.where(ignored, IGNORE_INDEX, classes).astype(np.uint8)
 
 
-def _expected(task: Task, void: int | None) -> str:
-    besides = "" if void is None else f", and {void} for void"
+def _expected(task: Task, ignore_value: int | None) -> str:
+    besides = "" if ignore_value is None else f", and {ignore_value} for pixels to ignore"
     if task.black_and_white:
         return f"a binary mask has 0 and 1, or 0 and 255{besides}; name all classes if there are more"
     largest = task.num_values - 1

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from segreg.contracts import Sample, SegmentationDataset
-from segreg.data.decode import BadFiles, Skipped, decode_resized, names_of
+from segreg.data.decode import OnBadImage, Skipped, decode_resized, names_of
 from segreg.data.image_files import pillow_warnings_ignored
 from segreg.data.split import Data
 from segreg.errors import DataError
@@ -57,7 +57,7 @@ def load_data(
     dataset: SegmentationDataset,
     size: tuple[int, int],
     progress: Callable[[str, int, int], None],
-    bad_files: BadFiles = "stop",
+    on_bad_image: OnBadImage = "error",
 ) -> Data:
     """Decode every picture of a data set and resize it: images with antialiasing, masks to the nearest pixel.
 
@@ -65,7 +65,7 @@ def load_data(
         dataset: Where from.
         size: Height and width, in pixels.
         progress: Called with what goes on, how many pictures of the split are done, and how many there are.
-        bad_files: `stop` refuses a data set with bad pictures after a look at all, `skip` leaves them out.
+        on_bad_image: `error` refuses a data set with bad pictures after a look at all, `skip` leaves them out.
 
     Raises:
         DataError: a split is missing or empty, no class is named, pictures do not fit into memory, or cannot be read
@@ -81,13 +81,13 @@ def load_data(
         if split not in dataset.splits or not len(dataset.splits[split]):
             raise DataError(f"the data set has no pictures in its split {split!r}: training needs 'train' and 'valid'")
     read = {
-        split: _read(split, samples, size, limit, progress, bad_files == "stop")
+        split: _read(split, samples, size, limit, progress, on_bad_image == "error")
         for split, samples in dataset.splits.items()
         if len(samples)
     }
     splits = {split: pictures for split, (pictures, _) in read.items()}
     bad = [each for _, skipped in read.values() for each in skipped]
-    if bad and bad_files == "stop":
+    if bad and on_bad_image == "error":
         raise _refusal(bad, f"{len(bad)} of {len(bad) + sum(map(len, splits.values()))} pictures cannot be used")
     for split, pictures in splits.items():
         if not len(pictures):
@@ -102,7 +102,7 @@ def _refusal(bad: Sequence[Skipped], what: str) -> DataError:
     if len(bad) == 1:
         return DataError(bad[0].reason)
     more = [f"and {len(bad) - _LISTED} more"] if len(bad) > _LISTED else []
-    way_out = "mend or remove them, or leave them out with bad_files=skip (--bad-files skip)"
+    way_out = "mend or remove them, or leave them out with on_bad_image=skip (--on-bad-image skip)"
     return DataError(f"{what}: {way_out}", *(each.reason for each in bad[:_LISTED]), *more)
 
 

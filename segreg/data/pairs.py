@@ -36,12 +36,12 @@ class Pairs(Sequence[Sample]):
     Args:
         pairs: The files.
         num_classes: 1 for binary masks, else the number of classes.
-        void: A value of the mask files that means "no class here".
+        ignore_value: A value of the mask files that means "no class here".
     """
 
     pairs: tuple[Pair, ...]
     num_classes: int = attrs.field(default=1, kw_only=True)
-    void: int | None = attrs.field(default=None, kw_only=True)
+    ignore_value: int | None = attrs.field(default=None, kw_only=True)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ class Pairs(Sequence[Sample]):
             return attrs.evolve(self, pairs=self.pairs[index])
         pair = self.pairs[index]
         image = read_image(pair.image)
-        mask = read_mask(pair.mask, num_classes=self.num_classes, void=self.void)
+        mask = read_mask(pair.mask, num_classes=self.num_classes, ignore_value=self.ignore_value)
         if image.shape[:2] != mask.shape:
             (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape
             turned = (width, height) == (mask_height, mask_width)

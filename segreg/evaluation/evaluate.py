@@ -97,7 +97,7 @@ def evaluate(
     path = Path(out) if out else new_directory("evaluations", f"{' '.join(labels)} {split}")
     with _new(path), Display(quiet) as display:
         skipped: dict[tuple[str, str], str] = {}
-        skip = any(each.recipe.bad_files == "skip" for each in own if each.recipe)
+        skip = any(each.recipe.on_bad_image == "skip" for each in own if each.recipe)
         total = sum(len(dataset.splits[each]) for each in splits)
         scores = []
         for label, subject in zip(labels, subjects, strict=True):

@@ -22,7 +22,7 @@ from segreg.support.files import replacing, writing
 from segreg.support.render import borders, overlay, rgb_view, write_mask
 from segreg.task import Task
 
-Existing: TypeAlias = Literal["stop", "skip", "replace"]
+IfExists: TypeAlias = Literal["error", "skip", "overwrite"]
 
 _FILES = ("mask", "overlay", "probabilities")
 _OVERLAY_SIDE = 2048
@@ -51,7 +51,7 @@ class Output:
 
 
 def plan(
-    sources: Sequence[Path], out: Path, *, overlays: bool, probabilities: bool, existing: Existing = "stop"
+    sources: Sequence[Path], out: Path, *, overlays: bool, probabilities: bool, if_exists: IfExists = "error"
 ) -> list[Output]:
     """Decide where the predictions of files, and of all pictures in folders, go.
 
@@ -60,13 +60,13 @@ def plan(
         out: The folder that gets `masks/`, `overlays/` and `probabilities/`.
         overlays: Whether there shall be overlays.
         probabilities: Whether there shall be probabilities.
-        existing: What happens where a file is there already: `stop` refuses all, `skip` keeps it and writes what is
-            missing, `replace` writes over it.
+        if_exists: What happens where a file is there already: `error` refuses all, `skip` keeps it and writes what is
+            missing, `overwrite` writes over it.
 
     Raises:
         DataError: a source does not exist, a folder holds no picture, two pictures have one name, or a file would be
             written over a picture.
-        RunError: files are there already and `existing` is `stop`.
+        RunError: files are there already and `if_exists` is `error`.
     """
     found: dict[str, Path] = {}
     for source in sources:
@@ -88,10 +88,10 @@ def plan(
         if file.resolve() in given:
             raise DataError(f"{file} is one of the pictures: choose another --out")
     there = [file for output in outputs for file in output.files if file.exists()]
-    if there and existing == "stop":
+    if there and if_exists == "error":
         others = f" and {len(there) - 1} more are" if len(there) > 1 else " is"
-        raise RunError(f"{there[0]}{others} there already: choose another --out, or --existing skip or replace")
-    if existing == "skip":
+        raise RunError(f"{there[0]}{others} there already: choose another --out, or --if-exists skip or overwrite")
+    if if_exists == "skip":
         outputs = [_without(output, set(there)) for output in outputs]
     return [output for output in outputs if output.files]
 

@@ -138,7 +138,7 @@ def read_model(path: Path) -> tuple[Normalized, About]:
 def _rebuilt(expression: Expression, options: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
     record = registry().find("architecture", expression.name).record
     # The options that only choose the weights to begin with would be overwritten.
-    initial = record.initial if isinstance(record, Architecture) else ()
+    initial = record.pretrained_options if isinstance(record, Architecture) else ()
     options = {option: value for option, value in options.items() if option not in initial}
     with without_values():
         registry().build("architecture", expression, **options).load_state_dict(weights, assign=True)

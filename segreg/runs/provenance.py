@@ -54,7 +54,7 @@ def made_with(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict[str
         tables: What `resolved` says of it.
         data: The pictures.
     """
-    settings = recipe.deciding()
+    settings = recipe.fields_that_affect_results()
     # What `auto` or `cuda` stands for is said below.
     del settings["device"]
     return {

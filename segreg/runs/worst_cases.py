@@ -85,7 +85,9 @@ def read_cases(run: Run) -> list[WorstCase]:
         picture, *masks = _files(run, number)
         try:
             shown = read_image(picture)
-            truth, prediction = (read_mask(path, num_classes=classes, void=255, by_index=True) for path in masks)
+            truth, prediction = (
+                read_mask(path, num_classes=classes, ignore_value=255, by_index=True) for path in masks
+            )
         # Somebody tidied up: what is left can be shown.
         except DataError:
             continue

@@ -166,7 +166,7 @@ def _how(rows: Sequence[Row], recipe: Recipe) -> list[tuple[str, str]]:
     runs = [run for row in rows for run in row.runs]
     settings = {
         name: " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        for name, value in recipe.deciding().items()
+        for name, value in recipe.fields_that_affect_results().items()
         # What the device stands for is said below.
         if name not in ("model", "loss", "seed", "size", "device")
     }

@@ -21,7 +21,7 @@ _GRID_KEYS = {"models": "a list", "losses": "a list"}
 # Windows takes these for devices, whatever stands behind a dot.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 # Settings that came after the first studies were made: where one has its default, it is no part of a run's name.
-_LATER = ("bad_files",)
+_LATER = ("on_bad_image",)
 # What the grid decides has no place among the settings that all runs share.
 _OF_THE_GRID = {"model": "models", "loss": "losses", "seed": "seeds"}
 
@@ -124,7 +124,9 @@ def directory_name(recipe: Recipe) -> str:
     """Return a name for a run's directory that is readable, and differs if what comes out of the recipe does."""
     defaults = {option.name: option.default for option in recipe_options().values()}
     settings = {
-        name: value for name, value in recipe.deciding().items() if name not in _LATER or value != defaults[name]
+        name: value
+        for name, value in recipe.fields_that_affect_results().items()
+        if name not in _LATER or value != defaults[name]
     }
     digest = hashlib.sha256(tomli_w.dumps(settings).encode()).hexdigest()[:8]
     return f"{slug(recipe.label)}-s{recipe.seed}-{digest}"
@@ -135,6 +137,6 @@ def _check_keys(where: str, table: Any, allowed: Mapping[str, str]) -> None:
         raise OptionError(f"{where} is {shown(table)}: it is a table with {', '.join(allowed)}")
     for key, value in table.items():
         if key not in allowed:
-            raise OptionError(f"{where} has the key {key!r}{did_you_mean(key, allowed)}: it takes {', '.join(allowed)}")
+            raise OptionError(f"{where} has the key {key!r}{did_you_mean(key, allowed)}: expected {', '.join(allowed)}")
         if not isinstance(value, _TYPES[allowed[key]]):
             raise OptionError(f"{where} has {key} = {shown(value)}: it must be {allowed[key]}")

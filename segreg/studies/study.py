@@ -27,7 +27,7 @@ from segreg.support.device import detect
 from segreg.support.files import is_empty, read_toml, write_text, writing
 from segreg.support.lock import locked
 from segreg.support.progress import Display
-from segreg.training.checkpoint import remove_state, state_path
+from segreg.training.checkpoint import checkpoint_path, remove_checkpoint
 from segreg.training.fit import open_data, train
 from segreg.training.tracking import check_trackers
 
@@ -200,7 +200,7 @@ def _make_runs(
             continue
         try:
             train(recipe, data, device, run, display, force=force)
-            remove_state(run)
+            remove_checkpoint(run)
         # The directory is the trouble, and the other runs would meet it too.
         except RunError:
             _forget_tries(run)
@@ -222,7 +222,7 @@ def _may_try(run: Run, force: bool) -> bool:
 
     It is counted before it begins, since it may take the process with it.
     """
-    path, state = run.path / "tries.json", state_path(run)
+    path, state = run.path / "tries.json", checkpoint_path(run)
     written = state.stat().st_mtime_ns if state.exists() else 0
     tries = 0
     if path.exists() and not force:

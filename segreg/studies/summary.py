@@ -106,7 +106,7 @@ def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
     return [
         f"Data: {printable(recipe.data)} ({counts}), resized to {height}×{width}; scores are taken at that size.",
         f"Training: {counted(recipe.epochs, 'epoch')} of AdamW, batch {recipe.batch}, learning rate {recipe.lr:g}, "
-        f"schedule {recipe.schedule}, weight average {recipe.average}, augmentation "
+        f"schedule {recipe.schedule}, EMA {'on' if recipe.ema else 'off'}, augmentation "
         f"{', '.join(recipe.augment) or 'none'}, normalisation {recipe.normalize}.",
         f"The weights kept are those of the epoch with the best {recipe.metrics[0]} on valid, which makes that column "
         "a little too good; test, where there is one, was not looked at in training.",

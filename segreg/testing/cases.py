@@ -135,7 +135,7 @@ def _subjects(known: Registry, name: str) -> Iterator[ComponentSubject | PluginS
     if not entries and not plugins_found:
         names = [plugin.namespace for plugin in known.plugins] + [entry.key for entry in known.components()]
         raise UnknownNameError(
-            f"no plugin or component is called {expression.name!r}{did_you_mean(expression.name, names)}: "
+            f"unknown plugin or component {expression.name!r}{did_you_mean(expression.name, names)}; "
             "see `segreg plugins` and `segreg list`"
         )
     if chosen := sorted(

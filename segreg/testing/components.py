@@ -11,8 +11,11 @@ def target_is_found(subject: ComponentSubject) -> None:
     record = subject.entry.record
     expect(callable(subject.entry.target()), f"{record.target} cannot be called")
     options = subject.entry.options()
-    for name in record.initial if isinstance(record, Architecture) else ():
-        expect(name in options, f"the record calls {name!r} initial, which is no option{did_you_mean(name, options)}")
+    for name in record.pretrained_options if isinstance(record, Architecture) else ():
+        expect(
+            name in options,
+            f"the record's pretrained_options have {name!r}, which is no option{did_you_mean(name, options)}",
+        )
 
 
 def options_are_documented(subject: ComponentSubject) -> None:
@@ -28,7 +31,7 @@ def defaults_are_of_their_types(subject: ComponentSubject) -> None:
     for option in subject.entry.options().values():
         if option.default is not REQUIRED:
             fine = structure(option.name, option.default, option.type) == option.default
-            expect(fine, f"{option.name} is {option.default!r} by default: it takes {option.type_name}")
+            expect(fine, f"{option.name} is {option.default!r} by default: expected {option.type_name}")
 
 
 def unknown_options_are_refused(subject: ComponentSubject) -> None:

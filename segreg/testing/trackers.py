@@ -73,7 +73,7 @@ def leaves_the_run_alone(subject: ComponentSubject) -> None:
     """It changes neither what it is given nor the files of the run."""
     given = _RECIPE, _ROWS, _RESULTS
     before = copy.deepcopy(given)
-    files = ("recipe.toml", "history.csv", "results.json", "model.safetensors", "state/state.pt")
+    files = ("recipe.toml", "history.csv", "results.json", "model.safetensors", "checkpoint/checkpoint.pt")
     with tempfile.TemporaryDirectory() as folder:
         for name in files:
             path = Path(folder) / name

@@ -29,7 +29,7 @@ def to_dict(state: State) -> dict[str, Any]:
         "model": state.model.state_dict(),
         "loss": state.loss.state_dict(),
         "optimizer": state.optimizer.state_dict(),
-        "average": state.average.state_dict() if state.average else None,
+        "ema": state.ema.state_dict() if state.ema else None,
         "rows": [dict(row) for row in state.rows],
         "epoch": attrs.asdict(state.epoch, recurse=False) if state.epoch else None,
         "best": state.best,
@@ -49,8 +49,8 @@ def restore(state: State, saved: Mapping[str, Any]) -> None:
     # Learning rate and weight decay are the recipe's, which may have been changed.
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({**saved["optimizer"], "param_groups": groups})
-    if state.average and saved["average"]:
-        state.average.load_state_dict(saved["average"])
+    if state.ema and saved["ema"]:
+        state.ema.load_state_dict(saved["ema"])
     state.rows = list(saved["rows"])
     state.epoch = Epoch(**saved["epoch"]) if saved["epoch"] else None
     state.best, state.best_epoch, state.best_weights = saved["best"], saved["best_epoch"], saved["best_weights"]
@@ -75,7 +75,7 @@ def restore_from(
         RunError: something has changed, or the state is not one of this model.
         OptionError: the run has done more epochs already.
     """
-    saved = load_state(run)
+    saved = load_checkpoint(run)
     if saved is None:
         return None
     try:
@@ -138,7 +138,7 @@ class Checkpoints:
         """
         started = time.monotonic()
         self.write_best(state)
-        with replacing(state_path(self._run)) as aside, aside.open("wb") as file:
+        with replacing(checkpoint_path(self._run)) as aside, aside.open("wb") as file:
             _save({**to_dict(state), "made_with": self._made_with}, file)
         self.last = state.position
         self._written = time.monotonic()
@@ -161,24 +161,24 @@ def _save(content: Mapping[str, Any], file: BinaryIO) -> None:
         raise
 
 
-def state_path(run: Run) -> Path:
+def checkpoint_path(run: Run) -> Path:
     """Return where the state of a run is, whether there or not."""
-    return run.path / "state" / "state.pt"
+    return run.path / "checkpoint" / "checkpoint.pt"
 
 
-def load_state(run: Run) -> dict[str, Any] | None:
+def load_checkpoint(run: Run) -> dict[str, Any] | None:
     """Read the state that a run left; None if it left none. Nothing but tensors and plain values is unpickled.
 
     Raises:
         RunError: the file is not a state.
     """
-    path = state_path(run)
+    path = checkpoint_path(run)
     if not path.exists():
         return None
     try:
         state: dict[str, Any] = dict(read_archive(path))
     except Exception as error:
-        raise RunError(f"{path} cannot be read: {single_line(error)[:200]}; remove it to begin anew") from error
+        raise RunError(f"{path} cannot be read: {single_line(error)[:200]}; delete it to start over") from error
     return state
 
 
@@ -191,6 +191,6 @@ def best_epoch_on_disk(run: Run) -> int:
         return 0
 
 
-def remove_state(run: Run) -> None:
+def remove_checkpoint(run: Run) -> None:
     """Remove the state of a run that has come to its end."""
-    shutil.rmtree(run.path / "state", ignore_errors=True)
+    shutil.rmtree(run.path / "checkpoint", ignore_errors=True)

@@ -15,7 +15,7 @@ from segreg.support.device import detect, is_out_of_memory, keep_freed_memory
 from segreg.support.files import is_empty, new_directory
 from segreg.support.lock import locked
 from segreg.support.progress import Display
-from segreg.training.checkpoint import state_path
+from segreg.training.checkpoint import checkpoint_path
 from segreg.training.out_of_memory import out_of_memory
 from segreg.training.results import write_results
 from segreg.training.tracking import Tracking, build_trackers, check_trackers
@@ -78,7 +78,7 @@ def resume(directory: str | Path, *, force: bool = False, quiet: bool = False, *
                 raise RunError(f"{run.path} is finished: all that can be changed is the number of epochs, to more")
             display.note(f"{run.path} is finished already")
             return run
-        if run.finished and not state_path(run).exists():
+        if run.finished and not checkpoint_path(run).exists():
             raise RunError(f"{run.path} is finished and has kept no state to go on from: train anew for more epochs")
         _train_shown(recipe, run, display, force)
     return Run(run.path)
@@ -128,7 +128,7 @@ def check_empty(run: Run) -> None:
 def open_data(recipe: Recipe, display: Display) -> Data:
     """Read all pictures of a recipe's data set, at its size."""
     [dataset] = recipe.components["dataset"]
-    data = load_data(dataset.build(), recipe.size, display.progress, recipe.bad_files)
+    data = load_data(dataset.build(), recipe.size, display.progress, recipe.on_bad_image)
     if data.skipped:
         display.note(f"{len(data.skipped)} picture(s) left out, see skipped.csv; the first: {data.skipped[0].reason}")
     return data

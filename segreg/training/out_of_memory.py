@@ -7,7 +7,7 @@ from segreg.errors import TrainingError
 from segreg.runs.run import Run
 from segreg.scoring.evaluator import evaluation_batch
 from segreg.support.device import device_name, give_back_memory, is_out_of_memory
-from segreg.training.checkpoint import state_path
+from segreg.training.checkpoint import checkpoint_path
 from segreg.training.trainer import Trainer
 
 
@@ -24,7 +24,7 @@ def out_of_memory(trainer: Trainer, run: Run) -> TrainingError:
     if not smaller:
         return TrainingError(f"{what}, and neither does batch 1: try a smaller --size, or another model")
     # Without a state nothing was computed with the larger batch yet, and nobody has to insist.
-    force = " --force" if state_path(run).exists() else ""
+    force = " --force" if checkpoint_path(run).exists() else ""
     return TrainingError(
         f"{what}, batch {smaller} does; "
         f"go on with: segreg train --resume {shlex.quote(str(run.path))} --batch {smaller}{force}"

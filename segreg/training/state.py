@@ -45,7 +45,7 @@ class State:
         model: The model that is trained.
         loss: Its loss, which may have buffers.
         optimizer: Its optimizer.
-        average: The average of the model's weights, if one is kept.
+        ema: The average of the model's weights, if one is kept.
         rows: The history so far.
         epoch: The epoch under way, if one is.
         best: The best value so far of the metric that decides.
@@ -56,7 +56,7 @@ class State:
     model: Normalized
     loss: nn.Module
     optimizer: Optimizer
-    average: EMA | None
+    ema: EMA | None
     rows: list[Row] = attrs.field(factory=list)
     epoch: Epoch | None = None
     best: float = math.nan
@@ -66,7 +66,7 @@ class State:
     @property
     def evaluated(self) -> Normalized:
         """The model that is evaluated and kept: the average of the weights, if there is one."""
-        return self.average.model if self.average else self.model
+        return self.ema.model if self.ema else self.model
 
     @property
     def position(self) -> str:

@@ -66,8 +66,8 @@ class Trainer:
             weight_decay=recipe.weight_decay,
             fused=device.type in ("cpu", "cuda"),
         )
-        average = EMA(model) if recipe.average == "ema" else None
-        self.state = State(model=model, loss=loss, optimizer=optimizer, average=average)
+        ema = EMA(model) if recipe.ema else None
+        self.state = State(model=model, loss=loss, optimizer=optimizer, ema=ema)
         self.schedule = self._schedule()
 
     def fit(self, run: Run, tracking: Tracking, *, force: bool = False) -> None:
@@ -183,8 +183,8 @@ class Trainer:
         state.optimizer.step()
         state.optimizer.zero_grad()
         self.schedule.step()
-        if state.average:
-            state.average.update(state.model)
+        if state.ema:
+            state.ema.update(state.model)
         return loss.detach(), logits.detach()
 
     def validate(self) -> dict[str, float]:
@@ -217,7 +217,7 @@ class Trainer:
             (run.path / "results.json").unlink(missing_ok=True)
             # Before anything else: it is by its recipe that a directory is known as a run.
             run.write_recipe(recipe, tables)
-            (run.path / "state").mkdir(exist_ok=True)
+            (run.path / "checkpoint").mkdir(exist_ok=True)
         run.write_splits({name: split.names for name, split in data.splits.items()})
         run.write_skipped(data.skipped)
         tracking.begin(run, recipe, state.rows)

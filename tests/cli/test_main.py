@@ -65,11 +65,11 @@ def test_the_version_is_that_of_the_distribution() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["trian"], f"no verb is called 'trian' (did you mean 'train'?): there are {', '.join(VERBS)}"),
-        (["--verson"], "no verb is called '--verson'"),
+        (["trian"], f"unknown command 'trian' (did you mean 'train'?); available: {', '.join(VERBS)}"),
+        (["--verson"], "unknown command '--verson'"),
         (["list", "--jsn"], "'--jsn' is not understood (did you mean '--json'?): see `segreg list --help`"),
         (["list", "losses", "metrics"], "'metrics' is not understood"),
-        (["list", "loses"], "no kind of component is called 'loses' (did you mean 'loss'?)"),
+        (["list", "loses"], "unknown kind of component 'loses' (did you mean 'loss'?)"),
         (["show"], "the following arguments are required: name: see `segreg show --help`"),
         (["train", "--epoch", "0"], "'--epoch' is not understood (did you mean '--epochs'?)"),
         (["train", "--epochs"], "argument --epochs: expected one argument"),

@@ -62,9 +62,9 @@ def test_an_option_without_default_is_shown_as_required() -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("unett", "no component is called 'unett' (did you mean 'unet'?): see `segreg list`"),
-        ("trial/dott", "no component is called 'trial/dott' (did you mean 'trial/dot'?): see `segreg list`"),
-        ("nothing/unet", "no component is called 'nothing/unet'"),
+        ("unett", "unknown component 'unett' (did you mean 'unet'?); see `segreg list`"),
+        ("trial/dott", "unknown component 'trial/dott' (did you mean 'trial/dot'?); see `segreg list`"),
+        ("nothing/unet", "unknown component 'nothing/unet'"),
     ],
 )
 def test_a_name_that_is_not_there_is_named_with_the_nearest(name: str, says: str) -> None:

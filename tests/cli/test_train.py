@@ -106,6 +106,6 @@ def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert len(epochs) >= 3
     assert all(None not in row.values() for row in run.history)
     assert last == f"interrupted after epoch {len(epochs)} of 5000; go on with: segreg train --resume 'my run'"
-    assert (run.path / "state" / "state.pt").exists()
+    assert (run.path / "checkpoint" / "checkpoint.pt").exists()
     assert run.model()
     assert not [path for path in run.path.rglob("*") if "partial" in path.name]

@@ -143,9 +143,9 @@ def test_stray_values_in_a_binary_mask_are_named(tmp_path, values):
 
 def test_void_is_taken_out_of_a_binary_mask(tmp_path):
     path = save(tmp_path / "m.png", np.array([[0, 1, 255]], np.uint8))
-    np.testing.assert_array_equal(read_mask(path, num_classes=1, void=255), [[0, 1, 255]])
+    np.testing.assert_array_equal(read_mask(path, num_classes=1, ignore_value=255), [[0, 1, 255]])
     path = save(tmp_path / "n.png", np.array([[0, 255, 100]], np.uint8))
-    np.testing.assert_array_equal(read_mask(path, num_classes=1, void=100), [[0, 1, 255]])
+    np.testing.assert_array_equal(read_mask(path, num_classes=1, ignore_value=100), [[0, 1, 255]])
 
 
 @given(st.data(), st.integers(2, 255))
@@ -165,7 +165,7 @@ def test_indices_of_a_palette_are_the_classes_whatever_their_colours(tmp_path):
 
 
 def test_the_void_label_becomes_255(tmp_path):
-    mask = read_mask(save(tmp_path / "m.png", np.array([[0, 10, 11, 255]], np.uint8)), num_classes=11, void=11)
+    mask = read_mask(save(tmp_path / "m.png", np.array([[0, 10, 11, 255]], np.uint8)), num_classes=11, ignore_value=11)
     np.testing.assert_array_equal(mask, [[0, 10, 255, 255]])
 
 

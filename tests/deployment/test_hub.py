@@ -139,7 +139,7 @@ def test_weights_and_nothing_else_come_from_the_hub(
     mark = tmp_path / "executed"
     hub["model.safetensors"] = (run.path / "model.safetensors").read_bytes()
     hub["config.json"] = b'{"architecture": "trial/other"}'
-    hub["pytorch_model.bin"] = hub["state/state.pt"] = pickled(mark)
+    hub["pytorch_model.bin"] = hub["checkpoint/checkpoint.pt"] = pickled(mark)
     predictor = segreg.Predictor.from_pretrained("somebody/lesions", device="cpu", precision="fp32")
     np.testing.assert_array_equal(predictor.predict(photograph), load(run).predict(photograph))
     assert not mark.exists()

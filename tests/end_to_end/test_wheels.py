@@ -72,7 +72,7 @@ def test_what_is_installed_can_be_used_and_uninstalled(segreg_wheel: Path, timm_
     assert environment.files() == alone
     done = environment.segreg("show", "timm/unet")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("segreg: no component is called 'timm/unet'")
+    assert done.stderr.startswith("segreg: unknown component 'timm/unet'")
 
     environment.uninstall("segreg")
     assert environment.files() == empty

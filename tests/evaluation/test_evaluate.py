@@ -454,7 +454,7 @@ def test_names_that_are_in_several_splits_are_told_apart(scenes_run: segreg.Run,
         scenes_run,
         tmp_path / "run",
         (scenes_run.recipe.data, data),
-        ('bad_files = "stop"', 'bad_files = "skip"'),
+        ('on_bad_image = "error"', 'on_bad_image = "skip"'),
     )
     found = evaluate(skipping, split="all", metrics="accuracy", out=tmp_path / "e")
     rows = [(row["split"], row["name"]) for row in table(tmp_path / "e" / "images.csv")]
@@ -525,9 +525,9 @@ def test_pictures_that_were_trained_on_are_said(scenes_run: segreg.Run, scenes: 
     assert len(unchanged.notes) == 1
 
 
-@pytest.mark.parametrize("bad_files", ["stop", "skip"])
+@pytest.mark.parametrize("on_bad_image", ["error", "skip"])
 def test_a_bad_picture_is_treated_as_the_recipe_says(
-    scenes_run: segreg.Run, scenes: Path, tmp_path: Path, bad_files: str
+    scenes_run: segreg.Run, scenes: Path, tmp_path: Path, on_bad_image: str
 ) -> None:
     root, copied = tmp_path / "scenes", tmp_path / "run"
     for source in scenes.rglob("*.png"):
@@ -541,8 +541,8 @@ def test_a_bad_picture_is_treated_as_the_recipe_says(
     for name in ("model.safetensors", "splits.csv"):
         (copied / name).write_bytes((scenes_run.path / name).read_bytes())
     recipe = (scenes_run.path / "recipe.toml").read_text().replace(str(scenes), str(root))
-    (copied / "recipe.toml").write_text(recipe.replace('bad_files = "stop"', f'bad_files = "{bad_files}"'))
-    if bad_files == "stop":
+    (copied / "recipe.toml").write_text(recipe.replace('on_bad_image = "error"', f'on_bad_image = "{on_bad_image}"'))
+    if on_bad_image == "error":
         with pytest.raises(DataError, match=r"test4\.png is no picture"):
             evaluate(copied, out=tmp_path / "new" / "evaluation")
         assert not (tmp_path / "new" / "evaluation").exists()
@@ -570,7 +570,7 @@ def test_what_is_there_is_not_overwritten(run: segreg.Run, tmp_path: Path) -> No
         (["RUN", "RUN", "RUN"], "3 runs were given: evaluate one, or compare two"),
         (["nowhere"], "nowhere does not exist"),
         (["RUN", "--metrics", "none"], "metrics is 'none': name one or more"),
-        (["RUN", "--metrics", "iuo"], "no metric is called 'iuo' (did you mean 'iou'?)"),
+        (["RUN", "--metrics", "iuo"], "unknown metric 'iuo' (did you mean 'iou'?)"),
         (["RUN", "SCENES_RUN"], "say on which data with --data"),
         (["ALONE"], "does not say on which data: name a data set with --data"),
         (["RUN", "--tile", "big"], "invalid int value: 'big'"),

@@ -23,7 +23,7 @@ SMALL: Mapping[str, Any] = {
     "size": 32,
     "epochs": 3,
     "batch": 3,
-    "average": "ema",
+    "ema": True,
     "checkpoint_every": 1,
     "device": "cpu",
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from segreg.runs.run import Run
-from segreg.training.checkpoint import load_state
+from segreg.training.checkpoint import load_checkpoint
 from segreg.training.fit import resume
 from tests.faults.children import command, posix, start
 from tests.faults.test_signals import FOREVER, running
@@ -58,14 +58,14 @@ def run(tmp_path: Path) -> Run:
 
 
 def can_go_on(run: Run) -> None:
-    epochs = len((load_state(run) or {})["rows"]) + 1
+    epochs = len((load_checkpoint(run) or {})["rows"]) + 1
     assert len(resume(run.path, epochs=epochs, force=True, quiet=True).history) == epochs
 
 
 def test_a_disk_that_is_full(run: Run, tmp_path: Path) -> None:
     kept = {path: content for path, content in files(run.path).items() if path.suffix in (".pt", ".safetensors")}
     assert len(kept) == 2
-    state = run.path / "state" / "state.pt"
+    state = run.path / "checkpoint" / "checkpoint.pt"
     assert state.stat().st_size > 8192
     status, said = said_by(tmp_path, ["train", "--quiet", "--resume", str(run.path)], small_files)
     assert (status, said) == (
@@ -126,7 +126,7 @@ def test_a_folder_that_is_read_only(run: Run, tmp_path: Path) -> None:
     before = files(run.path)
     logs = tmp_path / "logs"
     logs.mkdir()
-    for folder in (run.path / "state", run.path, tmp_path):
+    for folder in (run.path / "checkpoint", run.path, tmp_path):
         folder.chmod(0o555)
     try:
         for words, where in (
@@ -140,7 +140,7 @@ def test_a_folder_that_is_read_only(run: Run, tmp_path: Path) -> None:
             assert (status, len(said)) == (2, 1)
             assert said[0].startswith(f"segreg: {where}/.lock cannot be written: Permission denied")
     finally:
-        for folder in (tmp_path, run.path, run.path / "state"):
+        for folder in (tmp_path, run.path, run.path / "checkpoint"):
             folder.chmod(0o755)
     assert files(run.path) == before
     can_go_on(run)

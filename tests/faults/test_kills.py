@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import load_file
 
 from segreg.runs.run import Run
-from segreg.training.checkpoint import load_state
+from segreg.training.checkpoint import load_checkpoint
 from tests.faults.children import SMALL, compare, posix, start, train
 
 pytestmark = posix
@@ -84,7 +84,7 @@ def check_what_is_left(run: Path, unbroken: Path) -> None:
     if (run / "model.safetensors").exists():
         with torch.no_grad():
             assert Run(run).model()(torch.rand(1, 3, 32, 32)).isfinite().all()
-    state = load_state(Run(run))
+    state = load_checkpoint(Run(run))
     if state:
         assert len(state["rows"]) <= len(written) <= len(state["rows"]) + 1
         if state["best_epoch"]:
@@ -96,7 +96,7 @@ def check_the_end(run: Path, unbroken: Path) -> None:
     assert rows(run) == rows(unbroken)
     for name in ("model", "scores", "samples"):
         assert same(load_file(run / f"{name}.safetensors"), load_file(unbroken / f"{name}.safetensors"))
-    assert same(load_state(Run(run)), load_state(Run(unbroken)))
+    assert same(load_checkpoint(Run(run)), load_checkpoint(Run(unbroken)))
     results = [json.loads((path / "results.json").read_text(encoding="utf-8")) for path in (run, unbroken)]
     assert same(*results)
 

@@ -12,7 +12,7 @@ from typing import IO
 import pytest
 
 from segreg.runs.run import Run
-from segreg.training.checkpoint import load_state
+from segreg.training.checkpoint import load_checkpoint
 from tests.faults.children import command, posix, start
 
 pytestmark = posix
@@ -65,7 +65,7 @@ def test_a_run_that_gets_signals(tmp_path: Path, numbers: list[int], statuses: l
     epochs = len(run.history)
     assert rest[-1] == f"interrupted after epoch {epochs} of 100000; go on with: segreg train --resume {out}"
     assert all(line.startswith("epoch ") for line in rest[:-1])
-    assert load_state(run)
+    assert load_checkpoint(run)
     assert run.model()
     assert not list(out.glob(".*"))
 
@@ -82,7 +82,7 @@ def test_a_run_that_gets_signals_all_the_time_while_it_ends(tmp_path: Path) -> N
         process.join()
     assert process.exitcode == 130
     assert rest[-1].endswith(f" of 100000; go on with: segreg train --resume {out}")
-    assert load_state(Run(out))
+    assert load_checkpoint(Run(out))
     assert Run(out).model()
 
 

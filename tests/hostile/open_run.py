@@ -12,7 +12,7 @@ import torch
 import segreg
 from segreg.errors import SegregError
 from segreg.runs.run import Run
-from segreg.training.checkpoint import load_state
+from segreg.training.checkpoint import load_checkpoint
 
 _ROOM = 2**28
 
@@ -22,7 +22,7 @@ segreg.components()
 warnings.simplefilter("ignore")
 ACTS = {
     "model": lambda run: run.model(),
-    "state": load_state,
+    "checkpoint": load_checkpoint,
     "recipe": lambda run: run.recipe,
     "results": lambda run: run.results,
     "history": lambda run: run.history,

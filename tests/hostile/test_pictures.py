@@ -324,7 +324,7 @@ def test_stop_is_the_default_and_names_every_bad_file_before_anything_is_trained
     first, *lines = err.splitlines()
     assert first == (
         "segreg: 5 of 40 pictures cannot be used: mend or remove them, "
-        "or leave them out with bad_files=skip (--bad-files skip)"
+        "or leave them out with on_bad_image=skip (--on-bad-image skip)"
     )
     assert len(lines) == 5
     for reason in reasons.values():
@@ -334,7 +334,7 @@ def test_stop_is_the_default_and_names_every_bad_file_before_anything_is_trained
 
 def test_skip_leaves_them_out_and_keeps_their_names(damaged: tuple[Path, dict[str, str]]) -> None:
     root, reasons = damaged
-    status, _, err = train(root, "--bad-files", "skip")
+    status, _, err = train(root, "--on-bad-image", "skip")
     assert status == 0, err
     assert err.startswith("5 picture(s) left out, see skipped.csv; the first: ")
     assert err.count("\n") == 1
@@ -348,7 +348,7 @@ def test_skip_leaves_them_out_and_keeps_their_names(damaged: tuple[Path, dict[st
         assert written[name]["split"] in ("train", "valid")
     assert run.results["skipped"] == 5
     assert sum(run.results["pictures"].values()) == 35
-    assert run.recipe.bad_files == "skip"
+    assert run.recipe.on_bad_image == "skip"
 
 
 def test_the_others_are_the_pictures_that_they_were(damaged: tuple[Path, dict[str, str]]) -> None:
@@ -394,7 +394,7 @@ def test_a_split_without_a_good_picture_is_no_split(tmp_path: Path) -> None:
     names = segreg.dataset("folder", root=str(root)).splits["valid"].names
     for name in names:
         (root / "masks" / f"{name}.png").write_bytes(b"nonsense")
-    status, _, err = train(root, "--bad-files", "skip")
+    status, _, err = train(root, "--on-bad-image", "skip")
     assert status == 2
     assert err.startswith("segreg: no picture of valid can be used")
     assert len(err.splitlines()) == 1 + len(names)
@@ -404,7 +404,7 @@ def test_a_study_says_what_it_left_out(damaged: tuple[Path, dict[str, str]], tmp
     root, _ = damaged
     words = ["compare", "--models", "trial/dot", "--losses", "bce", "--data", f"folder:root={root}", "--size", "8"]
     out = tmp_path / "study"
-    status, _, err = call(*words, "--epochs", "1", "--device", "cpu", "--bad-files", "skip", "-q", "--out", str(out))
+    status, _, err = call(*words, "--epochs", "1", "--device", "cpu", "--on-bad-image", "skip", "-q", "--out", str(out))
     assert status == 0, err
     assert "5 picture(s) left out" in err
     for report in ("report.html", "results.md"):
@@ -413,7 +413,7 @@ def test_a_study_says_what_it_left_out(damaged: tuple[Path, dict[str, str]], tmp
 
 def test_sound_files_leave_no_record_of_bad_ones(tmp_path: Path) -> None:
     root = dataset(tmp_path, ["a", "b", "c", "d"])
-    status, _, err = train(root, "--bad-files", "skip")
+    status, _, err = train(root, "--on-bad-image", "skip")
     assert status == 0
     assert "left out" not in err
     assert not (root.parent / "run" / "skipped.csv").exists()

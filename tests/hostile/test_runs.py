@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux
 SECONDS = 20  # of the processor, where milliseconds are usual
 MEGABYTES = 100  # beyond what was taken before; the largest file has one
 
-SOUND = ["model-sound", "state-sound", "recipe-sound"]
+SOUND = ["model-sound", "checkpoint-sound", "recipe-sound"]
 
 
 def write(folder: Path, name: str, file: str, content: bytes) -> None:
@@ -44,15 +44,23 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             write(folder, f"scores-{name}", "scores.safetensors", content)
     write(folder, "model-sound", "model.safetensors", save(weights, {"segreg": json.dumps(ABOUT)}))
     for name, content in states(mark).items():
-        write(folder, f"state-{name}", "state/state.pt", content)
-    write(folder, "state-sound", "state/state.pt", archived({"model": weights, "rows": [{"epoch": 1.0}]}))
+        write(folder, f"checkpoint-{name}", "checkpoint/checkpoint.pt", content)
+    sound = archived({"model": weights, "rows": [{"epoch": 1.0}]})
+    write(folder, "checkpoint-sound", "checkpoint/checkpoint.pt", sound)
     for name, line in {**RECIPES, "sound": ""}.items():
         write(folder, f"recipe-{name}", "recipe.toml", f"[recipe]\n{line}\n".encode())
     for name, content in RESULTS.items():
         write(folder, f"results-{name}", "results.json", content)
     for name, content in HISTORIES.items():
         write(folder, f"history-{name}", "history.csv", content)
-    files = ["model.safetensors", "state/state.pt", "recipe.toml", "results.json", "history.csv", "scores.safetensors"]
+    files = [
+        "model.safetensors",
+        "checkpoint/checkpoint.pt",
+        "recipe.toml",
+        "results.json",
+        "history.csv",
+        "scores.safetensors",
+    ]
     for file in files:
         for name in ("pipe", "endless", "circle", "folder"):
             path = folder / f"{Path(file).stem}-{name}" / file
@@ -82,7 +90,7 @@ def test_sound_files_are_read_in_the_same_room(outcomes: dict[str, Any]) -> None
     others = {
         name for name in read if not name.startswith(("scores-metadata", "scores-no-", "scores-other", "scores-few"))
     }
-    assert others == {*SOUND, "history-circle", "state-circle"}
+    assert others == {*SOUND, "history-circle", "checkpoint-circle"}
 
 
 def test_whatever_a_file_holds_it_is_refused_in_one_line(outcomes: dict[str, Any]) -> None:
@@ -135,7 +143,7 @@ def test_a_run_with_such_a_state_is_not_gone_on_with(
     }
     with pytest.raises(RuntimeError, match="enough"):
         segreg.fit("trial/dot", loss="trial/fragile", out=tmp_path / "run", **settings)
-    path = tmp_path / "run" / "state" / "state.pt"
+    path = tmp_path / "run" / "checkpoint" / "checkpoint.pt"
     for name, content in states(tmp_path / "mark").items():
         path.write_bytes(content)
         status, out, err = call("train", "--quiet", "--resume", str(tmp_path / "run"))

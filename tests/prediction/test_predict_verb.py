@@ -73,15 +73,15 @@ def test_nothing_is_overwritten_unasked(run: segreg.Run, folder: Path, tmp_path:
     status, _, errors = call(*words)
     assert status == 2
     assert errors == (
-        f"segreg: {mine} and 2 more are there already: choose another --out, or --existing skip or replace\n"
+        f"segreg: {mine} and 2 more are there already: choose another --out, or --if-exists skip or overwrite\n"
     )
-    assert call(*words, "--existing", "skip")[:2] == (0, f"1 masks: {out / 'masks'}\n")
-    assert call(*words, "--existing", "skip")[:2] == (0, f"0 masks: {out / 'masks'}\n")
-    assert call(*words, "--existing", "skip", "--overlay")[0] == 0
+    assert call(*words, "--if-exists", "skip")[:2] == (0, f"1 masks: {out / 'masks'}\n")
+    assert call(*words, "--if-exists", "skip")[:2] == (0, f"0 masks: {out / 'masks'}\n")
+    assert call(*words, "--if-exists", "skip", "--overlay")[0] == 0
     assert mine.read_text() == "mine"
     assert (out / "masks" / "b.png").exists()
     assert (out / "overlays" / "a.jpg").exists()
-    assert call(*words, "--existing", "replace")[0] == 0
+    assert call(*words, "--if-exists", "overwrite")[0] == 0
     assert Image.open(mine).size == (60, 40)
 
 
@@ -89,7 +89,7 @@ def test_a_picture_is_not_replaced_by_what_is_predicted_of_it(run: segreg.Run, f
     masks = folder.parent / "masks"
     folder.rename(masks)
     before = (masks / "a.png").read_bytes()
-    words = ["predict", str(run.path), str(masks), "--out", str(masks.parent), "--existing", "replace"]
+    words = ["predict", str(run.path), str(masks), "--out", str(masks.parent), "--if-exists", "overwrite"]
     status, _, errors = call(*words)
     assert status == 2
     assert errors == f"segreg: {masks / 'a.png'} is one of the pictures: choose another --out\n"
@@ -140,7 +140,7 @@ def test_mistakes_are_one_line(run: segreg.Run, folder: Path, tmp_path: Path) ->
         ([str(folder), str(folder)], "holds no model.safetensors: give the directory of a run"),
         ([model, str(folder), "--tile", "8"], "tile is 8: unet takes 32 pixels and more"),
         ([model, str(folder), "--overlap", "8"], "overlap is 8: it is of tiles, so give a tile too, such as 512"),
-        ([model, str(folder), "--exsting", "skip"], "'--exsting' is not understood (did you mean '--existing'?)"),
+        ([model, str(folder), "--exsting", "skip"], "'--exsting' is not understood (did you mean '--if-exists'?)"),
     ):
         status, out, errors = call("predict", *words, "--out", str(tmp_path / "out"))
         assert (status, out) == (2, "")

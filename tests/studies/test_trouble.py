@@ -8,7 +8,7 @@ import torch
 
 from segreg.errors import RunError
 from segreg.studies.study import Study, compare
-from segreg.training.checkpoint import load_state
+from segreg.training.checkpoint import load_checkpoint
 from tests.trial import call
 
 SETTINGS: dict[str, Any] = {
@@ -95,9 +95,9 @@ def test_a_run_that_was_begun_with_another_torch_is_not_mixed_in(
 ) -> None:
     settings = interrupted(tmp_path, parts, monkeypatch)
     first = next((tmp_path / "study").glob("runs/*"))
-    state = torch.load(first / "state" / "state.pt", weights_only=True)
+    state = torch.load(first / "checkpoint" / "checkpoint.pt", weights_only=True)
     state["made_with"]["torch"] = "2.0.0"
-    torch.save(state, first / "state" / "state.pt")
+    torch.save(state, first / "checkpoint" / "checkpoint.pt")
     with pytest.raises(RunError, match=rf"{first} cannot go on as it began: torch was 2\.0\.0 and is .* --force"):
         compare(**settings)
     made = compare(**settings, force=True)
@@ -110,4 +110,4 @@ def test_how_often_states_are_written_makes_no_other_study(
     settings = interrupted(tmp_path, parts, monkeypatch)
     made: Study = compare(**{**settings, "checkpoint_every": None})
     assert [row.failure for row in made.rows] == ["", ""]
-    assert load_state(made.run(made.plan.recipes[0])) is None
+    assert load_checkpoint(made.run(made.plan.recipes[0])) is None

@@ -21,7 +21,7 @@ OBJECTIONS = {
     "architecture": {
         "target-is-found": "has no attribute 'Nowhere'",
         "options-are-documented": "does not say what 'in_channels' is",
-        "defaults-are-of-their-types": "width is 1.5: it takes int",
+        "defaults-are-of-their-types": "width is 1.5: expected int",
         "unknown-options-are-refused": r"drop \*\*kwargs",
         "has-a-reference": "the record has no reference",
         "any-channels-and-classes": "expected input.* to have 1 channels, but got 3",
@@ -193,7 +193,7 @@ def test_a_check_of_the_plugin_sees_its_fault(site: Site, check: str, source: st
 
 
 def test_names_that_are_not_there() -> None:
-    with pytest.raises(UnknownNameError, match=re.escape("no plugin or component is called 'fault' (did you mean")):
+    with pytest.raises(UnknownNameError, match=re.escape("unknown plugin or component 'fault' (did you mean")):
         conformance_cases("fault")
 
 
@@ -270,5 +270,5 @@ def test_a_tracker_that_changes_what_it_is_given_is_seen() -> None:
 
 
 def test_an_initial_option_has_to_be_one() -> None:
-    with pytest.raises(CheckFailed, match="the record calls 'in_chanels' initial, which is no option"):
+    with pytest.raises(CheckFailed, match="the record's pretrained_options have 'in_chanels', which is no option"):
         cases_of("architecture", "initially")["target-is-found"].run()

@@ -8,7 +8,7 @@ from torch import nn
 from segreg.nn.ema import EMA
 from segreg.nn.normalized import Normalized
 from segreg.runs.run import Run
-from segreg.training.checkpoint import Checkpoints, load_state, remove_state, restore
+from segreg.training.checkpoint import Checkpoints, load_checkpoint, remove_checkpoint, restore
 from segreg.training.state import State
 
 
@@ -16,29 +16,29 @@ def state(seed: int) -> State:
     torch.manual_seed(seed)
     model = Normalized(nn.Conv2d(3, 1, 1), "none")
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
-    return State(model=model, loss=nn.Identity(), optimizer=optimizer, average=EMA(model))
+    return State(model=model, loss=nn.Identity(), optimizer=optimizer, ema=EMA(model))
 
 
 def step(trained: State) -> None:
     trained.model(torch.ones(1, 3, 2, 2)).sum().backward()
     trained.optimizer.step()
     trained.optimizer.zero_grad()
-    assert trained.average
-    trained.average.update(trained.model)
+    assert trained.ema
+    trained.ema.update(trained.model)
     trained.rows.append({"epoch": len(trained.rows) + 1, "valid_iou": 0.5})
 
 
 def weights(trained: State) -> list[list[float]]:
-    assert trained.average
-    models = (trained.model, trained.average.model)
+    assert trained.ema
+    models = (trained.model, trained.ema.model)
     return [tensor.flatten().tolist() for model in models for tensor in model.state_dict().values()]
 
 
 def write(run: Run, trained: State) -> Checkpoints:
     """Offer a state until it is worth the time to write it."""
-    (run.path / "state").mkdir()
+    (run.path / "checkpoint").mkdir()
     checkpoints = Checkpoints(run, {}, {})
-    while load_state(run) is None:
+    while load_checkpoint(run) is None:
         checkpoints.offer(trained)
     return checkpoints
 
@@ -50,7 +50,7 @@ def test_a_state_that_is_read_back_goes_on_in_the_same_way(tmp_path: Path) -> No
     unbroken.keep_best(0.5)
     write(Run(tmp_path), unbroken)
     other = state(1)
-    restore(other, load_state(Run(tmp_path)) or {})
+    restore(other, load_checkpoint(Run(tmp_path)) or {})
     assert (other.best, other.best_epoch, other.rows) == (0.5, 5, unbroken.rows)
     assert all(torch.equal(other.best_weights[name], tensor) for name, tensor in unbroken.best_weights.items())
     for trained in (unbroken, other):
@@ -63,11 +63,11 @@ def test_the_best_weights_are_a_copy_of_the_average() -> None:
     trained = state(0)
     step(trained)
     trained.keep_best(0.5)
-    assert trained.average
-    before = trained.average.model.model.weight.clone()
+    assert trained.ema
+    before = trained.ema.model.model.weight.clone()
     step(trained)
     assert torch.equal(trained.best_weights["weight"], before)
-    assert not torch.equal(trained.average.model.model.weight, before)
+    assert not torch.equal(trained.ema.model.model.weight, before)
 
 
 def test_a_state_is_not_written_again_while_the_last_one_is_fresh(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_state_is_not_written_again_while_the_last_one_is_fresh(tmp_path: Path
     # Writing took longer than a twentieth of the time since.
     step(trained)
     checkpoints.offer(trained)
-    assert len((load_state(Run(tmp_path)) or {})["rows"]) == 1
+    assert len((load_checkpoint(Run(tmp_path)) or {})["rows"]) == 1
 
 
 def test_without_best_weights_there_is_no_file_of_them(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_without_best_weights_there_is_no_file_of_them(tmp_path: Path) -> None:
 
 
 def test_a_state_that_was_removed_is_no_state(tmp_path: Path) -> None:
-    assert load_state(Run(tmp_path)) is None
+    assert load_checkpoint(Run(tmp_path)) is None
     write(Run(tmp_path), state(0))
-    remove_state(Run(tmp_path))
+    remove_checkpoint(Run(tmp_path))
     assert list(tmp_path.iterdir()) == []

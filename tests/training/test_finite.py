@@ -10,7 +10,7 @@ import torch
 import segreg
 from segreg.errors import TrainingError
 from segreg.runs.run import Run
-from segreg.training.checkpoint import load_state
+from segreg.training.checkpoint import load_checkpoint
 from segreg.training.fit import resume
 
 SETTINGS: dict[str, Any] = {
@@ -51,7 +51,7 @@ def test_a_loss_that_is_no_number(tmp_path: Path, after: int, every: int | None,
     with pytest.raises(TrainingError, match=re.escape(says)) as error:
         segreg.fit("trial/dot", loss=f"trial/nan:after={after}", **SETTINGS, checkpoint_every=every, out=out)
     assert str(error.value).count("\n") == 0
-    assert finite(load_state(Run(out)) or {})
+    assert finite(load_checkpoint(Run(out)) or {})
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_gradient_that_is_no_number(tmp_path: Path, after: int, every: int | N
     out, loss = tmp_path / "run", f"trial/nan:after={after},gradient=true"
     with pytest.raises(TrainingError, match=re.escape(says)):
         segreg.fit("trial/dot", loss=loss, **SETTINGS, checkpoint_every=every, out=out)
-    assert finite(load_state(Run(out)) or {})
+    assert finite(load_checkpoint(Run(out)) or {})
     if (out / "model.safetensors").exists():
         assert finite(Run(out).model().state_dict())
 
@@ -86,7 +86,7 @@ def test_a_run_that_stopped_goes_on_with_another_loss(tmp_path: Path) -> None:
 
 def norm_of_the_first_gradient(run: Run) -> float:
     """Adam's first moment after one step is a tenth of the gradient."""
-    moments = (load_state(run) or {})["optimizer"]["state"].values()
+    moments = (load_checkpoint(run) or {})["optimizer"]["state"].values()
     return 10 * float(torch.stack([moment["exp_avg"].norm() for moment in moments]).norm())
 
 

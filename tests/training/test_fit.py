@@ -38,7 +38,7 @@ SETTINGS: dict[str, Any] = {
     "epochs": 6,
     "batch": 4,
     "lr": 0.1,
-    "average": "ema",
+    "ema": True,
     "device": "cpu",
 }
 QUICK: dict[str, Any] = {"data": "trial/bands:train=4,valid=2", "size": 8, "epochs": 1, "device": "cpu", "quiet": True}
@@ -71,6 +71,7 @@ def samples_of(split: str) -> tuple[torch.Tensor, np.ndarray]:
 
 def test_a_finished_run_has_the_files_that_the_documentation_names(run: Run) -> None:
     assert sorted(path.name for path in run.path.iterdir()) == [
+        "checkpoint",
         "curves.png",
         "history.csv",
         "model.safetensors",
@@ -80,7 +81,6 @@ def test_a_finished_run_has_the_files_that_the_documentation_names(run: Run) -> 
         "samples.safetensors",
         "scores.safetensors",
         "splits.csv",
-        "state",
         "worst",
     ]
     assert run.finished
@@ -250,7 +250,7 @@ def test_a_finished_run_is_left_alone(run: Run, capsys: pytest.CaptureFixture[st
 
 
 def test_a_metric_of_mistakes_keeps_the_weights_with_the_fewest(tmp_path: Path) -> None:
-    settings = {**SETTINGS, "metrics": ["trial/mistakes"], "lr": 1.0, "schedule": "none", "average": "none"}
+    settings = {**SETTINGS, "metrics": ["trial/mistakes"], "lr": 1.0, "schedule": "none", "ema": False}
     made = segreg.fit("trial/dot", **settings, out=tmp_path / "run", quiet=True)
     mistakes = column(made, "valid_trial/mistakes")
     assert min(mistakes) < mistakes[0]
@@ -373,8 +373,8 @@ def test_a_state_that_cannot_be_read_is_named(tmp_path: Path, parts: Any, monkey
     settings = {**QUICK, "epochs": 2, "loss": "trial/fragile"}
     with pytest.raises(RuntimeError, match="enough"):
         segreg.fit("trial/dot", **settings, out=tmp_path / "run")
-    (tmp_path / "run" / "state" / "state.pt").write_bytes(b"nonsense")
-    with pytest.raises(RunError, match=r"state\.pt cannot be read"):
+    (tmp_path / "run" / "checkpoint" / "checkpoint.pt").write_bytes(b"nonsense")
+    with pytest.raises(RunError, match=r"checkpoint\.pt cannot be read"):
         resume(tmp_path / "run")
 
 

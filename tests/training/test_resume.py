@@ -16,7 +16,7 @@ import segreg
 from segreg.errors import OptionError, RunError
 from segreg.recipe import make_recipe
 from segreg.runs.run import Run
-from segreg.training.checkpoint import load_state
+from segreg.training.checkpoint import load_checkpoint
 from segreg.training.fit import resume
 from tests.trial import without_times
 
@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {
     "size": 32,
     "epochs": 2,
     "batch": 2,
-    "average": "ema",
+    "ema": True,
     "device": "cpu",
     "quiet": True,
 }
@@ -56,7 +56,7 @@ def assert_same(run: Run, other: Run) -> None:
         mine, theirs = (load_file(each.path / f"{name}.safetensors") for each in (run, other))
         assert mine.keys() == theirs.keys()
         assert all(torch.equal(mine[key], theirs[key]) for key in mine)
-    mine, theirs = ((load_state(each) or {}) for each in (run, other))
+    mine, theirs = ((load_checkpoint(each) or {}) for each in (run, other))
     for key, tensor in mine["model"].items():
         assert torch.equal(tensor, theirs["model"][key])
     for number, moments in mine["optimizer"]["state"].items():
@@ -76,7 +76,7 @@ def test_a_run_that_stops_in_the_midst_of_an_epoch_ends_the_same(
     # There are 3 steps an epoch.
     unbroken = segreg.fit(model, **SETTINGS, out=tmp_path / "unbroken")
     broken = interrupt(parts, monkeypatch, 5, model, **SETTINGS, checkpoint_every=5, out=tmp_path / "broken")
-    state = load_state(broken) or {}
+    state = load_checkpoint(broken) or {}
     assert (len(state["rows"]), state["epoch"]["step"]) == (1, 2)
     assert_same(resume(broken.path, quiet=True), unbroken)
 
@@ -93,7 +93,7 @@ def test_a_run_goes_on_from_the_last_multiple_of_the_steps_asked_for(
     """There are 3 steps an epoch."""
     settings = {**TINY, "checkpoint_every": every}
     broken = interrupt(parts, monkeypatch, step, "trial/dot", **settings, out=tmp_path / "broken")
-    state = load_state(broken)
+    state = load_checkpoint(broken)
     # Between epochs one may be written that nobody asked for.
     done = 3 * len(state["rows"]) + (state["epoch"]["step"] if state["epoch"] else 0) if state else 0
     assert step // every * every <= done <= step
@@ -120,13 +120,13 @@ def test_the_best_weights_are_not_replaced_by_earlier_ones(
     """A run that goes on from an older state than its best weights, and is stopped again at once, keeps them."""
     settings = {**TINY, "epochs": 30, "lr": 0.01, "checkpoint_every": 3, "out": tmp_path / "run"}
     run = interrupt(parts, monkeypatch, 4, "trial/dot", **settings)
-    older = (run.path / "state" / "state.pt").read_bytes()
+    older = (run.path / "checkpoint" / "checkpoint.pt").read_bytes()
     monkeypatch.setattr(parts, "TROUBLE", (30, KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         resume(run.path, quiet=True)
     best = load_file(run.path / "model.safetensors")
     assert max(run.history, key=lambda row: row["valid_iou"])["epoch"] > 2
-    (run.path / "state" / "state.pt").write_bytes(older)
+    (run.path / "checkpoint" / "checkpoint.pt").write_bytes(older)
     for step in (1, 4):
         monkeypatch.setattr(parts, "TROUBLE", (step, KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
@@ -221,8 +221,8 @@ def test_other_settings_of_the_optimizer_are_used(stopped: Run) -> None:
     ],
 )
 def test_what_has_changed_around_a_run_is_said(stopped: Run, name: str, as_it_was: str) -> None:
-    path = stopped.path / "state" / "state.pt"
-    state = load_state(stopped) or {}
+    path = stopped.path / "checkpoint" / "checkpoint.pt"
+    state = load_checkpoint(stopped) or {}
     now = state["made_with"][name]
     state["made_with"][name] = as_it_was
     torch.save(state, path)
@@ -243,7 +243,7 @@ def test_what_cannot_be_asked_of_a_run(stopped: Run, tiny: Run, tmp_path: Path) 
     finished = Run(shutil.copytree(tiny.path, tmp_path / "finished"))
     with pytest.raises(RunError, match="is finished: all that can be changed is the number of epochs"):
         resume(finished.path, lr=0.1, force=True, quiet=True)
-    (finished.path / "state" / "state.pt").unlink()
+    (finished.path / "checkpoint" / "checkpoint.pt").unlink()
     with pytest.raises(RunError, match="is finished and has kept no state to go on from: train anew"):
         resume(finished.path, epochs=9, quiet=True)
 
@@ -252,9 +252,11 @@ def test_a_state_that_lacks_something_is_refused_in_a_line(
     tiny: Run, tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = interrupt(parts, monkeypatch, 10, "trial/dot", **TINY, checkpoint_every=3, out=tmp_path / "run")
-    state = load_state(broken) or {}
+    state = load_checkpoint(broken) or {}
     for lost in ("made_with", "loss", "epoch", "rows"):
-        torch.save({key: value for key, value in state.items() if key != lost}, broken.path / "state" / "state.pt")
+        torch.save(
+            {key: value for key, value in state.items() if key != lost}, broken.path / "checkpoint" / "checkpoint.pt"
+        )
         with pytest.raises(RunError, match=f"is not one of this model and recipe: '{lost}'"):
             resume(broken.path, quiet=True)
 

@@ -98,7 +98,7 @@ def test_the_command_takes_trackers(tmp_path: Path) -> None:
     assert diary(tmp_path / "run")[-1] == "close"
     status, _, err = call("train", "trial/dot", *words, "--track", "trial/dairy", "--out", str(tmp_path / "other"))
     assert (status, err.count("\n")) == (2, 1)
-    assert err.startswith("segreg: no tracker is called 'trial/dairy' (did you mean 'trial/diary'?)")
+    assert err.startswith("segreg: unknown tracker 'trial/dairy' (did you mean 'trial/diary'?)")
     assert not (tmp_path / "other").exists()
 
 
@@ -117,7 +117,7 @@ def test_a_study_is_tracked_run_by_run_and_is_the_same_study(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("track", "kind", "says"),
     [
-        ("tensorbord", UnknownNameError, "no tracker is called 'tensorbord' (did you mean 'tensorboard'?)"),
+        ("tensorbord", UnknownNameError, "unknown tracker 'tensorbord' (did you mean 'tensorboard'?)"),
         ("trial/diary:tear=x", OptionError, "trial/diary has no option 'tear' (did you mean 'tears'?)"),
         (3, OptionError, "track is 3: write a list of names"),
     ],

@@ -86,7 +86,7 @@ def test_one_image_is_enough_to_learn_from(expression: str, size: tuple[int, int
         ("attentionunet:channels=[4,1]", r"channels is \(4, 1\): it must be 2 numbers or more, each 2 or more"),
         ("segresnet:init_filters=12", "init_filters is 12: it must be a multiple of 8"),
         ("dynunet:filters=[4,4]", r"filters is \(4, 4\): it must be 3 numbers or more, each 1 or more"),
-        ("mednext:variant=XL", r"variant is 'XL'.*: it takes 'S' \| 'B' \| 'M' \| 'L'"),
+        ("mednext:variant=XL", r"variant is 'XL'.*: expected 'S' \| 'B' \| 'M' \| 'L'"),
         ("swinunetr:feature_size=0", "feature_size is 0: it must be a multiple of 12"),
         ("swinunetr:num_classes=0", "num_classes is 0: it must be 1 or more"),
     ],

@@ -104,7 +104,7 @@ def test_half_precision_is_taken(name: str, classes: int) -> None:
     ("expression", "message"),
     [
         ("dice:smooth=0", "smooth is 0.0: it must be a finite number above 0"),
-        ("generalizeddice:w_type=cube", "w_type is 'cube'.*: it takes 'square'"),
+        ("generalizeddice:w_type=cube", "w_type is 'cube'.*: expected 'square'"),
         ("tversky:beta=-1", "beta is -1.0: it must be a finite number, at least 0"),
         ("focal:alpha=2", r"alpha is 2.0: it must be in \[0, 1\], or None"),
         ("dicece:lambda_ce=-1", "lambda_ce is -1.0: it must be a finite number, at least 0"),

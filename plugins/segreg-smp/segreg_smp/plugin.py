@@ -34,7 +34,7 @@ def segreg_architectures() -> Iterable[Architecture]:
             options={"arch": name, **({"encoder": _ENCODERS[name]} if name in _ENCODERS else {})},
             summary=f"{summary}",
             reference=reference,
-            initial=("weights",),
+            pretrained_options=("weights",),
         )
         for name, summary, reference in _MODELS
     ]

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 import segreg
 from segreg.errors import RunError
 from segreg.runs.run import Run
-from segreg.training.checkpoint import load_state
+from segreg.training.checkpoint import load_checkpoint
 from segreg.training.fit import resume
 
 MODEL = "timm/unet:backbone=test_resnet,width=8"
@@ -21,7 +21,7 @@ SETTINGS: dict[str, Any] = {
     "size": 33,
     "epochs": 2,
     "batch": 2,
-    "average": "ema",
+    "ema": True,
     "device": "cpu",
     "quiet": True,
 }
@@ -42,16 +42,16 @@ def test_a_stopped_run_ends_the_same_and_heeds_the_version(tmp_path: Path, monke
         segreg.fit(MODEL, **SETTINGS, checkpoint_every=4, out=tmp_path / "broken")
     monkeypatch.undo()
     broken = Run(tmp_path / "broken")
-    state = load_state(broken) or {}
+    state = load_checkpoint(broken) or {}
     assert (len(state["rows"]), state["epoch"]["step"]) == (1, 1)
 
     was = state["made_with"]["plugin of timm/unet"]
     state["made_with"]["plugin of timm/unet"] = "segreg-timm 0.0.1"
-    torch.save(state, broken.path / "state" / "state.pt")
+    torch.save(state, broken.path / "checkpoint" / "checkpoint.pt")
     with pytest.raises(RunError, match=re.escape(f"plugin of timm/unet was segreg-timm 0.0.1 and is {was}")):
         resume(broken.path, quiet=True)
     state["made_with"]["plugin of timm/unet"] = was
-    torch.save(state, broken.path / "state" / "state.pt")
+    torch.save(state, broken.path / "checkpoint" / "checkpoint.pt")
 
     resumed = resume(broken.path, quiet=True)
     timing = {"seconds", "images_per_second"}

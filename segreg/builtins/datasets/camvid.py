@@ -8,7 +8,7 @@ from segreg.data.folders import image_and_mask_folders, need_folder, subfolder, 
 from segreg.data.pairs import Pairs, paired, pictures
 from segreg.errors import DataError
 
-_VOID = 11
+_IGNORED = 11
 _TUTORIAL = {"train": "train", "valid": "val", "test": "test"}
 
 
@@ -53,7 +53,7 @@ class CamVid:
             split: Pairs(
                 tuple(paired(pictures(images), pictures(masks), images_in=images, masks_in=masks)),
                 num_classes=len(self.classes),
-                void=_VOID,
+                ignore_value=_IGNORED,
             )
             for split, (images, masks) in found.items()
         }

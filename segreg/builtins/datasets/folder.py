@@ -22,7 +22,7 @@ class Folder:
         classes: One name for binary masks (0 and 1, or 0 and 255), else the name of each class index.
         valid_fraction: The share of the training pictures to set aside where there is no `valid` folder, in (0, 1).
         split_seed: Seed of that draw.
-        void: A mask value that means "no class here", up to 65535. In masks of class indices 255 always does.
+        ignore_value: A mask value that means "no class here", up to 65535. In masks of class indices 255 always does.
 
     Raises:
         ValueError: an option has a value that it does not take.
@@ -39,15 +39,15 @@ class Folder:
         classes: tuple[str, ...] = ("foreground",),
         valid_fraction: float = 0.25,
         split_seed: int = 0,
-        void: int | None = None,
+        ignore_value: int | None = None,
     ) -> None:
         if isinstance(classes, str) or not 1 <= len(set(classes)) == len(classes) <= IGNORE_INDEX:
             raise ValueError(f"classes {classes!r} must be a tuple of 1 to {IGNORE_INDEX} names, each once")
         if not 0 < valid_fraction < 1:
             raise ValueError(f"valid_fraction {valid_fraction!r} must be between 0 and 1")
         indices = task_of(len(classes)).num_values
-        if void is not None and not indices <= void <= 65535:
-            raise ValueError(f"void {void!r} must be a mask value from {indices} to 65535 that is no class")
+        if ignore_value is not None and not indices <= ignore_value <= 65535:
+            raise ValueError(f"ignore_value {ignore_value!r} must be a value from {indices} to 65535 that is no class")
         folder = need_folder(root, dataset="folder", expected=f"a folder with {_EXPECTED}")
         found = image_and_mask_folders(folder)
         if not found:
@@ -63,4 +63,6 @@ class Folder:
             shares = {"train": 1 - valid_fraction, "valid": valid_fraction}
             parts |= divided(training, shares, seed=split_seed, where=folder)
         self.classes = classes
-        self.splits = {split: Pairs(part, num_classes=len(classes), void=void) for split, part in parts.items()}
+        self.splits = {
+            split: Pairs(part, num_classes=len(classes), ignore_value=ignore_value) for split, part in parts.items()
+        }

@@ -150,7 +150,7 @@ def test_bad_options_are_refused(option: str, bad: Any, message: str) -> None:
 def test_a_near_choice_is_suggested() -> None:
     with pytest.raises(OptionError) as caught:
         segreg.build("unet:norm=bacth")
-    expected = "unet: norm is 'bacth' (did you mean 'batch'?): it takes 'batch' | 'group' | 'instance' | 'none'"
+    expected = "unet: norm is 'bacth' (did you mean 'batch'?): expected 'batch' | 'group' | 'instance' | 'none'"
     assert str(caught.value) == expected
 
 

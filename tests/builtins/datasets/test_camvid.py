@@ -55,12 +55,13 @@ def test_missing_things(tmp_path):
 
 def test_a_label_beyond_void_is_out_of_range(tmp_path):
     save(fill(tmp_path, TUTORIAL) / "valannot" / "val1.png", np.full((3, 4), 12, np.uint8))
-    with pytest.raises(DataError, match=r"val1\.png has the values 12: 11 classes allow 0 to 10, .* and 11 for void"):
+    says = r"val1\.png has the values 12: 11 classes allow 0 to 10, .* and 11 for pixels to ignore"
+    with pytest.raises(DataError, match=says):
         CamVid(root=str(tmp_path)).splits["valid"][1]
 
 
 @realdata("camvid")
-def test_the_real_masks_hold_eleven_classes_and_void():
+def test_the_real_masks_hold_eleven_classes_and_ignored_pixels():
     dataset = CamVid(root=str(DATA / "camvid"))
     assert {split: len(part) for split, part in dataset.splits.items()} == {"train": 367, "valid": 101}
     counts = np.zeros(256, np.int64)

@@ -58,11 +58,11 @@ def test_without_a_folder_to_validate_on_the_training_pictures_are_divided(tmp_p
     assert dataset.splits["test"].names == ("t0", "t1", "t2")
 
 
-def test_classes_and_void(tmp_path):
+def test_classes_and_ignored_pixels(tmp_path):
     for name in "abcd":
         save(tmp_path / "images" / f"{name}.jpg", colours(1, 4))
         save(tmp_path / "masks" / f"{name}.png", np.array([[0, 1, 2, 9]], np.uint8))
-    dataset = Folder(root=str(tmp_path), classes=("sky", "sea", "land"), void=9)
+    dataset = Folder(root=str(tmp_path), classes=("sky", "sea", "land"), ignore_value=9)
     assert list(dataset.classes) == ["sky", "sea", "land"]
     np.testing.assert_array_equal(dataset.splits["train"][0][1], [[0, 1, 2, 255]])
     with pytest.raises(DataError, match="3 classes allow 0 to 2"):
@@ -77,8 +77,8 @@ def test_classes_and_void(tmp_path):
         ({"classes": ("a", "b", "a")}, "each once"),
         ({"valid_fraction": 0.0}, "valid_fraction 0.0 must be between 0 and 1"),
         ({"valid_fraction": 1.0}, "valid_fraction 1.0 must be between 0 and 1"),
-        ({"void": 1}, "void 1 must be a mask value from 2 to 65535"),
-        ({"void": 2, "classes": ("a", "b", "c")}, "void 2 must be a mask value from 3"),
+        ({"ignore_value": 1}, "ignore_value 1 must be a value from 2 to 65535"),
+        ({"ignore_value": 2, "classes": ("a", "b", "c")}, "ignore_value 2 must be a value from 3"),
         ({"split_seed": -1}, "split_seed -1 must be 0 or more"),
     ],
 )
@@ -171,6 +171,6 @@ def test_the_real_isic_folder():
 
 @realdata("camvid")
 def test_the_real_camvid_folder():
-    dataset = Folder(root=str(DATA / "camvid"), classes=tuple("abcdefghijk"), void=11)
+    dataset = Folder(root=str(DATA / "camvid"), classes=tuple("abcdefghijk"), ignore_value=11)
     assert lengths(dataset) == {"train": 367, "valid": 101}
     assert set(np.unique(dataset.splits["valid"][0][1])) <= {*range(11), 255}

@@ -111,7 +111,7 @@ def test_a_run_that_goes_on_has_each_epoch_once(tmp_path: Path, parts: Any, monk
     monkeypatch.setattr(parts, "TROUBLE", (5, KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         segreg.fit("trial/dot", **settings, out=run.path)
-    first = (run.path / "state" / "state.pt").read_bytes()
+    first = (run.path / "checkpoint" / "checkpoint.pt").read_bytes()
     monkeypatch.setattr(parts, "TROUBLE", (4, KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         resume(run.path, quiet=True)
@@ -119,7 +119,7 @@ def test_a_run_that_goes_on_has_each_epoch_once(tmp_path: Path, parts: Any, monk
     assert len(run.history) == 2
     assert_has_the_history(run)
     # From an older state, the second epoch is trained and told again.
-    (run.path / "state" / "state.pt").write_bytes(first)
+    (run.path / "checkpoint" / "checkpoint.pt").write_bytes(first)
     monkeypatch.setattr(parts, "TROUBLE", None)
     resume(run.path, quiet=True)
     assert len(run.history) == 3

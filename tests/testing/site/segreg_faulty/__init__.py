@@ -42,7 +42,7 @@ def segreg_architectures() -> Iterable[Architecture]:
             for name in names
         ),
         Architecture(name="target-is-found", target=target + "Nowhere", summary="", min_size=4, reference="ours"),
-        Architecture(name="initially", target=target + "Sound", summary="", initial=("in_chanels",)),
+        Architecture(name="initially", target=target + "Sound", summary="", pretrained_options=("in_chanels",)),
         Architecture(name="exits", target=target + "Exits", summary="", min_size=4, reference="ours"),
         Architecture(name="has-a-reference", target=target + "Sound", summary="", min_size=4),
         Architecture(
