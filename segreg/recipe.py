@@ -18,7 +18,8 @@ from segreg.kinds import KINDS, Kind
 from segreg.nn.normalized import Normalization
 from segreg.options import Option, meanings_of, structure, structured
 from segreg.plugins import missing_plugin
-from segreg.registry import Resolved, registry
+from segreg.registry import registry
+from segreg.resolved import Resolved
 from segreg.specs import Architecture
 from segreg.support.device import Precision
 from segreg.support.files import read_toml

@@ -14,7 +14,8 @@ from segreg.data.split import Data
 from segreg.nn.ema import EMA
 from segreg.nn.normalized import Normalized
 from segreg.recipe import Recipe
-from segreg.registry import build_sum, higher_is_better
+from segreg.registry import higher_is_better
+from segreg.resolved import build_sum
 from segreg.runs.model_file import about_model
 from segreg.runs.provenance import made_with, resolved
 from segreg.runs.run import Run
