@@ -39,7 +39,7 @@ def read_size(value: Any) -> tuple[int, int]:
         raise OptionError(f"size is {shown(value)}: write one number for a square, or HEIGHTxWIDTH such as 96x128")
     height, width = (structure("size", part, int) for part in (parts[0], parts[-1]))
     if min(height, width) < 1 or height * width > MAX_PIXELS:
-        raise OptionError(f"size is {shown(value)}: it must be 1 or more each way, and {MAX_PIXELS:,} pixels or fewer")
+        raise OptionError(f"size is {shown(value)}: expected 1 or more each way, and {MAX_PIXELS:,} pixels or fewer")
     return height, width
 
 
@@ -62,7 +62,7 @@ def _names(value: Any) -> tuple[Any, ...]:
 def _must_be(what: str, holds: Callable[[Any], bool]) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
     def check(recipe: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not holds(value):
-            raise OptionError(f"{field.name} is {shown(value)}: it must be {what}")
+            raise OptionError(f"{field.name} is {shown(value)}: expected {what}")
 
     return check
 

@@ -95,7 +95,7 @@ class Strict:
 
     def __init__(self, *, size: int = 1) -> None:
         if size < 1:
-            raise ValueError(f"size is {size}:\nit must be 1 or more")
+            raise ValueError(f"size is {size}:\nexpected 1 or more")
 
 
 def function(*, size: int = 3) -> int:
@@ -265,7 +265,7 @@ def test_an_option_given_twice_is_named() -> None:
 
 
 def test_what_the_component_says_of_a_value_is_passed_on() -> None:
-    assert refusal("here/strict:size=0") == "here/strict: size is 0: it must be 1 or more"
+    assert refusal("here/strict:size=0") == "here/strict: size is 0: expected 1 or more"
 
 
 def test_any_name_can_be_an_option() -> None:

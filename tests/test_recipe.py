@@ -166,7 +166,7 @@ def test_an_unknown_preset_is_named() -> None:
 
 
 def test_a_recipe_made_by_hand_is_checked_too() -> None:
-    with pytest.raises(OptionError, match="epochs is 0: it must be 1 or more"):
+    with pytest.raises(OptionError, match="epochs is 0: expected 1 or more"):
         Recipe(epochs=0)
 
 

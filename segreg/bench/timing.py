@@ -98,7 +98,7 @@ def bench(workloads: Sequence[Workload], rounds: int, progress: Callable[[str, i
         OptionError, ExpressionError, UnknownNameError, PluginError: a model cannot be built.
     """
     if rounds < 1:
-        raise OptionError(f"rounds is {rounds}: it must be 1 or more")
+        raise OptionError(f"rounds is {rounds}: expected 1 or more")
     for workload in workloads:
         _recipe(workload)  # objects to a model or a size before anything is timed
     total = len(workloads) * (rounds + 2)

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Time the models and print a table."""
     for name in ("size", "batch", "rounds"):
         if getattr(arguments, name) < 1:
-            raise OptionError(f"--{name} is {getattr(arguments, name)}: it must be 1 or more")
+            raise OptionError(f"--{name} is {getattr(arguments, name)}: expected 1 or more")
     if arguments.plot and (arguments.plot.suffix not in (".png", ".svg") or not arguments.plot.parent.is_dir()):
         raise OptionError(f"--plot is {arguments.plot}: it must end in .png or .svg, in a folder that exists")
     device = detect(arguments.device)

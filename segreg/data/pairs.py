@@ -143,7 +143,7 @@ def divided(
         DataError: there are fewer pairs than splits.
     """
     if seed < 0:
-        raise ValueError(f"split_seed {seed!r} must be 0 or more")
+        raise ValueError(f"split_seed is {seed!r}: expected 0 or more")
     if len(pairs) < len(shares):
         raise DataError(f"{where} has {len(pairs)} picture(s), too few for {', '.join(shares)}: add some")
     ordered = sorted(pairs, key=lambda pair: pair.name)

@@ -96,7 +96,7 @@ def export(
     """
     if format not in _SUFFIXES:
         raise OptionError(
-            f"format is {format!r}{did_you_mean(format, _SUFFIXES)}: it must be {' or '.join(get_args(Format))}"
+            f"format is {format!r}{did_you_mean(format, _SUFFIXES)}: expected {' or '.join(get_args(Format))}"
         )
     weights = weights_of(source)
     path = Path(out) if out else weights.with_suffix(_SUFFIXES[format])

@@ -69,7 +69,7 @@ class Predictor:
         if self.tile < least:
             raise OptionError(f"tile is {self.tile}: {self.about.architecture} takes {least} pixels and more")
         if not 0 <= self.overlap < self.tile:
-            raise OptionError(f"overlap is {self.overlap}: it must be 0 or more, and less than the tile, {self.tile}")
+            raise OptionError(f"overlap is {self.overlap}: expected 0 or more, and less than the tile, {self.tile}")
 
     def predict(self, picture: Picture) -> Pixels:
         """Return the mask of a picture, at the picture's own size.

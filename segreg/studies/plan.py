@@ -139,4 +139,4 @@ def _check_keys(where: str, table: Any, allowed: Mapping[str, str]) -> None:
         if key not in allowed:
             raise OptionError(f"{where} has the key {key!r}{did_you_mean(key, allowed)}: expected {', '.join(allowed)}")
         if not isinstance(value, _TYPES[allowed[key]]):
-            raise OptionError(f"{where} has {key} = {shown(value)}: it must be {allowed[key]}")
+            raise OptionError(f"{where} has {key} = {shown(value)}: expected {allowed[key]}")

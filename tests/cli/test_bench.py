@@ -58,9 +58,9 @@ def test_the_figures_fit_each_other(tmp_path: Path, training: bool) -> None:
     ("words", "says"),
     [
         (["unett"], "did you mean 'unet'?"),
-        (["--size", "0"], "--size is 0: it must be 1 or more"),
-        (["--batch", "-1"], "--batch is -1: it must be 1 or more"),
-        (["--rounds", "0"], "--rounds is 0: it must be 1 or more"),
+        (["--size", "0"], "--size is 0: expected 1 or more"),
+        (["--batch", "-1"], "--batch is -1: expected 1 or more"),
+        (["--rounds", "0"], "--rounds is 0: expected 1 or more"),
         (["--size", "big"], "invalid int value: 'big'"),
         (["unet", "--size", "16"], "size is 16x16: unet takes 32x32 and more"),
     ],

@@ -136,5 +136,5 @@ def test_another_seed_divides_otherwise(tmp_path):
 def test_too_few_to_divide(tmp_path):
     with pytest.raises(DataError, match=r"has 2 picture\(s\), too few for train, valid, test"):
         divided(listed("ab", tmp_path), {"train": 0.5, "valid": 0.25, "test": 0.25}, seed=0, where=tmp_path)
-    with pytest.raises(ValueError, match="split_seed -1 must be 0 or more"):
+    with pytest.raises(ValueError, match="split_seed is -1: expected 0 or more"):
         divided(listed("ab", tmp_path), {"train": 0.5, "valid": 0.5}, seed=-1, where=tmp_path)

@@ -198,7 +198,7 @@ def test_a_translation_that_is_wrong_is_found_and_not_kept(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"format": "onx"}, r"format is 'onx' \(did you mean 'onnx'\?\): it must be onnx or torch-export"),
+        ({"format": "onx"}, r"format is 'onx' \(did you mean 'onnx'\?\): expected onnx or torch-export"),
         ({"out": "model.pt"}, r"--out is model.pt: for onnx it must end in .onnx, in a folder that exists"),
         ({"out": "nowhere/model.onnx"}, r"--out is nowhere/model.onnx: for onnx it must end in .onnx, in a folder"),
     ],

@@ -169,7 +169,7 @@ def test_what_cannot_be_loaded_is_said(run: segreg.Run, photograph: Path, tmp_pa
             segreg.load(source)
     for options, said in (
         ({"tile": 31}, "tile is 31: unet takes 32 pixels and more"),
-        ({"tile": 64, "overlap": 64}, "overlap is 64: it must be 0 or more, and less than the tile, 64"),
+        ({"tile": 64, "overlap": 64}, "overlap is 64: expected 0 or more, and less than the tile, 64"),
         ({"tile": 64, "overlap": -1}, "overlap is -1"),
         ({"tile": -64}, "tile is -64"),
         ({"tile": "wide"}, "tile"),

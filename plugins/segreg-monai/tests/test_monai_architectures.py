@@ -79,16 +79,16 @@ def test_one_image_is_enough_to_learn_from(expression: str, size: tuple[int, int
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("basicunet:features=[4,4]", r"features is \(4, 4\): it must be 6 numbers, each 1 or more"),
-        ("basicunetplusplus:features=[4,4,4,4,4,0]", r"features is \(4, 4, 4, 4, 4, 0\): it must be 6 numbers"),
-        ("unet:channels=[4]", r"channels is \(4,\): it must be 2 numbers or more, each 1 or more"),
-        ("unet:num_res_units=-1", "num_res_units is -1: it must be 0 or more"),
-        ("attentionunet:channels=[4,1]", r"channels is \(4, 1\): it must be 2 numbers or more, each 2 or more"),
-        ("segresnet:init_filters=12", "init_filters is 12: it must be a multiple of 8"),
-        ("dynunet:filters=[4,4]", r"filters is \(4, 4\): it must be 3 numbers or more, each 1 or more"),
+        ("basicunet:features=[4,4]", r"features is \(4, 4\): expected 6 numbers, each 1 or more"),
+        ("basicunetplusplus:features=[4,4,4,4,4,0]", r"features is \(4, 4, 4, 4, 4, 0\): expected 6 numbers"),
+        ("unet:channels=[4]", r"channels is \(4,\): expected 2 numbers or more, each 1 or more"),
+        ("unet:num_res_units=-1", "num_res_units is -1: expected 0 or more"),
+        ("attentionunet:channels=[4,1]", r"channels is \(4, 1\): expected 2 numbers or more, each 2 or more"),
+        ("segresnet:init_filters=12", "init_filters is 12: expected a multiple of 8"),
+        ("dynunet:filters=[4,4]", r"filters is \(4, 4\): expected 3 numbers or more, each 1 or more"),
         ("mednext:variant=XL", r"variant is 'XL'.*: expected 'S' \| 'B' \| 'M' \| 'L'"),
-        ("swinunetr:feature_size=0", "feature_size is 0: it must be a multiple of 12"),
-        ("swinunetr:num_classes=0", "num_classes is 0: it must be 1 or more"),
+        ("swinunetr:feature_size=0", "feature_size is 0: expected a multiple of 12"),
+        ("swinunetr:num_classes=0", "num_classes is 0: expected 1 or more"),
     ],
 )
 def test_bad_options_are_refused(expression: str, message: str) -> None:

@@ -103,12 +103,12 @@ def test_half_precision_is_taken(name: str, classes: int) -> None:
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("dice:smooth=0", "smooth is 0.0: it must be a finite number above 0"),
+        ("dice:smooth=0", "smooth is 0.0: expected a finite number above 0"),
         ("generalizeddice:w_type=cube", "w_type is 'cube'.*: expected 'square'"),
-        ("tversky:beta=-1", "beta is -1.0: it must be a finite number, at least 0"),
-        ("focal:alpha=2", r"alpha is 2.0: it must be in \[0, 1\], or None"),
-        ("dicece:lambda_ce=-1", "lambda_ce is -1.0: it must be a finite number, at least 0"),
-        ("dicefocal:gamma=-1", "gamma is -1.0: it must be a finite number, at least 0"),
+        ("tversky:beta=-1", "beta is -1.0: expected a finite number, at least 0"),
+        ("focal:alpha=2", r"alpha is 2.0: expected in \[0, 1\], or None"),
+        ("dicece:lambda_ce=-1", "lambda_ce is -1.0: expected a finite number, at least 0"),
+        ("dicefocal:gamma=-1", "gamma is -1.0: expected a finite number, at least 0"),
     ],
 )
 def test_bad_options_are_refused(expression: str, message: str) -> None:

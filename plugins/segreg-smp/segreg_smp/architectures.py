@@ -106,7 +106,7 @@ def _check_encoder(encoder: str) -> None:
     if not (timm.is_model(encoder[3:]) if of_timm else encoder in smp.encoders.get_encoder_names()):
         names = [f"tu-{name}" for name in timm.list_models()] if of_timm else smp.encoders.get_encoder_names()
         near = did_you_mean(encoder, names)
-        raise ValueError(f"encoder is {encoder!r}{near}: it must be an encoder of smp, or tu- and a model of timm")
+        raise ValueError(f"encoder is {encoder!r}{near}: expected an encoder of smp, or tu- and a model of timm")
 
 
 def _built(arch: Arch, encoder: str, weights: str | None, in_channels: int, num_classes: int) -> Any:

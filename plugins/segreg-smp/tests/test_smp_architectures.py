@@ -118,11 +118,11 @@ def test_pretrained_weights_come_from_the_cache_of_the_hub(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("unet:encoder=resnet17", r"encoder is 'resnet17' \(did you mean 'resnet18'\?\): it must be an encoder of smp"),
+        ("unet:encoder=resnet17", r"encoder is 'resnet17' \(did you mean 'resnet18'\?\): expected an encoder of smp"),
         ("unet:encoder=tu-resnet17", r"encoder is 'tu-resnet17' \(did you mean 'tu-resnet18'\?\)"),
         ("unet:encoder=resnet18,weights=imagnet", r"smp cannot build unet .*\['imagenet', 'ssl', 'swsl'\]"),
         ("deeplabv3:encoder=vgg11", r"smp cannot build deeplabv3 with encoder 'vgg11': .*dilated"),
-        ("unet:num_classes=0", r"num_classes is 0: it must be 1 or more"),
+        ("unet:num_classes=0", r"num_classes is 0: expected 1 or more"),
     ],
 )
 def test_what_smp_cannot_build_is_said_in_one_line(expression: str, message: str) -> None:

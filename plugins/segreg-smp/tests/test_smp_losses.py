@@ -85,10 +85,10 @@ def test_binary_lovasz_does_not_wait_for_the_device() -> None:
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("dice:smooth=-1", "smooth is -1.0: it must be a finite number, at least 0"),
-        ("tversky:alpha=-1", "alpha is -1.0: it must be a finite number, at least 0"),
-        ("focal:alpha=2", r"alpha is 2.0: it must be in \[0, 1\], or None"),
-        ("mcc:eps=0", "eps is 0.0: it must be a finite number of pixels above 0"),
+        ("dice:smooth=-1", "smooth is -1.0: expected a finite number, at least 0"),
+        ("tversky:alpha=-1", "alpha is -1.0: expected a finite number, at least 0"),
+        ("focal:alpha=2", r"alpha is 2.0: expected in \[0, 1\], or None"),
+        ("mcc:eps=0", "eps is 0.0: expected a finite number of pixels above 0"),
     ],
 )
 def test_bad_options_are_refused(expression: str, message: str) -> None:

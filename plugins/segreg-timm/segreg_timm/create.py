@@ -31,7 +31,7 @@ def create(name: str, *, pretrained: bool | str, in_channels: int, dilate: bool)
     if not timm.is_model(name) or ("." in name and name not in known):
         near = " or ".join(repr(each) for each in difflib.get_close_matches(name.lower(), known))
         hint = f" (did you mean {near}?)" if near else ""
-        raise ValueError(f"backbone is {name!r}{hint}: it must be one of timm.list_models()")
+        raise ValueError(f"backbone is {name!r}{hint}: expected one of timm.list_models()")
     weights = {"pretrained": pretrained} if isinstance(pretrained, bool) else _from_file(name, pretrained)
     try:
         return _create(name, dilate, in_chans=in_channels, **weights)
@@ -73,7 +73,7 @@ def _create(name: str, dilate: bool, **options: Any) -> nn.Module:
 def _from_file(name: str, path: str) -> dict[str, Any]:
     """Return the options with which timm loads a file strictly, whatever classes the classifier in it tells apart."""
     if Path(path).suffix != ".safetensors":
-        raise ValueError(f"pretrained is {path!r}: it must be True, False or the path of a .safetensors file")
+        raise ValueError(f"pretrained is {path!r}: expected True, False or the path of a .safetensors file")
     if not Path(path).is_file():
         raise ValueError(f"pretrained is {path!r}: there is no such file")
     overlay: dict[str, Any] = {"file": path, "label_offset": 0}

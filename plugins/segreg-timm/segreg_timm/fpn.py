@@ -46,7 +46,7 @@ class FPN(nn.Module):
         super().__init__()
         check_positive(num_classes=num_classes)
         if width < 2 or width % 2:
-            raise ValueError(f"width is {width!r}: it must be an even number from 2 up")
+            raise ValueError(f"width is {width!r}: expected an even number from 2 up")
         self.encoder = Backbone(backbone, pretrained=pretrained, in_channels=in_channels, min_stride=3)
         self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in self.encoder.channels)
         self.smooth = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in self.encoder.channels)

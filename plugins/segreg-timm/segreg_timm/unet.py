@@ -49,7 +49,7 @@ class UNet(nn.Module):
         super().__init__()
         check_positive(num_classes=num_classes, width=width)
         if not 1 <= depth <= 6:
-            raise ValueError(f"depth is {depth!r}: it must be from 1 to 6")
+            raise ValueError(f"depth is {depth!r}: expected from 1 to 6")
         self.encoder = Backbone(backbone, pretrained=pretrained, in_channels=in_channels, max_stride=2**depth)
         *skips, (_, deepest) = zip(self.encoder.strides, self.encoder.channels, strict=True)
         steps = [*reversed(skips), *_doublings(self.encoder.strides[0])]

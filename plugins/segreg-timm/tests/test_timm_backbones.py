@@ -174,13 +174,13 @@ def test_the_unet_is_as_large_as_that_of_smp() -> None:
     [
         ("timm/unet:backbone=resnext50_32x4", "backbone is 'resnext50_32x4' (did you mean 'resnext50_32x4d' or "),
         ("timm/fpn:backbone=resnet18.a1", "(did you mean 'resnet18.a3_in1k' or "),
-        ("timm/fpn:backbone=zzz", "backbone is 'zzz': it must be one of timm.list_models()"),
+        ("timm/fpn:backbone=zzz", "backbone is 'zzz': expected one of timm.list_models()"),
         ("timm/unet:backbone=levit_128s,depth=3", "'levit_128s' has features of stride 16, 32, 64, and none up to "),
-        ("timm/unet:depth=0", "depth is 0: it must be from 1 to 6"),
+        ("timm/unet:depth=0", "depth is 0: expected from 1 to 6"),
         ("timm/unet:width=0", "width is 0"),
         ("timm/unet:in_channels=0", "in_channels is 0"),
         ("timm/unet:num_classes=0", "num_classes is 0"),
-        ("timm/fpn:width=7", "width is 7: it must be an even number from 2 up"),
+        ("timm/fpn:width=7", "width is 7: expected an even number from 2 up"),
         ("timm/deeplabv3plus:width=0", "width is 0"),
     ],
 )

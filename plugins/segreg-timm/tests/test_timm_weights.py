@@ -103,7 +103,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         (cut, "not a whole safetensors file"),
         (pickled, "not a whole safetensors file"),
         (tmp_path / "missing.safetensors", "there is no such file"),
-        (tmp_path / "weights.pth", "it must be True, False or the path of a .safetensors file"),
+        (tmp_path / "weights.pth", "expected True, False or the path of a .safetensors file"),
     ]:
         with pytest.raises(OptionError, match=why) as caught:
             segreg.build("timm/fpn:backbone=test_resnet", pretrained=path)

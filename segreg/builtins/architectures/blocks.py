@@ -14,7 +14,7 @@ def check_positive(**options: int) -> None:
     """Raise `ValueError` for an option below 1."""
     for name, value in options.items():
         if value < 1:
-            raise ValueError(f"{name} is {value!r}: it must be 1 or more")
+            raise ValueError(f"{name} is {value!r}: expected 1 or more")
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
@@ -29,7 +29,7 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
         case "none":
             return nn.Identity()
         case _:
-            raise ValueError(f"norm is {norm!r}: it must be 'batch', 'group', 'instance' or 'none'")
+            raise ValueError(f"norm is {norm!r}: expected 'batch', 'group', 'instance' or 'none'")
 
 
 class ConvNormAct(nn.Sequential):

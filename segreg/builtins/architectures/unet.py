@@ -26,7 +26,7 @@ def _pool_layer(pool: Pool, channels: int, norm: Norm) -> nn.Module:
         case "conv":
             return ConvNormAct(channels, channels, stride=2, norm=norm)
         case _:
-            raise ValueError(f"pool is {pool!r}: it must be 'max', 'avg' or 'conv'")
+            raise ValueError(f"pool is {pool!r}: expected 'max', 'avg' or 'conv'")
 
 
 class _Transposed(nn.ConvTranspose2d):
@@ -49,7 +49,7 @@ def _upsample_layer(upsample: Upsample, inputs: int, outputs: int) -> nn.Module:
         case "bilinear":
             return nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(inputs, outputs, 3, padding=1))
         case _:
-            raise ValueError(f"upsample is {upsample!r}: it must be 'transpose', 'nearest' or 'bilinear'")
+            raise ValueError(f"upsample is {upsample!r}: expected 'transpose', 'nearest' or 'bilinear'")
 
 
 class UNet(nn.Module):
@@ -96,9 +96,9 @@ class UNet(nn.Module):
         super().__init__()
         check_positive(in_channels=in_channels, num_classes=num_classes, width=width)
         if not 1 <= depth <= 6:
-            raise ValueError(f"depth is {depth!r}: it must be from 1 to 6")
+            raise ValueError(f"depth is {depth!r}: expected from 1 to 6")
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is {dropout!r}: it must be at least 0 and below 1")
+            raise ValueError(f"dropout is {dropout!r}: expected at least 0 and below 1")
         self.stride = 2**depth
         channels = [width * 2**level for level in range(depth + 1)]
         self.encoder = nn.ModuleList(

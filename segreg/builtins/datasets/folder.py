@@ -42,12 +42,14 @@ class Folder:
         ignore_value: int | None = None,
     ) -> None:
         if isinstance(classes, str) or not 1 <= len(set(classes)) == len(classes) <= IGNORE_INDEX:
-            raise ValueError(f"classes {classes!r} must be a tuple of 1 to {IGNORE_INDEX} names, each once")
+            raise ValueError(f"classes is {classes!r}: expected a tuple of 1 to {IGNORE_INDEX} names, each once")
         if not 0 < valid_fraction < 1:
-            raise ValueError(f"valid_fraction {valid_fraction!r} must be between 0 and 1")
+            raise ValueError(f"valid_fraction is {valid_fraction!r}: expected a number between 0 and 1")
         indices = task_of(len(classes)).num_values
         if ignore_value is not None and not indices <= ignore_value <= 65535:
-            raise ValueError(f"ignore_value {ignore_value!r} must be a value from {indices} to 65535 that is no class")
+            raise ValueError(
+                f"ignore_value is {ignore_value!r}: expected a value from {indices} to 65535 that is no class"
+            )
         folder = need_folder(root, dataset="folder", expected=f"a folder with {_EXPECTED}")
         found = image_and_mask_folders(folder)
         if not found:

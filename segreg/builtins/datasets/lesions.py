@@ -41,9 +41,9 @@ class Lesions:
             ("seed", seed, 0, math.inf),
         ):
             if value < least:
-                raise ValueError(f"{option} {value!r} must be {least} or more")
+                raise ValueError(f"{option} is {value!r}: expected {least} or more")
             if value > most:
-                raise ValueError(f"{option} {value!r} must be {most} or less")
+                raise ValueError(f"{option} is {value!r}: expected {most} or less")
         counts = {"train": train, "valid": valid, "test": test}
         self.splits = {split: Drawings(split, count, size=size, seed=seed) for split, count in counts.items()}
 

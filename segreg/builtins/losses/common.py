@@ -10,7 +10,7 @@ from segreg.task import Task
 def check_option(name: str, value: object, accepted: bool, allowed: str) -> None:
     """Raise `ValueError` naming the option, its value and what is allowed, unless the value is accepted."""
     if not accepted:
-        raise ValueError(f"{name} is {value!r}: it must be {allowed}")
+        raise ValueError(f"{name} is {value!r}: expected {allowed}")
 
 
 def check_input(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Task]:

@@ -57,5 +57,5 @@ class FocalLoss(nn.Module):
         if self.alpha is None:
             return 1.0
         if truth.shape[1] != 2:
-            raise ValueError(f"alpha is {self.alpha!r}: with {truth.shape[1]} classes it must be None")
+            raise ValueError(f"alpha is {self.alpha!r}: expected None with {truth.shape[1]} classes")
         return (1 - self.alpha) * truth[:, 0] + self.alpha * truth[:, 1]

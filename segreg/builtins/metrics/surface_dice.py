@@ -37,7 +37,7 @@ class SurfaceDice(BoundaryMetric):
     def __init__(self, *, num_classes: int, tolerance: float = 2.0) -> None:
         super().__init__(num_classes=num_classes)
         if not 0 <= tolerance < math.inf:
-            raise ValueError(f"tolerance is {tolerance}: it must be a finite number of pixels, 0 or more")
+            raise ValueError(f"tolerance is {tolerance}: expected a finite number of pixels, 0 or more")
         self.tolerance = tolerance
 
     def of_distances(self, predicted: Distances, true: Distances) -> float:

@@ -24,9 +24,9 @@ class DilatedNet(nn.Module):
     def __init__(self, *, in_channels: int = 3, num_classes: int = 1, width: int = 16, depth: int = 5) -> None:
         super().__init__()
         if width < 1:
-            raise ValueError(f"width is {width}: it must be 1 or more")
+            raise ValueError(f"width is {width}: expected 1 or more")
         if not 1 <= depth <= 8:
-            raise ValueError(f"depth is {depth}: it must be from 1 to 8")
+            raise ValueError(f"depth is {depth}: expected from 1 to 8")
         layers: list[nn.Module] = []
         channels = in_channels
         for dilation in (2**level for level in range(depth)):

@@ -24,7 +24,7 @@ class HingeLoss(nn.Module):
     def __init__(self, *, margin: float = 1.0) -> None:
         super().__init__()
         if margin <= 0:
-            raise ValueError(f"margin is {margin}: it must be above 0")
+            raise ValueError(f"margin is {margin}: expected above 0")
         self.margin = margin
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ def test_the_layout_in_memory_does_not_matter(models: dict[str, nn.Module], name
 @pytest.mark.parametrize("option", ["in_channels", "num_classes", "width"])
 @pytest.mark.parametrize("bad", [0, -1, 1.5, "three", True, None])
 def test_bad_numbers_of_channels_are_refused(name: str, option: str, bad: Any) -> None:
-    with pytest.raises(OptionError, match=f"^{name}: {option} is {bad!r}: (it must be|expected)") as caught:
+    with pytest.raises(OptionError, match=f"^{name}: {option} is {bad!r}: expected") as caught:
         segreg.build(name, **{option: bad})
     assert "\n" not in str(caught.value)
 
@@ -118,7 +118,7 @@ def test_bad_numbers_of_channels_are_refused(name: str, option: str, bad: Any) -
 @pytest.mark.parametrize("model", [SegNet, SegNetBasic, UNet])
 def test_bad_numbers_of_channels_are_refused_by_the_class(model: type[nn.Module]) -> None:
     for option in ("in_channels", "num_classes", "width"):
-        with pytest.raises(ValueError, match=f"^{option} is 0: it must be 1 or more$"):
+        with pytest.raises(ValueError, match=f"^{option} is 0: expected 1 or more$"):
             model(**{option: 0})
     with pytest.raises(TypeError):
         model(3)

@@ -132,12 +132,12 @@ def test_dropout_drops_in_training_alone_and_at_the_bottom_alone() -> None:
 @pytest.mark.parametrize(
     ("option", "bad", "message"),
     [
-        *(("width", bad, "it must be 1 or more") for bad in [0, -4]),
-        *(("depth", bad, "it must be from 1 to 6") for bad in [0, 7, -1]),
-        *(("dropout", bad, "it must be at least 0 and below 1") for bad in [1.0, -0.1, float("nan"), float("inf")]),
-        ("pool", "min", "it must be 'max', 'avg' or 'conv'"),
-        ("upsample", "area", "it must be 'transpose', 'nearest' or 'bilinear'"),
-        ("norm", "layer", "it must be 'batch', 'group', 'instance' or 'none'"),
+        *(("width", bad, "expected 1 or more") for bad in [0, -4]),
+        *(("depth", bad, "expected from 1 to 6") for bad in [0, 7, -1]),
+        *(("dropout", bad, "expected at least 0 and below 1") for bad in [1.0, -0.1, float("nan"), float("inf")]),
+        ("pool", "min", "expected 'max', 'avg' or 'conv'"),
+        ("upsample", "area", "expected 'transpose', 'nearest' or 'bilinear'"),
+        ("norm", "layer", "expected 'batch', 'group', 'instance' or 'none'"),
     ],
 )
 def test_bad_options_are_refused(option: str, bad: Any, message: str) -> None:

@@ -72,14 +72,14 @@ def test_classes_and_ignored_pixels(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"classes": ()}, r"classes \(\) must be a tuple of 1 to 255 names"),
-        ({"classes": "lesion"}, "classes 'lesion' must be a tuple"),
+        ({"classes": ()}, r"classes is \(\): expected a tuple of 1 to 255 names"),
+        ({"classes": "lesion"}, "classes is 'lesion': expected a tuple"),
         ({"classes": ("a", "b", "a")}, "each once"),
-        ({"valid_fraction": 0.0}, "valid_fraction 0.0 must be between 0 and 1"),
-        ({"valid_fraction": 1.0}, "valid_fraction 1.0 must be between 0 and 1"),
-        ({"ignore_value": 1}, "ignore_value 1 must be a value from 2 to 65535"),
-        ({"ignore_value": 2, "classes": ("a", "b", "c")}, "ignore_value 2 must be a value from 3"),
-        ({"split_seed": -1}, "split_seed -1 must be 0 or more"),
+        ({"valid_fraction": 0.0}, "valid_fraction is 0.0: expected a number between 0 and 1"),
+        ({"valid_fraction": 1.0}, "valid_fraction is 1.0: expected a number between 0 and 1"),
+        ({"ignore_value": 1}, "ignore_value is 1: expected a value from 2 to 65535"),
+        ({"ignore_value": 2, "classes": ("a", "b", "c")}, "ignore_value is 2: expected a value from 3"),
+        ({"split_seed": -1}, "split_seed is -1: expected 0 or more"),
     ],
 )
 def test_options_out_of_range(tmp_path, options, message):

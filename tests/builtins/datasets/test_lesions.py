@@ -169,5 +169,5 @@ def test_a_picture_takes_well_under_forty_milliseconds():
     ("option", "value", "least"), [("size", 31, 32), ("train", 0, 1), ("valid", 0, 1), ("test", -1, 1), ("seed", -1, 0)]
 )
 def test_options_out_of_range(option, value, least):
-    with pytest.raises(ValueError, match=f"{option} {value} must be {least} or more"):
+    with pytest.raises(ValueError, match=f"{option} is {value}: expected {least} or more"):
         Lesions(**{option: value})

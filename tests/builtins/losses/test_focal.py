@@ -42,5 +42,5 @@ def test_a_pixel_nearly_right_weighs_little() -> None:
 
 
 def test_alpha_has_no_meaning_for_more_than_two_classes() -> None:
-    with pytest.raises(ValueError, match=r"alpha is 0\.25: with 3 classes it must be None"):
+    with pytest.raises(ValueError, match=r"alpha is 0\.25: expected None with 3 classes"):
         value(FocalLoss(alpha=0.25), draw_case(0, classes=3))

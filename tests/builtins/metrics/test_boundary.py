@@ -228,6 +228,6 @@ def test_states_add_up_exactly_in_any_order(metric_class: type[BoundaryMetric], 
 
 @pytest.mark.parametrize("tolerance", [-1, math.inf, math.nan])
 def test_a_tolerance_that_is_none(tolerance: float) -> None:
-    with pytest.raises(ValueError, match=r"tolerance is .*: it must be a finite number of pixels, 0 or more") as raised:
+    with pytest.raises(ValueError, match=r"tolerance is .*: expected a finite number of pixels, 0 or more") as raised:
         SurfaceDice(num_classes=1, tolerance=tolerance)
     assert "\n" not in str(raised.value)
