@@ -1,4 +1,4 @@
-"""segreg: segmentation models, losses, metrics and data sets by name, from any installed plugin.
+"""segreg: segmentation models, losses, metrics and datasets by name, from any installed plugin.
 
     model = segreg.build("unet", pool="conv")
     study = segreg.compare(models=["segnet", "unet"], losses=["bce", "dice"], data="ph2:root=PH2Dataset")

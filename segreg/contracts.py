@@ -45,7 +45,7 @@ class SegmentationMetric(Protocol):
 
 @runtime_checkable
 class SegmentationDataset(Protocol):
-    """Pictures with masks, in splits.
+    """Images with masks, in splits.
 
     `classes` names the classes: one name for a binary task, else one for each of the K values of the mask.
     `splits` has "train" and "valid", and may have "test". A split that also has `names` (a string for each sample)
@@ -77,15 +77,15 @@ class RunTracker(Protocol):
     def epoch(self, row: Mapping[str, float]) -> None:
         """Hear of an epoch: its row of `history.csv`."""
 
-    def finish(self, results: Mapping[str, Any], pictures: Mapping[str, npt.NDArray[np.uint8]]) -> None:
+    def finish(self, results: Mapping[str, Any], images: Mapping[str, npt.NDArray[np.uint8]]) -> None:
         """Hear that the run is finished.
 
         Args:
             results: What `results.json` holds.
-            pictures: By name, a few validation pictures: the picture, the truth and the prediction, side by side.
+            images: By name, a few validation images: the image, the ground truth and the prediction, side by side.
 
         Shapes:
-            pictures: each uint8 [H, 3 * W, 3].
+            images: each uint8 [H, 3 * W, 3].
         """
 
     def close(self) -> None:

@@ -39,7 +39,7 @@ class PluginError(SegregError, RuntimeError):
 
 
 class DataError(SegregError, ValueError):
-    """A data set is missing, empty, unreadable or does not fit what its declaration says."""
+    """A dataset is missing, empty, unreadable or does not fit what its declaration says."""
 
 
 class RunError(SegregError, RuntimeError):

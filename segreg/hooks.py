@@ -36,7 +36,7 @@ def segreg_metrics() -> Iterable[Metric]:
 
 @hookspec
 def segreg_datasets() -> Iterable[Dataset]:
-    """Declare data sets."""
+    """Declare datasets."""
     return ()
 
 

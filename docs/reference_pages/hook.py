@@ -1,12 +1,12 @@
-"""A hook of MkDocs: adds a page for each of segreg's own components to the site, with its pictures."""
+"""A hook of MkDocs: adds a page for each of segreg's own components to the site, with its images."""
 
 from functools import cache
 
+from drawings import drawings
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from pages import TITLES, address, check_blocks, component_page, components, overview_table, record_blocks
-from pictures import pictures
 
 _OVERVIEW = "reference/components.md"
 
@@ -26,7 +26,7 @@ def on_config(config: MkDocsConfig) -> None:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:
-    """Add the pages and their pictures."""
+    """Add the pages and their images."""
     for path, content in _generated().items():
         files.append(File.generated(config, f"reference/{path}", content=content))
 
@@ -43,11 +43,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 @cache
 def _generated() -> dict[str, str | bytes]:
-    """Make the pages and pictures, by their path below `reference/`; once, however often the site is served."""
+    """Make the pages and images, by their path below `reference/`; once, however often the site is served."""
     made: dict[str, str | bytes] = {}
     for kind in TITLES:
         for entry in components(kind):
-            drawn = {f"{address(entry)}-{name}": picture for name, picture in pictures(entry).items()}
-            made |= {path: picture.content for path, picture in drawn.items()}
+            drawn = {f"{address(entry)}-{name}": drawing for name, drawing in drawings(entry).items()}
+            made |= {path: drawing.content for path, drawing in drawn.items()}
             made[f"{address(entry)}.md"] = component_page(entry, {path: each.caption for path, each in drawn.items()})
     return made

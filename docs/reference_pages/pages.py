@@ -54,8 +54,8 @@ def check_blocks() -> str:
     )
 
 
-def component_page(entry: Entry, pictures: Mapping[str, str]) -> str:
-    """Return the page of a component, with pictures given as paths with captions."""
+def component_page(entry: Entry, drawings: Mapping[str, str]) -> str:
+    """Return the page of a component, with images given as paths with captions."""
     described = registry().describe(entry.kind, entry.key)
     about, *rest = _SECTION.split(described.docstring)
     sections = dict(zip(rest[::2], rest[1::2], strict=True))
@@ -71,10 +71,10 @@ def component_page(entry: Entry, pictures: Mapping[str, str]) -> str:
         parts.append(f"Also called {', '.join(f'`{alias}`' for alias in entry.record.aliases)}.")
     if "Formula" in sections:
         parts += ["## Formula", _block("text", _dedented(sections["Formula"]))]
-    if pictures:
+    if drawings:
         parts.append("## What it looks like" if entry.kind == "dataset" else "## What it does")
-        figures = "\n\n".join(_figure(path, caption) for path, caption in pictures.items())
-        parts.append(f'<div class="grid" markdown>\n\n{figures}\n\n</div>' if len(pictures) > 1 else figures)
+        figures = "\n\n".join(_figure(path, caption) for path, caption in drawings.items())
+        parts.append(f'<div class="grid" markdown>\n\n{figures}\n\n</div>' if len(drawings) > 1 else figures)
     if isinstance(entry.record, Dataset) and entry.record.example:
         parts += ["## How its folder looks", _block("text", _layout(entry.record.example))]
     parts += ["## Options", _options(described.options) if described.options else "None."]
@@ -126,7 +126,7 @@ def _use(entry: Entry) -> str:
 
 
 def _layout(example: str) -> str:
-    """Write down the tree of files that the data set's own example makes."""
+    """Write down the tree of files that the dataset's own example makes."""
     with tempfile.TemporaryDirectory() as folder:
         imported(example)(Path(folder))
         return "\n".join(_tree(Path(folder)))

@@ -21,7 +21,7 @@ class Convolution:
         images: Shape of its input.
         weight: Shape of its weight.
         settings: Stride, padding, dilation, whether it is transposed, output padding, groups.
-        first: Whether its input is the picture, which needs no gradient.
+        first: Whether its input is the image, which needs no gradient.
     """
 
     images: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""The picture of `segreg bench`."""
+"""The image of `segreg bench`."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -161,11 +161,11 @@ def runner(workload: Workload) -> Callable[[], object]:
         return torch.no_grad()(lambda: model.eval()(images))
     optimizer = torch.optim.AdamW(model.train().parameters())
     loss = nn.BCEWithLogitsLoss()
-    truth = target.unsqueeze(1).float()
+    ground_truth = target.unsqueeze(1).float()
 
     def step() -> None:
         optimizer.zero_grad()
-        loss(model(images), truth).backward()
+        loss(model(images), ground_truth).backward()
         optimizer.step()
 
     return step

@@ -99,7 +99,7 @@ def segreg_losses() -> Iterable[Loss]:
         Loss(
             name="focal-tversky",
             target="segreg.builtins.losses.focal_tversky:FocalTverskyLoss",
-            summary="A root of Tversky, steeper where a picture is nearly right",
+            summary="A root of Tversky, steeper where an image is nearly right",
             reference="Abraham and Khan, A Novel Focal Tversky Loss Function, 2018, arXiv:1810.07842",
         ),
         Loss(
@@ -173,12 +173,12 @@ def segreg_metrics() -> Iterable[Metric]:
 
 @hookimpl
 def segreg_datasets() -> Iterable[Dataset]:
-    """Declare the data sets."""
+    """Declare the datasets."""
     return [
         Dataset(
             name="lesions",
             target="segreg.builtins.datasets.lesions:Lesions",
-            summary="Synthetic dermoscopy pictures with exact masks, drawn on first use",
+            summary="Synthetic dermoscopy images with exact masks, drawn on first use",
         ),
         Dataset(
             name="ph2",
@@ -198,7 +198,7 @@ def segreg_datasets() -> Iterable[Dataset]:
             name="folder",
             target="segreg.builtins.datasets.folder:Folder",
             example="segreg.builtins.datasets.examples:folder",
-            summary="Your own pictures: images/ and masks/ with equal stems",
+            summary="Your own images: images/ and masks/ with equal stems",
         ),
         Dataset(
             name="camvid",
@@ -218,7 +218,7 @@ def segreg_trackers() -> Iterable[Tracker]:
         Tracker(
             name="tensorboard",
             target="segreg.builtins.trackers.tensorboard:TensorBoard",
-            summary="Curves, settings, results and sample pictures in TensorBoard",
+            summary="Curves, settings, results and sample images in TensorBoard",
             reference="https://www.tensorflow.org/tensorboard",
         ),
     ]

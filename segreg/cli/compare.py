@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="go on with a run though a plugin, torch, the device or the pictures have changed since it was "
+        help="go on with a run though a plugin, torch, the device or the images have changed since it was "
         "interrupted, and try runs again that failed three times",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")

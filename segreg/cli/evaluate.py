@@ -17,18 +17,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="RUN",
         help="the directory of a run, or a model.safetensors; a second one is compared with the first on the same "
-        "pictures",
+        "images",
     )
-    parser.add_argument("--data", help="data set, as an expression. Default: that of the run")
+    parser.add_argument("--data", help="dataset, as an expression. Default: that of the run")
     parser.add_argument(
-        "--split", help="train, valid, test, or all for the pictures of all. Default: test if there is one, else valid"
+        "--split", help="train, valid, test, or all for the images of all. Default: test if there is one, else valid"
     )
     parser.add_argument(
         "--metrics",
         nargs="+",
         default=(),
         metavar="METRIC",
-        help="metrics, as expressions; the first one says which pictures are the worst. Default: all of segreg's",
+        help="metrics, as expressions; the first one says which images are the worst. Default: all of segreg's",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="directory of the results; by default a new one under evaluations/"
@@ -61,8 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         if len(header) > 1:
             print(printable(model.label))
             print_table(header, rows)
-    pictures = len(evaluation.models[0].names)
-    print(f"{pictures} pictures of {evaluation.split} of {printable(evaluation.data)}; in brackets: 95 % over pictures")
+    images = len(evaluation.models[0].names)
+    print(f"{images} images of {evaluation.split} of {printable(evaluation.data)}; in brackets: 95 % over images")
     for line in (*evaluation.words, *evaluation.notes):
         print(printable(line))
     print(f"written: {evaluation.path / 'evaluation.md'}")

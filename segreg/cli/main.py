@@ -19,8 +19,8 @@ _VERBS = {
     "check": "check that a plugin's components keep their contracts",
     "train": "train a model and keep its best weights",
     "compare": "train every model with every loss, and report them side by side",
-    "evaluate": "score a trained model, or two against each other, on pictures with masks",
-    "predict": "write masks for pictures, with a trained model",
+    "evaluate": "score a trained model, or two against each other, on images with masks",
+    "predict": "write masks for images, with a trained model",
     "export": "write a trained model as a file that runs without segreg: ONNX, or a program of torch.export",
     "bench": "time models on this machine, against each other and against their convolutions",
 }

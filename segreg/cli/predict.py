@@ -1,4 +1,4 @@
-"""`segreg predict`: masks for pictures."""
+"""`segreg predict`: masks for images."""
 
 import argparse
 from pathlib import Path
@@ -13,11 +13,11 @@ from segreg.support.progress import Display
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the verb takes."""
     parser.add_argument("run", metavar="RUN", help="directory of a run, or a model.safetensors")
-    parser.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="pictures, and folders of pictures")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="images, and folders of images")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder that gets masks/, and overlays/ and probabilities/ if asked for"
     )
-    parser.add_argument("--overlay", action="store_true", help="also the pictures with what is predicted over them")
+    parser.add_argument("--overlay", action="store_true", help="also the images with what is predicted over them")
     parser.add_argument(
         "--probabilities",
         action="store_true",
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tile",
         type=int,
-        help="cut pictures into tiles of this height and width, in pixels, at their own scale. By default they are "
+        help="cut images into tiles of this height and width, in pixels, at their own scale. By default they are "
         "resized to the size of training",
     )
     parser.add_argument("--overlap", type=int, help="how far tiles overlap, in pixels. Default: an eighth of the tile")
@@ -44,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict, and say where the results are; 1 if a picture could not be read."""
+    """Predict, and say where the results are; 1 if an image could not be read."""
     outputs = plan(
-        arguments.pictures,
+        arguments.images,
         arguments.out,
         overlays=arguments.overlay,
         probabilities=arguments.probabilities,
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.run, device=arguments.device, tile=arguments.tile, overlap=arguments.overlap, tta=arguments.tta
     )
     with stoppable(), Display(arguments.quiet) as display:
-        display.line(f"{predictor.about.architecture} on {device_name(predictor.device)}, {len(outputs)} pictures")
+        display.line(f"{predictor.about.architecture} on {device_name(predictor.device)}, {len(outputs)} images")
         done = 0
 
         def progress(number: int, total: int) -> None:
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
             failures = predict_files(predictor, outputs, progress)
         # Ctrl-C, and the signals that `stoppable` turns into SystemExit.
         except (KeyboardInterrupt, SystemExit):
-            display.note(f"interrupted after {done} of {len(outputs)} pictures; continue with --if-exists skip")
+            display.note(f"interrupted after {done} of {len(outputs)} images; continue with --if-exists skip")
             raise
         for _, reason in failures:
             display.note(reason)

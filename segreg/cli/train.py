@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="with --resume: go on though the recipe, a plugin, torch, the device or the pictures have changed",
+        help="with --resume: go on though the recipe, a plugin, torch, the device or the images have changed",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     add_settings(parser, without=["model"])

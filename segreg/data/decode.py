@@ -15,7 +15,7 @@ OnBadImage: TypeAlias = Literal["error", "skip"]
 
 @attrs.frozen
 class Skipped:
-    """A picture that could not be used.
+    """An image that could not be used.
 
     Args:
         split: Where it belongs.
@@ -40,13 +40,13 @@ def decode(split: str, samples: Sequence[Sample], position: int, name: str, limi
         name: What reports call it.
         limit: One more than the largest class index in a mask.
     """
-    where = f"{split} picture {name!r}"
+    where = f"{split} image {name!r}"
     try:
         image, mask = samples[position]
         check_sample(image, mask, where, limit)
     except DataError as error:
         return Skipped(split, name, str(error), error)
-    except OSError as error:  # from the data set of a plugin
+    except OSError as error:  # from the dataset of a plugin
         return Skipped(split, name, f"{where} cannot be read: {single_line(error)}", error)
     return image, mask
 
@@ -81,7 +81,7 @@ def names_of(samples: Sequence[Sample]) -> list[str]:
 
 
 def check_sample(image: np.ndarray, mask: np.ndarray, where: str, limit: int) -> None:
-    """Raise `DataError` unless a sample keeps the contract of data sets."""
+    """Raise `DataError` unless a sample keeps the contract of datasets."""
     if image.dtype != np.uint8 or image.ndim != 3 or mask.dtype != np.uint8 or mask.shape != image.shape[:2]:
         raise DataError(
             f"{where} has an image {image.dtype} {list(image.shape)} and a mask {mask.dtype} {list(mask.shape)}: "

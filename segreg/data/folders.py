@@ -1,4 +1,4 @@
-"""Finds a data set's folders, and where one is missing says what was expected and what is there instead."""
+"""Finds a dataset's folders, and where one is missing says what was expected and what is there instead."""
 
 import os
 from collections.abc import Callable
@@ -16,7 +16,7 @@ def need_folder(root: str | os.PathLike[str] | None, *, dataset: str, expected: 
 
     Args:
         root: What the user gave.
-        dataset: The data set's name, for messages.
+        dataset: The dataset's name, for messages.
         expected: What the folder is, for messages.
 
     Raises:
@@ -43,7 +43,7 @@ def wrong_folder(root: Path, *, dataset: str, expected: str, fits: Callable[[Pat
 
     Args:
         root: What the user gave.
-        dataset: The data set's name.
+        dataset: The dataset's name.
         expected: What the folder should hold.
         fits: Gives something true for a folder that is what was expected.
     """

@@ -1,4 +1,4 @@
-"""Reads one picture or one mask from a file. Whatever is wrong with the file becomes a `DataError` of one line."""
+"""Reads one image or one mask from a file. Whatever is wrong with the file becomes a `DataError` of one line."""
 
 import stat
 import warnings
@@ -17,7 +17,7 @@ from segreg.errors import DataError
 from segreg.task import Task, task_of
 
 MAX_PIXELS = 89_478_485
-"""The largest picture that is read, in pixels. It is the size from which Pillow suspects a decompression bomb."""
+"""The largest image that is read, in pixels. It is the size from which Pillow suspects a decompression bomb."""
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -33,17 +33,17 @@ _Indices: TypeAlias = npt.NDArray[np.integer[Any]]
 
 
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Read a picture as RGB, turned upright by its EXIF orientation.
+    """Read an image as RGB, turned upright by its EXIF orientation.
 
     Args:
         path: The file.
-        max_pixels: The largest picture that is read, in pixels.
+        max_pixels: The largest image that is read, in pixels.
 
     Shapes:
         returns: uint8 [H, W, 3].
 
     Raises:
-        DataError: the file is missing, truncated, no picture, larger than `max_pixels`, an animation, or has several
+        DataError: the file is missing, truncated, no image, larger than `max_pixels`, an animation, or has several
             pages, or cannot become RGB.
     """
     with _opened(path, max_pixels) as image:
@@ -51,12 +51,12 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
 
 
 def as_rgb(image: Image.Image, what: str) -> Pixels:
-    """Return an open picture as RGB.
+    """Return an open image as RGB.
 
-    Grey, palette and CMYK pictures become RGB, alpha is dropped, and 16-bit grey is scaled to 8 bits.
+    Grey, palette and CMYK images become RGB, alpha is dropped, and 16-bit grey is scaled to 8 bits.
 
     Args:
-        image: The picture.
+        image: The image.
         what: What messages call it.
 
     Shapes:
@@ -83,7 +83,7 @@ def read_mask(path: Path, *, num_classes: int, ignore_value: int | None = None, 
 
     A binary mask (`num_classes=1`) holds 0 and 1, or 0 and white (255; 65535 in 16 bits), and becomes 0 and 1. In a
     JPEG, white and black may be off by compression noise. Any other mask holds class indices, 0 to
-    `num_classes - 1`, and 255 where no class applies. The indices of a palette picture count, not its colours,
+    `num_classes - 1`, and 255 where no class applies. The indices of a palette image count, not its colours,
     except in a binary mask whose palette is black and white.
 
     Args:
@@ -147,7 +147,7 @@ def _values(image: Image.Image, path: Path, *, colours_count: bool) -> _Indices:
         return np.array(image.convert("L") if colours_count and black_and_white else image)
     colours = np.array(image.convert("RGB"))
     if np.any(colours != colours[:, :, :1]):
-        raise DataError(f"mask {path} is a colour picture ({image.mode}): save class indices as an 8-bit PNG")
+        raise DataError(f"mask {path} is a colour image ({image.mode}): save class indices as an 8-bit PNG")
     return colours[:, :, 0]
 
 
@@ -171,7 +171,7 @@ def pillow_warnings_ignored() -> Iterator[None]:
 
 @contextmanager
 def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """Give the upright picture; turn everything that Pillow raises over a damaged file into a `DataError`."""
+    """Give the upright image; turn everything that Pillow raises over a damaged file into a `DataError`."""
     try:
         # Opening a pipe would wait for somebody to write into it.
         about = path.stat()
@@ -182,9 +182,9 @@ def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
         with _allowed(max_pixels), Image.open(path, formats=_FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise Image.DecompressionBombError
-            # The other pictures of an MPO are previews, as telephones make them.
+            # The other images of an MPO are previews, as telephones make them.
             if image.format != "MPO" and getattr(image, "is_animated", False):
-                raise DataError(f"{path} is an animation or has several pages: save one picture a file")
+                raise DataError(f"{path} is an animation or has several pages: save one image a file")
             ImageOps.exif_transpose(image, in_place=True)
             yield image
     except DataError:
@@ -192,7 +192,7 @@ def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as cause:
         raise DataError(f"{path} has more than {max_pixels:,} pixels: cut it into tiles") from cause
     except UnidentifiedImageError as cause:
-        raise DataError(f"{path} is no picture of a kind that is read ({', '.join(_FORMATS)}): replace it") from cause
+        raise DataError(f"{path} is no image of a kind that is read ({', '.join(_FORMATS)}): replace it") from cause
     except Exception as cause:  # decoders raise nearly anything over damaged bytes
         if isinstance(cause, OSError) and cause.errno is not None:
             raise DataError(
@@ -206,7 +206,7 @@ def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
 
 @contextmanager
 def _allowed(max_pixels: int) -> Iterator[None]:
-    """Raise Pillow's own limit, which is one for the whole process, for as long as one picture is read."""
+    """Raise Pillow's own limit, which is one for the whole process, for as long as one image is read."""
     if max_pixels <= MAX_PIXELS:
         yield
         return

@@ -17,7 +17,7 @@ from segreg.task import task_of
 
 _THREADS = 4
 _LISTED = 20
-_HOPELESS = 100  # so many bad pictures, and no good one among them, are one mistake and not many
+_HOPELESS = 100  # so many bad images, and no good one among them, are one mistake and not many
 
 
 @attrs.frozen(eq=False)
@@ -27,7 +27,7 @@ class InMemory:
     Args:
         images: uint8 [N, C, H, W].
         masks: uint8 [N, H, W].
-        names: One a picture.
+        names: One an image.
     """
 
     images: Tensor
@@ -59,40 +59,40 @@ def load_data(
     progress: Callable[[str, int, int], None],
     on_bad_image: OnBadImage = "error",
 ) -> Data:
-    """Decode every picture of a data set and resize it: images with antialiasing, masks to the nearest pixel.
+    """Decode every image of a dataset and resize it: images with antialiasing, masks to the nearest pixel.
 
     Args:
         dataset: Where from.
         size: Height and width, in pixels.
-        progress: Called with what goes on, how many pictures of the split are done, and how many there are.
-        on_bad_image: `error` refuses a data set with bad pictures after a look at all, `skip` leaves them out.
+        progress: Called with what goes on, how many images of the split are done, and how many there are.
+        on_bad_image: `error` refuses a dataset with bad images after a look at all, `skip` leaves them out.
 
     Raises:
-        DataError: a split is missing or empty, no class is named, pictures do not fit into memory, or cannot be read
-            or do not keep the contract of data sets and are not to be skipped.
+        DataError: a split is missing or empty, no class is named, images do not fit into memory, or cannot be read
+            or do not keep the contract of datasets and are not to be skipped.
     """
     if not len(dataset.classes):
-        raise DataError("the data set names no class: it needs one name for a binary task, else one a class")
+        raise DataError("the dataset names no class: it needs one name for a binary task, else one a class")
     try:
         limit = task_of(len(dataset.classes)).num_values
     except ValueError as error:
-        raise DataError(f"the data set names {len(dataset.classes)} classes: it may name 255 at most") from error
+        raise DataError(f"the dataset names {len(dataset.classes)} classes: it may name 255 at most") from error
     for split in ("train", "valid"):
         if split not in dataset.splits or not len(dataset.splits[split]):
-            raise DataError(f"the data set has no pictures in its split {split!r}: training needs 'train' and 'valid'")
+            raise DataError(f"the dataset has no images in its split {split!r}: training needs 'train' and 'valid'")
     read = {
         split: _read(split, samples, size, limit, progress, on_bad_image == "error")
         for split, samples in dataset.splits.items()
         if len(samples)
     }
-    splits = {split: pictures for split, (pictures, _) in read.items()}
+    splits = {split: images for split, (images, _) in read.items()}
     bad = [each for _, skipped in read.values() for each in skipped]
     if bad and on_bad_image == "error":
-        raise _refusal(bad, f"{len(bad)} of {len(bad) + sum(map(len, splits.values()))} pictures cannot be used")
-    for split, pictures in splits.items():
-        if not len(pictures):
-            raise _refusal([each for each in bad if each.split == split], f"no picture of {split} can be used")
-    channels = {split: pictures.images.shape[1] for split, pictures in splits.items()}
+        raise _refusal(bad, f"{len(bad)} of {len(bad) + sum(map(len, splits.values()))} images cannot be used")
+    for split, images in splits.items():
+        if not len(images):
+            raise _refusal([each for each in bad if each.split == split], f"no image of {split} can be used")
+    channels = {split: images.images.shape[1] for split, images in splits.items()}
     if len(set(channels.values())) > 1:
         raise DataError(f"the splits differ in their number of channels: {channels}")
     return Data(classes=tuple(dataset.classes), in_channels=channels["train"], splits=splits, skipped=bad)
@@ -137,14 +137,14 @@ def _read(
                     images = _empty((len(samples), image.shape[2], *size), split)
                 if image.shape[2] != images.shape[1]:
                     raise DataError(
-                        f"{split} picture {name!r} has {image.shape[2]} channels where others have {images.shape[1]}"
+                        f"{split} image {name!r} has {image.shape[2]} channels where others have {images.shape[1]}"
                     )
                 images[len(good)] = torch.from_numpy(image).permute(2, 0, 1)
                 masks[len(good)] = torch.from_numpy(mask)
                 good.append(name)
             progress(f"reading {split}", portion[-1] + 1, len(samples))
             if stop and not good and len(bad) >= _HOPELESS:
-                raise _refusal(bad, f"the first {len(bad)} pictures can all not be used")
+                raise _refusal(bad, f"the first {len(bad)} images can all not be used")
     images = _empty((0, 0, *size), split) if images is None else images
     return InMemory(images[: len(good)], masks[: len(good)], good), bad
 
@@ -155,5 +155,5 @@ def _empty(shape: tuple[int, ...], split: str) -> Tensor:
     except RuntimeError as error:
         size = f"{shape[-2]}x{shape[-1]}"
         raise DataError(
-            f"the {shape[0]} pictures of {split} at {size} do not fit into memory: choose a smaller size"
+            f"the {shape[0]} images of {split} at {size} do not fit into memory: choose a smaller size"
         ) from error

@@ -1,4 +1,4 @@
-"""Lists pictures and masks, pairs them by name and splits them. Nothing is decoded before it is asked for."""
+"""Lists images and masks, pairs them by name and splits them. Nothing is decoded before it is asked for."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ from segreg.errors import DataError
 
 @attrs.frozen
 class Pair:
-    """A picture and its mask, as files.
+    """An image and its mask, as files.
 
     Args:
         name: What reports call the sample.
-        image: The picture's file.
+        image: The image's file.
         mask: The mask's file.
     """
 
@@ -81,13 +81,13 @@ class Pairs(Sequence[Sample]):
         return image, mask
 
 
-def pictures(folder: Path) -> dict[str, Path]:
-    """Return the pictures of a folder by stem. Other files, hidden ones and folders are passed over.
+def images_by_stem(folder: Path) -> dict[str, Path]:
+    """Return the images of a folder by stem. Other files, hidden ones and folders are passed over.
 
     A link that leads nowhere is listed, so that it is missed when it is read and not left out unsaid.
 
     Raises:
-        DataError: two pictures have one stem.
+        DataError: two images have one stem.
     """
     found: dict[str, Path] = {}
     for path in entries(folder):
@@ -113,7 +113,7 @@ def paired(images: Mapping[str, Path], masks: Mapping[str, Path], *, images_in: 
         DataError: there are no images, or some have no mask, or some masks no image.
     """
     if not images:
-        raise DataError(f"there are no pictures in {images_in}: expected files such as {', '.join(sorted(SUFFIXES))}")
+        raise DataError(f"there are no images in {images_in}: expected files such as {', '.join(sorted(SUFFIXES))}")
     for kind, other, have, lack, where in (
         ("image", "mask", images, masks, masks_in),
         ("mask", "image", masks, images, images_in),
@@ -145,7 +145,7 @@ def divided(
     if seed < 0:
         raise ValueError(f"split_seed is {seed!r}: expected 0 or more")
     if len(pairs) < len(shares):
-        raise DataError(f"{where} has {len(pairs)} picture(s), too few for {', '.join(shares)}: add some")
+        raise DataError(f"{where} has {len(pairs)} image(s), too few for {', '.join(shares)}: add some")
     ordered = sorted(pairs, key=lambda pair: pair.name)
     # The raw stream of a bit generator is frozen by NumPy's policy; that of Generator.permutation is not.
     order = np.argsort(np.random.PCG64(seed).random_raw(len(ordered)), kind="stable")

@@ -46,7 +46,7 @@ class Split(Protocol):
 
 @attrs.frozen(eq=False, kw_only=True)
 class Data:
-    """All splits of a data set at the size of training.
+    """All splits of a dataset at the size of training.
 
     Args:
         classes: One name for a binary task, else one a class.

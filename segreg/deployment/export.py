@@ -38,7 +38,7 @@ METADATA = "segreg.json"
 _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
 _DRAWS = 5
 _NORMALIZED = (
-    ", each channel of each picture brought to mean 0 and standard deviation 1 by (x - mean) / max(deviation, 1/255)"
+    ", each channel of each image brought to mean 0 and standard deviation 1 by (x - mean) / max(deviation, 1/255)"
 )
 
 
@@ -83,7 +83,7 @@ def export(
         source: A run, its directory, or a `model.safetensors` that segreg wrote.
         out: The file; by default `model.onnx` or `model.pt2` beside the weights.
         format: `onnx`, or `torch-export` for `torch.export.load`.
-        normalization: Whether the file normalises images itself. Without it, its metadata say how to: pictures that
+        normalization: Whether the file normalises images itself. Without it, its metadata say how to: images that
             are cut into tiles are normalised as a whole.
         force: Write over a file that exists.
         quiet: Show no progress.

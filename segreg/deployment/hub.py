@@ -136,7 +136,7 @@ It takes segreg, `huggingface_hub`, and the plugin named above.
 import segreg
 
 predictor = segreg.Predictor.from_pretrained({json.dumps(name)})
-mask = predictor.predict("picture.jpg")
+mask = predictor.predict("image.jpg")
 ```
 
 `model.safetensors` is all that is read; `config.json` repeats for people what it says of itself.

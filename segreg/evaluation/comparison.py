@@ -1,4 +1,4 @@
-"""Two models on the same pictures: what differs, whether it is more than chance, and on which pictures."""
+"""Two models on the same images: what differs, whether it is more than chance, and on which images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,18 +13,18 @@ from segreg.scoring.statistics import Comparison
 from segreg.support.files import write_csv
 from segreg.support.render import without_frame, write_figure
 
-# So many pictures are named of either end.
+# So many images are named of either end.
 _NAMED = 3
 
 
 def in_words(metric: str, one: Scores, other: Scores, comparison: Comparison) -> str:
     """Say which model is better by a metric, by how much, and whether that is more than chance."""
-    pictures = f"on the same {len(one.names)} pictures"
+    images = f"on the same {len(one.names)} images"
     difference, low, high = comparison.difference
     if np.isnan(difference):
-        return f"{metric} says nothing {pictures}"
+        return f"{metric} says nothing {images}"
     if difference == 0:
-        return f"{one.label} and {other.label} have the same {metric} {pictures}"
+        return f"{one.label} and {other.label} have the same {metric} {images}"
     higher = higher_is_better(metric)
     better, worse = (one, other) if (difference > 0) == higher else (other, one)
     if difference < 0:
@@ -32,7 +32,7 @@ def in_words(metric: str, one: Scores, other: Scores, comparison: Comparison) ->
     which = "a higher" if higher else "a lower, and so better,"
     return (
         f"{better.label} has {which} {metric} than {worse.label} by {difference:.3f} [{low:.3f}, {high:.3f}] "
-        f"{pictures}; Wilcoxon p {comparison.p_text}: {verdict(comparison)}"
+        f"{images}; Wilcoxon p {comparison.p_text}: {verdict(comparison)}"
     )
 
 
@@ -43,17 +43,17 @@ def verdict(comparison: Comparison) -> str:
     if comparison.by_interval and comparison.by_test:
         return (
             "the two tests point in opposite directions: the interval leaves out 0, and by Wilcoxon's test the "
-            "pictures lean the other way, so that a few with large differences decide the value"
+            "images lean the other way, so that a few with large differences decide the value"
         )
     if comparison.by_interval:
         return (
-            "the two tests disagree: the interval leaves out 0, and Wilcoxon's test finds no trend over the pictures, "
+            "the two tests disagree: the interval leaves out 0, and Wilcoxon's test finds no trend over the images, "
             "so that a few of them may decide"
         )
     if comparison.by_test:
         way = "the same way" if comparison.same_direction else "the other way"
         return (
-            f"the two tests disagree: by Wilcoxon's test the pictures lean {way}, and the interval of the value holds "
+            f"the two tests disagree: by Wilcoxon's test the images lean {way}, and the interval of the value holds "
             "0, so that the value is open"
         )
     return "no more than chance explains"
@@ -70,9 +70,9 @@ def write_comparison(path: Path, comparisons: Mapping[str, Comparison]) -> None:
 
 
 def plot_comparison(path: Path, metric: str, one: Scores, other: Scores, comparison: Comparison) -> None:
-    """Draw the first metric picture by picture: one model over the other, and the differences in order.
+    """Draw the first metric image by image: one model over the other, and the differences in order.
 
-    There is nothing to draw if no picture has a value of both.
+    There is nothing to draw if no image has a value of both.
     """
     values, others = one.metrics[metric].images, other.metrics[metric].images
     counted = np.flatnonzero(~np.isnan(values) & ~np.isnan(others))
@@ -89,7 +89,7 @@ def plot_comparison(path: Path, metric: str, one: Scores, other: Scores, compari
     left.scatter(others[order], values[order], c=colors, s=16, alpha=0.8)
     left.set_xlabel(f"{metric} of the second", parse_math=False)
     left.set_ylabel(f"{metric} of the first", parse_math=False)
-    left.set_title("each dot a picture", fontsize=9)
+    left.set_title("each dot an image", fontsize=9)
     right.scatter(range(len(order)), differences, c=colors, s=16, alpha=0.8)
     right.axhline(0, color="0.6", linewidth=1)
     mean, low, high = comparison.difference
@@ -97,7 +97,7 @@ def plot_comparison(path: Path, metric: str, one: Scores, other: Scores, compari
     right.axhline(mean, color="0.3", linewidth=1)
     names = [printable(one.names[place])[-24:] for place in order]
     ends = f"leftmost: {', '.join(names[:_NAMED])}\nrightmost: {', '.join(names[: -_NAMED - 1 : -1])}"
-    right.set_xlabel(f"pictures, sorted by their difference\n{ends}", fontsize=8, parse_math=False)
+    right.set_xlabel(f"images, sorted by their difference\n{ends}", fontsize=8, parse_math=False)
     right.set_ylabel(f"{metric}: first minus second", parse_math=False)
     right.set_title("blue: the first is better; red: the second", fontsize=9)
     right.legend(frameon=False, fontsize=8, loc="upper left")

@@ -13,19 +13,19 @@ from segreg.support.render import write_figure
 # With more classes than this, figures in the cells could not be read.
 _MOST_IN_FIGURES = 20
 
-# With more than this, cells become smaller instead of the picture larger.
+# With more than this, cells become smaller instead of the image larger.
 _MOST_AT_FULL_SIZE = 40
 
 
 def confusion_matrix(
-    truth: npt.NDArray[np.uint8], predicted: npt.NDArray[np.uint8], classes: int
+    ground_truth: npt.NDArray[np.uint8], predicted: npt.NDArray[np.uint8], classes: int
 ) -> npt.NDArray[np.int64]:
     """Count pixels by class: a row is a true class, a column a predicted one.
 
     Shapes:
-        truth, predicted: uint8 [N];  returns: int64 [classes, classes].
+        ground truth, predicted: uint8 [N];  returns: int64 [classes, classes].
     """
-    cells = truth.astype(np.intp) * classes + predicted
+    cells = ground_truth.astype(np.intp) * classes + predicted
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
 

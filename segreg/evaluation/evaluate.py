@@ -1,4 +1,4 @@
-"""`segreg evaluate`: what trained models score on pictures with masks, and whether two of them differ."""
+"""`segreg evaluate`: what trained models score on images with masks, and whether two of them differ."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,21 +53,21 @@ def evaluate(
     tta: bool = False,
     quiet: bool = False,
 ) -> Evaluation:
-    """Score a trained model on pictures with masks, or compare two: `evaluate("runs/a", "runs/b", split="test")`.
+    """Score a trained model on images with masks, or compare two: `evaluate("runs/a", "runs/b", split="test")`.
 
-    Each picture is predicted as `Predictor.probabilities` does and compared at its own size with its mask as it is on
+    Each image is predicted as `Predictor.probabilities` does and compared at its own size with its mask as it is on
     disk, whereas the table of a study is worked out at the size of training.
 
     Args:
         sources: A run, its directory, or a `model.safetensors`; or two of them.
-        data: The data set, as an expression; by default that of the run.
-        split: Which split; by default `test` where there is one, else `valid`. With `all`, the pictures of all splits.
-        metrics: Metrics, as expressions; the first one says which pictures are the worst. By default all of segreg's.
+        data: The dataset, as an expression; by default that of the run.
+        split: Which split; by default `test` where there is one, else `valid`. With `all`, the images of all splits.
+        metrics: Metrics, as expressions; the first one says which images are the worst. By default all of segreg's.
         out: Directory of the results, which must not hold anything yet; by default a new one under `evaluations/`.
         device: What to compute on, as for `segreg.load`.
         precision: In which convolutions run, as for `segreg.load`.
-        tile: Cut pictures into tiles of this height and width, in pixels, as for `segreg.load`.
-        tta: Average over the eight turned and mirrored views of a picture.
+        tile: Cut images into tiles of this height and width, in pixels, as for `segreg.load`.
+        tta: Average over the eight turned and mirrored views of an image.
         quiet: Show no progress.
 
     Raises:
@@ -108,7 +108,7 @@ def evaluate(
             seen(0)
             samples = _samples(dataset, splits, skipped if skip else None)
             scores.append(score(label, subject.predictor, samples, built, seen))
-        display.progress("intervals and pictures", 0, 1)
+        display.progress("intervals and images", 0, 1)
         evaluation = Evaluation(
             path=path,
             data=expression,
@@ -157,7 +157,7 @@ def _labels(subjects: Sequence[_Subject]) -> list[str]:
 def _data_of(subjects: Sequence[_Subject]) -> str:
     named = list(dict.fromkeys(subject.recipe.data for subject in subjects if subject.recipe))
     if not named:
-        raise OptionError(f"{subjects[0].weights} does not say on which data: name a data set with --data")
+        raise OptionError(f"{subjects[0].weights} does not say on which data: name a dataset with --data")
     if len(named) > 1:
         raise OptionError(f"the runs were trained on {named[0]} and on {named[1]}: say on which data with --data")
     return named[0]
@@ -176,7 +176,7 @@ def _splits_of(dataset: SegmentationDataset, data: str, split: str | None) -> li
         return there
     if wanted not in there:
         raise DataError(
-            f"{data} has no pictures in a split {wanted!r}{did_you_mean(wanted, there)}: "
+            f"{data} has no images in a split {wanted!r}{did_you_mean(wanted, there)}: "
             f"there are {', '.join(there) or 'none'}, and all"
         )
     return [wanted]
@@ -188,7 +188,7 @@ def _check_classes(dataset: SegmentationDataset, subject: _Subject) -> None:
     # A single class is the foreground, whatever it is called.
     if theirs != ours and not (about.task.single_class and len(theirs) == len(ours)):
         raise DataError(
-            f"the data set has {_listed(theirs)}, and {subject.weights} was trained for {_listed(ours)}: evaluate on "
+            f"the dataset has {_listed(theirs)}, and {subject.weights} was trained for {_listed(ours)}: evaluate on "
             "data with the same classes in the same order"
         )
 
@@ -218,7 +218,7 @@ def _samples(
             good += 1
             yield NamedSample(split, name, image, mask)
     if not good:
-        raise DataError(f"no picture of {', '.join(splits)} can be used: {next(iter((skipped or {}).values()), '')}")
+        raise DataError(f"no image of {', '.join(splits)} can be used: {next(iter((skipped or {}).values()), '')}")
 
 
 def _compared(metrics: Mapping[str, SegmentationMetric], models: Sequence[Scores]) -> dict[str, Comparison]:
@@ -237,31 +237,31 @@ def _notes(
     skipped: Sequence[str],
 ) -> list[str]:
     notes = [
-        "Each picture is scored at its own size, with its mask as it is on disk: the table of a study, which is worked "
+        "Each image is scored at its own size, with its mask as it is on disk: the table of a study, which is worked "
         "out at the size of training, differs a little."
     ]
     names = _given_names(dataset, splits)
     if own and "train" in splits:
-        notes.append("The models were trained on pictures of train: about others the figures say nothing.")
+        notes.append("The models were trained on images of train: about others the figures say nothing.")
     elif own:
         if "valid" in splits:
             notes.append("The weights were chosen by their score on valid, which makes the figures a little too good.")
-        # A name that is in train now too belongs to another picture of the same name.
+        # A name that is in train now too belongs to another image of the same name.
         known = names & _trained_on(own) - _given_names(dataset, ["train"])
         if known:
             notes.append(
-                f"{len(known)} of the pictures, such as {min(known)}, were in train when the model was trained: the "
+                f"{len(known)} of the images, such as {min(known)}, were in train when the model was trained: the "
                 "split has changed, and the figures are too good."
             )
     # Other data may hold the same files, for example in another split of the same folder.
     alike = names & _trained_on([subject for subject in subjects if subject not in own])
     if alike:
         notes.append(
-            f"{len(alike)} of the pictures, such as {min(alike)}, have names that were in train when the model was "
-            "trained: if they are the same pictures, the figures are too good."
+            f"{len(alike)} of the images, such as {min(alike)}, have names that were in train when the model was "
+            "trained: if they are the same images, the figures are too good."
         )
     if skipped:
-        notes.append(f"{len(skipped)} picture(s) left out; the first: {skipped[0]}")
+        notes.append(f"{len(skipped)} image(s) left out; the first: {skipped[0]}")
     return notes
 
 

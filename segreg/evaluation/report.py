@@ -1,4 +1,4 @@
-"""The files of an evaluation: tables, pictures, and a page that ties them together."""
+"""The files of an evaluation: tables, images, and a page that ties them together."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -23,17 +23,17 @@ from segreg.support.files import slug, write_csv, write_text, writing
 from segreg.support.markdown import code, escaped
 
 _LIMITS = (
-    "In brackets: 95 % bootstrap interval over the pictures. It says how much a value would move with other pictures "
+    "In brackets: 95 % bootstrap interval over the images. It says how much a value would move with other images "
     "from the same source, for these trained weights; nothing about another source, another annotator or another "
     "seed.",
-    "Calibration is of single pixels, those of all pictures pooled, so that large pictures count for more. Most pixels "
+    "Calibration is of single pixels, those of all images pooled, so that large images count for more. Most pixels "
     "are easy: a small error does not say that the model knows where it is wrong. Above the diagram's line it is more "
     "often right than it is sure, below it less often.",
-    "Distances of boundaries are in pixels of each picture at its own size.",
+    "Distances of boundaries are in pixels of each image at its own size.",
 )
 _LIMITS_OF_TWO = (
-    "The bootstrap interval is of the difference itself; Wilcoxon's test asks on which pictures which model is ahead. "
-    "Both are of one metric: of twenty metrics that are equal in truth, one is expected to seem to differ.",
+    "The bootstrap interval is of the difference itself; Wilcoxon's test asks on which images which model is ahead. "
+    "Both are of one metric: of twenty metrics that are in fact equal, one is expected to seem to differ.",
     "They compare these two trained models. Whether the architectures or the losses differ, runs with several seeds "
     "say (segreg compare --seeds 0 1 2).",
 )
@@ -102,7 +102,7 @@ def _write_model(folder: Path, evaluation: Evaluation, model: Scores) -> None:
         plot_calibration(folder / "calibration.png", model.label, model.calibration, 1 / task.num_values)
     if model.worst:
         first = next(iter(model.metrics))
-        title = f"{model.label}: the worst {len(model.worst)} of {len(model.names)} pictures, by {first}"
+        title = f"{model.label}: the worst {len(model.worst)} of {len(model.names)} images, by {first}"
         plot_worst(folder / "worst.png", title, model.worst, classes)
 
 
@@ -112,11 +112,11 @@ def _metric_rows(model: Scores, classes: Sequence[str]) -> tuple[list[str], list
         rows.append([metric, "", *map(_figure, each.value), _counted(each.images)])
         for index, interval in enumerate(each.classes):
             rows.append([metric, classes[index], *map(_figure, interval), _counted(each.images_by_class[:, index])])
-    return ["metric", "class", "value", "low", "high", "pictures"], rows
+    return ["metric", "class", "value", "low", "high", "images"], rows
 
 
 def _image_rows(model: Scores, classes: Sequence[str], *, several_splits: bool) -> tuple[list[str], list[list[object]]]:
-    # Pictures without names of their own are numbered in each split.
+    # Images without names of their own are numbered in each split.
     header, columns = ["name"], []
     for metric, each in model.metrics.items():
         header += [metric, *(f"{metric}/{name}" for name in (classes if each.classes else ()))]
@@ -131,8 +131,8 @@ def _image_rows(model: Scores, classes: Sequence[str], *, several_splits: bool) 
 
 def _page(evaluation: Evaluation, models: Sequence[tuple[Path, Predictor]], folders: Sequence[Path]) -> str:
     parts = [f"# {escaped(' against '.join(model.label for model in evaluation.models))}", ""]
-    pictures = len(evaluation.models[0].names)
-    parts += [f"- Pictures: {pictures} of the split {evaluation.split} of {code(evaluation.data)}"]
+    images = len(evaluation.models[0].names)
+    parts += [f"- Images: {images} of the split {evaluation.split} of {code(evaluation.data)}"]
     for model, (weights, predictor) in zip(evaluation.models, models, strict=True):
         about = predictor.about
         parts.append(
@@ -144,7 +144,7 @@ def _page(evaluation: Evaluation, models: Sequence[tuple[Path, Predictor]], fold
     if evaluation.comparisons:
         parts += ["## The difference", "", *(f"- {escaped(words)}" for words in evaluation.words), ""]
         if (evaluation.path / "comparison.png").exists():
-            parts += ["![Differences picture by picture](comparison.png)", ""]
+            parts += ["![Differences image by image](comparison.png)", ""]
     for model, folder in zip(evaluation.models, folders, strict=True):
         at = "" if folder == evaluation.path else f"{folder.name}/"
         parts += [f"## {escaped(model.label)}", ""]
@@ -153,7 +153,7 @@ def _page(evaluation: Evaluation, models: Sequence[tuple[Path, Predictor]], fold
         for title, file in (
             ("Confusions", "confusion.png"),
             ("Reliability diagram", "calibration.png"),
-            ("The worst pictures", "worst.png"),
+            ("The worst images", "worst.png"),
         ):
             if (folder / file).exists():
                 parts += [f"![{title}]({at}{file})", ""]

@@ -13,11 +13,11 @@ from segreg.task import Task, task_of
 
 @attrs.frozen(eq=False, kw_only=True)
 class Evaluation:
-    """What one model scores, or two on the same pictures. `segreg.evaluate` makes one.
+    """What one model scores, or two on the same images. `segreg.evaluate` makes one.
 
     Args:
         path: The directory with its files.
-        data: The data set, as an expression.
+        data: The dataset, as an expression.
         split: Which split of it.
         classes: One name for a binary task, else one a class.
         models: What each model scores, in the order in which they were given.

@@ -1,4 +1,4 @@
-"""What a model scores on pictures with masks, each at its own size."""
+"""What a model scores on images with masks, each at its own size."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ from segreg.scoring.statistics import Interval, bootstrap_interval, bootstrap_in
 
 @attrs.frozen(eq=False)
 class NamedSample:
-    """A picture with its mask.
+    """An image with its mask.
 
     Args:
         split: Where it belongs.
@@ -51,11 +51,11 @@ class Score:
     """What one metric says.
 
     Args:
-        value: Its value over all pictures, with the 95 % bootstrap interval over pictures.
+        value: Its value over all images, with the 95 % bootstrap interval over images.
         classes: The same for each class; empty for a binary task, and for a metric that has no values of classes.
-        images: Its value on each picture, float64 [N]: `nan` where it says nothing of one.
+        images: Its value on each image, float64 [N]: `nan` where it says nothing of one.
         images_by_class: The same for each class, float64 [N, K], or [N, 0].
-        states: What the metric keeps of each picture.
+        states: What the metric keeps of each image.
     """
 
     value: Interval
@@ -71,13 +71,13 @@ class Scores:
 
     Args:
         label: What reports call the model.
-        splits: Where the pictures belong, in order.
-        names: The pictures, in the same order.
+        splits: Where the images belong, in order.
+        names: The images, in the same order.
         metrics: What each metric says, by its expression.
         calibration: How far its confidence can be trusted.
         confusions: Pixels by true class (rows) and predicted class (columns), int64 [C, C]; a binary task has
             background and foreground.
-        worst: The ten worst pictures by the first metric, the worst first.
+        worst: The ten worst images by the first metric, the worst first.
     """
 
     label: str
@@ -96,14 +96,14 @@ def score(
     metrics: Mapping[str, SegmentationMetric],
     seen: Callable[[int], None],
 ) -> Scores:
-    """Predict pictures and compare each with its mask as it is on disk.
+    """Predict images and compare each with its mask as it is on disk.
 
     Args:
         label: What reports call the model.
         predictor: The model.
-        samples: The pictures, one or more.
-        metrics: On the CPU, by expression; the first one says which pictures are the worst.
-        seen: Called with how many pictures are done.
+        samples: The images, one or more.
+        metrics: On the CPU, by expression; the first one says which images are the worst.
+        seen: Called with how many images are done.
     """
     task = predictor.about.task
     first = next(iter(metrics))
@@ -140,7 +140,7 @@ def score(
 def _predicted(
     predictor: Predictor, samples: Iterable[NamedSample]
 ) -> Iterator[tuple[NamedSample, npt.NDArray[np.float32]]]:
-    """Give each sample with its probabilities. The predictor takes in some pictures before it gives the first."""
+    """Give each sample with its probabilities. The predictor takes in some images before it gives the first."""
     waiting: deque[NamedSample] = deque()
 
     def images() -> Iterator[Pixels]:

@@ -1,4 +1,4 @@
-"""The pictures on which a model is worst."""
+"""The images on which a model is worst."""
 
 import math
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _LONGEST_SIDE = 360
 
 
 class Worst:
-    """The ten worst pictures of those seen so far, the worst first, small enough to keep.
+    """The ten worst images of those seen so far, the worst first, small enough to keep.
 
     Args:
         higher_is_better: Whether of two values the higher one is better.
@@ -32,19 +32,22 @@ class Worst:
         self.cases: list[WorstCase] = []
         self._sign = 1 if higher_is_better else -1
 
-    def add(self, name: str, value: float, picture: Pixels, truth: Pixels, predicted: Pixels) -> None:
-        """Take in a picture; one without a value counts for nothing."""
+    def add(self, name: str, value: float, image: Pixels, ground_truth: Pixels, predicted: Pixels) -> None:
+        """Take in an image; one without a value counts for nothing."""
         if math.isnan(value):
             return
         if len(self.cases) == _MOST and self._sign * value >= self._sign * self.cases[-1].value:
             return
-        size = _small(picture.shape[0], picture.shape[1])
+        size = _small(image.shape[0], image.shape[1])
         self.cases.append(
             WorstCase(
                 name,
                 value,
-                resized(picture, size, Image.Resampling.BILINEAR),
-                *(resized(each[..., None], size, Image.Resampling.NEAREST)[..., 0] for each in (truth, predicted)),
+                resized(image, size, Image.Resampling.BILINEAR),
+                *(
+                    resized(each[..., None], size, Image.Resampling.NEAREST)[..., 0]
+                    for each in (ground_truth, predicted)
+                ),
             )
         )
         self.cases.sort(key=lambda case: self._sign * case.value)
@@ -57,21 +60,21 @@ def plot_worst(path: Path, title: str, cases: Sequence[WorstCase], classes: Sequ
     Args:
         path: Where to.
         title: What is drawn.
-        cases: The pictures.
+        cases: The images.
         classes: One name for a binary task, else one a class.
     """
     task = task_of(len(classes))
     columns = min(_COLUMNS, len(cases))
     rows = math.ceil(len(cases) / columns)
-    tallest = max(case.picture.shape[0] / case.picture.shape[1] for case in cases)
+    tallest = max(case.image.shape[0] / case.image.shape[1] for case in cases)
     legend = 0 if task.single_class else 0.4
     height = (2.6 * min(tallest, 1.5) + 0.45) * rows + 0.5 + legend
     figure = Figure(figsize=(2.6 * columns, height), layout="constrained")
     for axes, case in zip(figure.subplots(rows, columns, squeeze=False).flat, cases, strict=False):
-        picture = rgb_view(case.picture)
-        axes.imshow(overlay(picture, case.prediction, task), interpolation="nearest")
+        image = rgb_view(case.image)
+        axes.imshow(overlay(image, case.prediction, task), interpolation="nearest")
         for label in task.class_indices:
-            draw_border(axes, case.truth == label, width=1.2 if task.single_class else 0.7)
+            draw_border(axes, case.ground_truth == label, width=1.2 if task.single_class else 0.7)
         axes.set_title(f"{_shortened(case.name)}\n{case.value:.3f}", fontsize=8, parse_math=False)
     for axes in figure.axes:
         axes.set_axis_off()
@@ -89,6 +92,6 @@ def _small(height: int, width: int) -> tuple[int, int]:
 
 
 def _shortened(name: str) -> str:
-    """Keep the end of a long name, which tells pictures apart."""
+    """Keep the end of a long name, which tells images apart."""
     name = printable(name)
     return name if len(name) <= 28 else f"…{name[-27:]}"

@@ -16,8 +16,8 @@ class Normalized(nn.Module):
 
     Args:
         model: What takes normalised images.
-        normalization: `image` brings each channel of each picture to mean 0 and standard deviation 1, which takes out
-            how it was lit and by what camera; `none` leaves pictures as they are.
+        normalization: `image` brings each channel of each image to mean 0 and standard deviation 1, which takes out
+            how it was lit and by what camera; `none` leaves images as they are.
     """
 
     def __init__(self, model: nn.Module, normalization: Normalization) -> None:

@@ -1,4 +1,4 @@
-"""Pictures as people have them: a file, a PIL image, an array or a tensor, of any size."""
+"""Images as people have them: a file, a PIL image, an array or a tensor, of any size."""
 
 import os
 from pathlib import Path
@@ -13,16 +13,16 @@ from torch import Tensor
 from segreg.data.image_files import MAX_PIXELS, Pixels, as_rgb, pillow_warnings_ignored, read_image
 from segreg.errors import DataError, shown
 
-Picture: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[np.generic] | Tensor
+ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[np.generic] | Tensor
 
 _ROWS = 256
 
 
-def pixels_of(picture: Picture, in_channels: int, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Return the pixels of a picture.
+def pixels_of(image: ImageLike, in_channels: int, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Return the pixels of an image.
 
     Args:
-        picture: A file, which is read as RGB and turned upright; a PIL image, which is taken as RGB; an array [H, W, C]
+        image: A file, which is read as RGB and turned upright; a PIL image, which is taken as RGB; an array [H, W, C]
             or [H, W]; or a tensor [C, H, W] or [H, W]. Arrays and tensors are uint8, or float in [0, 1].
         in_channels: How many channels the model takes.
         max_pixels: The largest file that is read, in pixels.
@@ -31,22 +31,22 @@ def pixels_of(picture: Picture, in_channels: int, max_pixels: int = MAX_PIXELS) 
         returns: uint8 [H, W, C].
 
     Raises:
-        DataError: the picture cannot be read, or is none of these, or has another number of channels.
+        DataError: the image cannot be read, or is none of these, or has another number of channels.
     """
-    if isinstance(picture, str | os.PathLike):
+    if isinstance(image, str | os.PathLike):
         with pillow_warnings_ignored():
-            pixels = read_image(Path(picture), max_pixels=max_pixels)
-    elif isinstance(picture, Image.Image):
-        pixels = _rgb(picture)
-    elif isinstance(picture, Tensor | np.ndarray):
-        pixels = _bytes(picture)
+            pixels = read_image(Path(image), max_pixels=max_pixels)
+    elif isinstance(image, Image.Image):
+        pixels = _rgb(image)
+    elif isinstance(image, Tensor | np.ndarray):
+        pixels = _bytes(image)
     else:
         raise DataError(
-            f"a picture is {shown(picture)}, a {type(picture).__name__}: give a path, a PIL image, an array [H, W, C] "
+            f"an image is {shown(image)}, a {type(image).__name__}: give a path, a PIL image, an array [H, W, C] "
             "or a tensor [C, H, W]"
         )
-    is_file = isinstance(picture, str | os.PathLike)
-    what = picture if is_file else "a picture"
+    is_file = isinstance(image, str | os.PathLike)
+    what = image if is_file else "an image"
     if not pixels.size:
         raise DataError(f"{what} is {pixels.shape[0]}×{pixels.shape[1]} pixels: it must have some")
     if pixels.shape[2] != in_channels:
@@ -64,33 +64,33 @@ def _rgb(image: Image.Image) -> Pixels:
         raise DataError(f"the image cannot be read ({' '.join(str(error)[:200].split())}): is it whole?") from error
 
 
-def _bytes(picture: npt.NDArray[np.generic] | Tensor) -> Pixels:
-    channels_first = isinstance(picture, Tensor)
-    if isinstance(picture, Tensor):
-        picture = picture.detach().cpu()
+def _bytes(image: npt.NDArray[np.generic] | Tensor) -> Pixels:
+    channels_first = isinstance(image, Tensor)
+    if isinstance(image, Tensor):
+        image = image.detach().cpu()
         # NumPy has no bfloat16.
-        values = (picture.float() if picture.is_floating_point() else picture).numpy()
+        values = (image.float() if image.is_floating_point() else image).numpy()
     else:
-        values = picture
+        values = image
     if values.ndim == 2:
         values = values[None] if channels_first else values[..., None]
     if values.ndim != 3:
         expected = "tensor [C, H, W]" if channels_first else "array [H, W, C]"
-        raise DataError(f"a picture has the shape {list(values.shape)}: give one picture at a time, as {expected}")
+        raise DataError(f"an image has the shape {list(values.shape)}: give one image at a time, as {expected}")
     if channels_first:
         values = np.moveaxis(values, 0, 2)
     if values.dtype == np.uint8:
         return values
     if values.dtype.kind != "f":
-        raise DataError(f"a picture is of {values.dtype}: give uint8, or float in [0, 1]")
+        raise DataError(f"an image is of {values.dtype}: give uint8, or float in [0, 1]")
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     if not 0 <= low <= high <= 1:
-        raise DataError(f"a picture of floats has values from {low:g} to {high:g}: give them in [0, 1]")
+        raise DataError(f"an image of floats has values from {low:g} to {high:g}: give them in [0, 1]")
     return np.rint(values * np.float32(255)).astype(np.uint8)
 
 
 def mean_and_std(pixels: Pixels) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each channel of a picture, of values in [0, 1], without a copy of it.
+    """Return mean and standard deviation of each channel of an image, of values in [0, 1], without a copy of it.
 
     Shapes:
         pixels: uint8 [H, W, C];  returns: two float32 [1, C, 1, 1].

@@ -12,9 +12,9 @@ from numpy.lib import format as npy
 from PIL import Image
 
 from segreg.data.image_files import SUFFIXES, Pixels
-from segreg.data.pairs import pictures
+from segreg.data.pairs import images_by_stem
 from segreg.errors import DataError, RunError, did_you_mean
-from segreg.prediction.images import Picture
+from segreg.prediction.images import ImageLike
 from segreg.prediction.predictor import Predictor
 from segreg.prediction.probabilities import classes_of
 from segreg.prediction.tiles import Strip
@@ -30,16 +30,16 @@ _OVERLAY_SIDE = 2048
 
 @attrs.frozen(kw_only=True)
 class Output:
-    """Where the predictions of one picture go.
+    """Where the predictions of one image go.
 
     Args:
-        picture: The picture's file.
+        image: The image's file.
         mask: A PNG of class indices, with a palette, or None.
-        overlay: A JPEG of the picture with the classes over it, no longer than 2048 pixels, or None.
+        overlay: A JPEG of the image with the classes over it, no longer than 2048 pixels, or None.
         probabilities: An array of NumPy, float16 [K, H, W], or None.
     """
 
-    picture: Path
+    image: Path
     mask: Path | None
     overlay: Path | None
     probabilities: Path | None
@@ -53,7 +53,7 @@ class Output:
 def plan(
     sources: Sequence[Path], out: Path, *, overlays: bool, probabilities: bool, if_exists: IfExists = "error"
 ) -> list[Output]:
-    """Decide where the predictions of files, and of all pictures in folders, go.
+    """Decide where the predictions of files, and of all images in folders, go.
 
     Args:
         sources: Files and folders.
@@ -64,19 +64,19 @@ def plan(
             missing, `overwrite` writes over it.
 
     Raises:
-        DataError: a source does not exist, a folder holds no picture, two pictures have one name, or a file would be
-            written over a picture.
+        DataError: a source does not exist, a folder holds no image, two images have one name, or a file would be
+            written over an image.
         RunError: files are there already and `if_exists` is `error`.
     """
     found: dict[str, Path] = {}
     for source in sources:
-        for name, path in _pictures(source).items():
+        for name, path in _images(source).items():
             if name in found and found[name] != path:
                 raise DataError(f"{found[name]} and {path} would both be {name}.png: predict them one at a time")
             found[name] = path
     outputs = [
         Output(
-            picture=path,
+            image=path,
             mask=out / "masks" / f"{name}.png",
             overlay=out / "overlays" / f"{name}.jpg" if overlays else None,
             probabilities=out / "probabilities" / f"{name}.npy" if probabilities else None,
@@ -86,7 +86,7 @@ def plan(
     given = {path.resolve() for path in found.values()}
     for file in (file for output in outputs for file in output.files):
         if file.resolve() in given:
-            raise DataError(f"{file} is one of the pictures: choose another --out")
+            raise DataError(f"{file} is one of the images: choose another --out")
     there = [file for output in outputs for file in output.files if file.exists()]
     if there and if_exists == "error":
         others = f" and {len(there) - 1} more are" if len(there) > 1 else " is"
@@ -101,33 +101,31 @@ def _without(output: Output, kept: set[Path]) -> Output:
     return attrs.evolve(output, **nothing)
 
 
-def _pictures(source: Path) -> dict[str, Path]:
+def _images(source: Path) -> dict[str, Path]:
     if source.is_dir():
-        inside = pictures(source)
+        inside = images_by_stem(source)
         if not inside:
             near = f", but {source / 'images'} may have" if (source / "images").is_dir() else ""
-            raise DataError(f"{source} has no pictures{near}: expected files such as {', '.join(sorted(SUFFIXES))}")
+            raise DataError(f"{source} has no images{near}: expected files such as {', '.join(sorted(SUFFIXES))}")
         return inside
     if not source.exists():
         siblings = [each.name for each in source.parent.iterdir()] if source.parent.is_dir() else []
-        raise DataError(
-            f"{source} does not exist{did_you_mean(source.name, siblings)}: give pictures or folders of them"
-        )
+        raise DataError(f"{source} does not exist{did_you_mean(source.name, siblings)}: give images or folders of them")
     return {source.stem: source}
 
 
 def predict_files(
     predictor: Predictor, outputs: Sequence[Output], progress: Callable[[int, int], None]
 ) -> list[tuple[Path, str]]:
-    """Predict pictures and write what was asked for, each file whole or not at all.
+    """Predict images and write what was asked for, each file whole or not at all.
 
     Args:
         predictor: The model.
         outputs: What `plan` decided.
-        progress: Called with how many pictures are done, and how many there are.
+        progress: Called with how many images are done, and how many there are.
 
     Returns:
-        The pictures that could not be read, each with the reason in one line.
+        The images that could not be read, each with the reason in one line.
 
     Raises:
         RunError: a file cannot be written.
@@ -140,7 +138,7 @@ def predict_files(
     def readable() -> Iterator[Pixels]:
         for output, pixels in _read_ahead(outputs, predictor.pixels):
             if isinstance(pixels, DataError):
-                failures.append((output.picture, str(pixels)))
+                failures.append((output.image, str(pixels)))
                 continue
             small = _shrunk(pixels) if output.overlay else None
             read.append((output, (pixels.shape[0], pixels.shape[1]), small))
@@ -162,13 +160,13 @@ def predict_files(
 
 
 def _read_ahead(
-    outputs: Sequence[Output], pixels_of: Callable[[Picture], Pixels]
+    outputs: Sequence[Output], pixels_of: Callable[[ImageLike], Pixels]
 ) -> Iterator[tuple[Output, Pixels | DataError]]:
-    """Read pictures, the next one while the model is at work on the last."""
+    """Read images, the next one while the model is at work on the last."""
 
     def read(output: Output) -> Pixels | DataError:
         try:
-            return pixels_of(output.picture)
+            return pixels_of(output.image)
         except DataError as error:
             return error
 
@@ -201,17 +199,17 @@ def _written(output: Output, strips: Iterator[Strip], size: tuple[int, int], tas
     return mask
 
 
-def _write_overlay(path: Path, picture: Pixels, mask: Pixels, task: Task) -> None:
-    height, width = picture.shape[:2]
+def _write_overlay(path: Path, image: Pixels, mask: Pixels, task: Task) -> None:
+    height, width = image.shape[:2]
     small = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
-    shown = overlay(picture, small, task)
+    shown = overlay(image, small, task)
     shown[borders(small)] = 255
     with replacing(path) as aside:
         Image.fromarray(shown).save(aside, quality=92)
 
 
 def _shrunk(pixels: Pixels) -> Pixels:
-    """Return a picture as people look at it: three channels, and no longer than an overlay is."""
+    """Return an image as people look at it: three channels, and no longer than an overlay is."""
     image = Image.fromarray(rgb_view(pixels))
     image.thumbnail((_OVERLAY_SIDE, _OVERLAY_SIDE))
     return np.asarray(image)

@@ -1,4 +1,4 @@
-"""A trained model in use: masks and probabilities for pictures of any size."""
+"""A trained model in use: masks and probabilities for images of any size."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -20,7 +20,7 @@ from segreg.errors import OptionError, SegregError
 from segreg.nn.fuse import ready_to_predict
 from segreg.nn.normalized import Normalized
 from segreg.options import structure
-from segreg.prediction.images import Picture, mean_and_std, pixels_of
+from segreg.prediction.images import ImageLike, mean_and_std, pixels_of
 from segreg.prediction.probabilities import VIEWS, classes_of, enlarged, turned, turned_back
 from segreg.prediction.tiles import Strip, blended
 from segreg.runs.locate import weights_of
@@ -28,7 +28,7 @@ from segreg.runs.model_file import About, read_model
 from segreg.runs.run import Run
 from segreg.support.device import Precision, autocast, detect, is_out_of_memory
 
-# Enough for the processor or the accelerator to be busy, and little beside the weights.
+# Enough for the CPU or the accelerator to be busy, and little beside the weights.
 _PIXELS_AT_ONCE = 2**19
 _PIXELS_WAITING = 2**25
 
@@ -38,17 +38,17 @@ _LARGE = 500_000_000
 
 @attrs.frozen(eq=False, kw_only=True)
 class Predictor:
-    """A trained model that takes pictures as people have them. `segreg.load` makes one.
+    """A trained model that takes images as people have them. `segreg.load` makes one.
 
     Args:
         model: The model, with the normalisation of its input.
         about: What its file says of it.
         device: What to compute on.
         precision: In which convolutions run, as in `Recipe`.
-        tile: Height and width of the tiles that pictures are cut into at their own scale, in pixels. With None a
-            picture is resized as a whole to the size of training.
+        tile: Height and width of the tiles that images are cut into at their own scale, in pixels. With None a
+            image is resized as a whole to the size of training.
         overlap: How far tiles overlap at least, in pixels.
-        tta: Whether to average over the eight turned and mirrored views of a picture.
+        tta: Whether to average over the eight turned and mirrored views of an image.
         weights: The file that the model was read from; of a finished run, its scores go into a model card.
     """
 
@@ -71,31 +71,31 @@ class Predictor:
         if not 0 <= self.overlap < self.tile:
             raise OptionError(f"overlap is {self.overlap}: expected 0 or more, and less than the tile, {self.tile}")
 
-    def predict(self, picture: Picture) -> Pixels:
-        """Return the mask of a picture, at the picture's own size.
+    def predict(self, image: ImageLike) -> Pixels:
+        """Return the mask of an image, at the image's own size.
 
         Args:
-            picture: A path, a PIL image, an array [H, W, C], or a tensor [C, H, W]; the last two uint8, or float in
+            image: A path, a PIL image, an array [H, W, C], or a tensor [C, H, W]; the last two uint8, or float in
                 [0, 1]. Files are turned upright by their EXIF orientation.
 
         Shapes:
             returns: uint8 [H, W]: 0 and 1 for a binary task, else class indices in the order of `about.classes`.
 
         Raises:
-            DataError: the picture cannot be read or used.
+            DataError: the image cannot be read or used.
             OptionError: there is not enough memory.
         """
-        pixels = self.pixels(picture)
+        pixels = self.pixels(image)
         mask = np.empty(pixels.shape[:2], dtype=np.uint8)
         for top, strip in next(self.strips([pixels])):
             mask[top : top + strip.shape[1]] = classes_of(self.about.task, strip)
         return mask
 
-    def probabilities(self, picture: Picture) -> npt.NDArray[np.float32]:
-        """Return the probability of each class at each pixel, at the picture's own size.
+    def probabilities(self, image: ImageLike) -> npt.NDArray[np.float32]:
+        """Return the probability of each class at each pixel, at the image's own size.
 
         Args:
-            picture: As for `predict`.
+            image: As for `predict`.
 
         Shapes:
             returns: float32 [K, H, W] in [0, 1]: of the foreground for a binary task (K = 1), else summing to 1 over K.
@@ -103,20 +103,20 @@ class Predictor:
         Raises:
             DataError, OptionError: as for `predict`.
         """
-        return next(self.probabilities_of([picture]))
+        return next(self.probabilities_of([image]))
 
-    def probabilities_of(self, pictures: Iterable[Picture]) -> Iterator[npt.NDArray[np.float32]]:
-        """Give the probabilities of many pictures, in their order, computed in batches.
+    def probabilities_of(self, images: Iterable[ImageLike]) -> Iterator[npt.NDArray[np.float32]]:
+        """Give the probabilities of many images, in their order, computed in batches.
 
         Args, Shapes, Raises: as for `probabilities`.
         """
-        for strips in self.strips(map(self.pixels, pictures)):
-            # Most pictures are one strip.
+        for strips in self.strips(map(self.pixels, images)):
+            # Most images are one strip.
             parts = [strip.cpu().numpy() for _, strip in strips]
             yield parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
-    def pixels(self, picture: Picture) -> Pixels:
-        """Return the pixels of a picture, as `strips` takes them.
+    def pixels(self, image: ImageLike) -> Pixels:
+        """Return the pixels of an image, as `strips` takes them.
 
         Shapes:
             returns: uint8 [H, W, C].
@@ -124,7 +124,7 @@ class Predictor:
         Raises:
             DataError: as for `predict`.
         """
-        return pixels_of(picture, self.about.in_channels, _LARGE if self.tile else MAX_PIXELS)
+        return pixels_of(image, self.about.in_channels, _LARGE if self.tile else MAX_PIXELS)
 
     @classmethod
     def from_pretrained(
@@ -190,39 +190,39 @@ class Predictor:
             return run if run.finished and run.recipe else None
         return None
 
-    def strips(self, pictures: Iterable[Pixels]) -> Iterator[Iterator[Strip]]:
-        """Give the probabilities of each picture in strips from top to bottom, so that no whole of them need be held.
+    def strips(self, images: Iterable[Pixels]) -> Iterator[Iterator[Strip]]:
+        """Give the probabilities of each image in strips from top to bottom, so that no whole of them need be held.
 
-        A strip's tensor is on the predictor's device. The strips of one picture are to be used up before those of the
+        A strip's tensor is on the predictor's device. The strips of one image are to be used up before those of the
         next.
 
         Shapes:
-            pictures: uint8 [H, W, C].
+            images: uint8 [H, W, C].
         """
-        return self._tiled(pictures) if self.tile else self._whole(pictures)
+        return self._tiled(images) if self.tile else self._whole(images)
 
-    def _whole(self, pictures: Iterable[Pixels]) -> Iterator[Iterator[Strip]]:
+    def _whole(self, images: Iterable[Pixels]) -> Iterator[Iterator[Strip]]:
         height, width = self.about.size
         at_once = max(1, _PIXELS_AT_ONCE // (height * width))
         waiting: list[tuple[Tensor, tuple[int, int]]] = []
-        for pixels in pictures:
+        for pixels in images:
             small = torch.from_numpy(np.array(resized(pixels, (height, width), Image.Resampling.BILINEAR)))
             waiting.append((small, (pixels.shape[0], pixels.shape[1])))
-            # Whoever gives the pictures may hold on to them until they get the masks.
+            # Whoever gives the images may hold on to them until they get the masks.
             if len(waiting) == at_once or sum(h * w for _, (h, w) in waiting) > _PIXELS_WAITING:
                 yield from self._enlarged(waiting)
                 waiting = []
         if waiting:
             yield from self._enlarged(waiting)
 
-    def _enlarged(self, pictures: list[tuple[Tensor, tuple[int, int]]]) -> Iterator[Iterator[Strip]]:
-        found = self._probabilities(torch.stack([small for small, _ in pictures]).permute(0, 3, 1, 2))
-        for probabilities, (_, size) in zip(found, pictures, strict=True):
+    def _enlarged(self, images: list[tuple[Tensor, tuple[int, int]]]) -> Iterator[Iterator[Strip]]:
+        found = self._probabilities(torch.stack([small for small, _ in images]).permute(0, 3, 1, 2))
+        for probabilities, (_, size) in zip(found, images, strict=True):
             yield enlarged(probabilities, size)
 
-    def _tiled(self, pictures: Iterable[Pixels]) -> Iterator[Iterator[Strip]]:
+    def _tiled(self, images: Iterable[Pixels]) -> Iterator[Iterator[Strip]]:
         assert self.tile
-        for pixels in pictures:
+        for pixels in images:
             height, width = pixels.shape[:2]
             spread = None
             if self.model.normalization == "image":
@@ -286,13 +286,13 @@ def load(
         source: A run, its directory, or a `model.safetensors` that segreg wrote.
         device: `auto`, or one by name, such as `cpu` or `cuda:1`.
         precision: `bf16`, `fp32`, or `auto`, as in `Recipe`.
-        tile: Cut pictures into tiles of this height and width, in pixels, at their own scale. By default a picture is
+        tile: Cut images into tiles of this height and width, in pixels, at their own scale. By default an image is
             resized to the size of training, predicted as a whole, and the result resized back: what the model learnt
-            depends on scale. Tiles suit a model that was trained on pieces of large pictures.
+            depends on scale. Tiles suit a model that was trained on pieces of large images.
         overlap: How far tiles overlap at least, in pixels; what they say there is blended. By default an eighth of
             the tile. The model should not look further around a pixel than a quarter of it.
-        tta: Average over the eight turned and mirrored views of a picture, which takes eight times as long. Not for
-            pictures with an up and a down.
+        tta: Average over the eight turned and mirrored views of an image, which takes eight times as long. Not for
+            images with an up and a down.
 
     Raises:
         RunError: there is no such file, or it is not one of segreg's.

@@ -11,7 +11,7 @@ from segreg.prediction.tiles import Strip
 from segreg.task import Task
 
 VIEWS = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
-"""The ways to turn and mirror a picture: by how many quarters, and whether it is mirrored after that."""
+"""The ways to turn and mirror an image: by how many quarters, and whether it is mirrored after that."""
 
 _ROWS = 256
 
@@ -52,5 +52,5 @@ def turned(images: Tensor, turns: int, mirrored: bool) -> Tensor:
 
 
 def turned_back(found: Tensor, turns: int, mirrored: bool) -> Tensor:
-    """Return what was found on a view as the picture lies, [B, K, H, W]."""
+    """Return what was found on a view as the image lies, [B, K, H, W]."""
     return (found.flip(3) if mirrored else found).rot90(-turns, (2, 3))

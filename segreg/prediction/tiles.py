@@ -1,4 +1,4 @@
-"""A large picture in tiles that overlap, and what was said of each, blended into one without a seam."""
+"""A large image in tiles that overlap, and what was said of each, blended into one without a seam."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -49,13 +49,13 @@ def divide(length: int, tile: int, overlap: int) -> list[Piece]:
 def blended(
     predict: Callable[[Tensor], Tensor], pixels: Pixels, *, tile: int, overlap: int, batch: int
 ) -> Iterator[Strip]:
-    """Predict a picture tile by tile, and give the result from top to bottom, each row as soon as it is complete.
+    """Predict an image tile by tile, and give the result from top to bottom, each row as soon as it is complete.
 
     No more than one row of tiles is held at a time.
 
     Args:
         predict: Maps pieces, uint8 [B, C, h, w], to probabilities, float32 [B, K, h, w] on any device.
-        pixels: The picture, uint8 [H, W, C].
+        pixels: The image, uint8 [H, W, C].
         tile: Height and width of a tile, in pixels.
         overlap: How far neighbours overlap at least, in pixels, less than `tile`.
         batch: Tiles at a time.

@@ -34,7 +34,7 @@ class About:
         options: All options that it was built with, `in_channels` and `num_classes` among them.
         plugin: The distribution and version that the component came from.
         classes: One name for a binary task, else one a class.
-        size: Height and width that pictures were resized to in training, in pixels.
+        size: Height and width that images were resized to in training, in pixels.
         normalize: How its input is normalised, as in `Recipe`.
     """
 

@@ -1,4 +1,4 @@
-"""The pictures of one run, or of several side by side."""
+"""The images of one run, or of several side by side."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,7 +43,7 @@ def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], me
     if not any(row["train_loss"] <= 0 or row["valid_loss"] <= 0 for row in rows):
         figure.axes[0].set_yscale("log")
     figure.axes[0].plot([], [], "-", color="gray", label="validation")
-    figure.axes[0].plot([], [], ":", color="gray", label="training (augmented pictures)")
+    figure.axes[0].plot([], [], ":", color="gray", label="training (augmented images)")
     figure.legend(
         *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
     )
@@ -51,7 +51,7 @@ def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], me
 
 
 def plot_samples(path: Path, samples: Mapping[str, Tensor], predictions: Mapping[str, Tensor], task: Task) -> None:
-    """Draw a few pictures, each with the truth and what the models said.
+    """Draw a few images, each with the ground truth and what the models said.
 
     With one class, what is predicted is tinted and the true border is a white line; else each class has its colour.
 
@@ -62,16 +62,16 @@ def plot_samples(path: Path, samples: Mapping[str, Tensor], predictions: Mapping
         task: What the classes are.
     """
     images, masks = samples["images"].numpy(), samples["masks"].numpy()
-    columns = {"picture": None, "truth": masks, **{label: each.numpy() for label, each in predictions.items()}}
+    columns = {"image": None, "ground truth": masks, **{label: each.numpy() for label, each in predictions.items()}}
     height, width = images.shape[1:3]
     figure = Figure(
         figsize=(1.7 * len(columns), (1.7 * height / width) * len(images) + 0.6), layout="constrained", dpi=110
     )
     grid = figure.subplots(len(images), len(columns), squeeze=False)
     for row, image in enumerate(images):
-        picture = rgb_view(image)
+        view = rgb_view(image)
         for axes, (label, classes) in zip(grid[row], columns.items(), strict=True):
-            shown = picture if classes is None else overlay(picture, classes[row], task)
+            shown = view if classes is None else overlay(view, classes[row], task)
             axes.imshow(shown, interpolation="nearest")
             axes.set_axis_off()
             if classes is not None and task.single_class:

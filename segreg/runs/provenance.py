@@ -46,13 +46,13 @@ def resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any]
     }
 
 
-def made_with(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict[str, str]:
+def provenance(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict[str, str]:
     """Return what the numbers of a run depend on, by name, as one reads it.
 
     Args:
         recipe: What was asked for.
         tables: What `resolved` says of it.
-        data: The pictures.
+        data: The images.
     """
     settings = recipe.fields_that_affect_results()
     # What `auto` or `cuda` stands for is said below.
@@ -63,12 +63,12 @@ def made_with(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict[str
         },
         **{f"plugin of {each['name']}": f"{each['plugin']} {each['version']}" for each in tables["component"]},
         **{name: tables["platform"][name] for name in ("torch", "device")},
-        **{f"pictures of {split}": _counted(pictures.names) for split, pictures in data.splits.items()},
+        **{f"images of {split}": _counted(images.names) for split, images in data.splits.items()},
     }
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Say what `made_with` gave before and does not give now."""
+    """Say what `provenance` gave before and does not give now."""
     return [
         f"{name} was {before.get(name, 'none')} and is {now.get(name, 'none')}"
         for name in {**before, **now}

@@ -18,7 +18,7 @@ from segreg.recipe import Recipe, read_recipe
 from segreg.runs.model_file import read_model
 from segreg.support.files import read_toml, reading, replacing, write_csv, write_text
 
-_RESULTS = ("epoch", "metrics", "classes", "pictures", "parameters", "seconds", "images_per_second", "device")
+_RESULTS = ("epoch", "metrics", "classes", "images", "parameters", "seconds", "images_per_second", "device")
 
 Row = Mapping[str, float]
 Tensors = Mapping[str, Tensor]
@@ -81,7 +81,7 @@ class Run:
 
     @property
     def scores(self) -> dict[str, Tensor]:
-        """The state of each metric for each picture, as `split/metric/buffer`: [N, ...]."""
+        """The state of each metric for each image, as `split/metric/buffer`: [N, ...]."""
         return self._tensors("scores")
 
     @property
@@ -130,12 +130,12 @@ class Run:
         write_csv(self.path / "history.csv", list(rows[0]), figures)
 
     def write_splits(self, names: Mapping[str, Sequence[str]]) -> None:
-        """Write which picture is in which split."""
+        """Write which image is in which split."""
         rows = [(split, name) for split, members in names.items() for name in members]
         write_csv(self.path / "splits.csv", ("split", "name"), rows)
 
     def write_skipped(self, skipped: Sequence[Skipped]) -> None:
-        """Write which pictures were left out, and why; no file where none were."""
+        """Write which images were left out, and why; no file where none were."""
         path = self.path / "skipped.csv"
         if not skipped:
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The validation pictures on which a run does worst, kept as files that anybody can look at.
+"""The validation images on which a run does worst, kept as files that anybody can look at.
 
 Compressed, where `samples.safetensors` is not: so there is room for them in every run of a study.
 """
@@ -25,20 +25,20 @@ WORST = 4
 
 @attrs.frozen(eq=False)
 class WorstCase:
-    """A picture with the truth and the prediction.
+    """An image with the ground truth and the prediction.
 
     Args:
-        name: Of the picture.
-        value: Of the first metric, on this picture alone.
-        picture: uint8 [H, W, C], with C = 3 for `write_cases`.
-        truth: uint8 [H, W].
+        name: Of the image.
+        value: Of the first metric, on this image alone.
+        image: uint8 [H, W, C], with C = 3 for `write_cases`.
+        ground truth: uint8 [H, W].
         prediction: uint8 [H, W].
     """
 
     name: str
     value: float
-    picture: npt.NDArray[np.uint8]
-    truth: npt.NDArray[np.uint8]
+    image: npt.NDArray[np.uint8]
+    ground_truth: npt.NDArray[np.uint8]
     prediction: npt.NDArray[np.uint8]
 
 
@@ -49,22 +49,22 @@ def worst_positions(values: npt.NDArray[np.float64], higher_is_better: bool) -> 
 
 
 def write_cases(run: Run, cases: Sequence[WorstCase], task: Task) -> list[dict[str, Any]]:
-    """Write the pictures of cases into `worst/`, and return what the results say of them.
+    """Write the images of cases into `worst/`, and return what the results say of them.
 
     Raises:
         RunError: they cannot be written there.
     """
     folder = run.path / "worst"
     with writing(folder):
-        # Behind a link may be the pictures of others.
+        # Behind a link may be the images of others.
         if folder.is_symlink():
             raise FileExistsError(errno.EEXIST, "it is a link, and what is behind it may be another's")
         folder.mkdir(exist_ok=True)
     for number, case in enumerate(cases, 1):
-        picture, truth, prediction = _files(run, number)
-        with replacing(picture) as aside:
-            Image.fromarray(case.picture).save(aside, quality=90)
-        for path, classes in ((truth, case.truth), (prediction, case.prediction)):
+        image, ground_truth, prediction = _files(run, number)
+        with replacing(image) as aside:
+            Image.fromarray(case.image).save(aside, quality=90)
+        for path, classes in ((ground_truth, case.ground_truth), (prediction, case.prediction)):
             write_mask(path, classes, task)
     return [{"name": case.name, "value": case.value} for case in cases]
 
@@ -82,20 +82,20 @@ def read_cases(run: Run) -> list[WorstCase]:
         listed = [(str(each["name"]), float(each["value"])) for each in results.get("worst", [])]
     cases = []
     for number, (name, value) in enumerate(listed[:WORST], 1):
-        picture, *masks = _files(run, number)
+        image, *masks = _files(run, number)
         try:
-            shown = read_image(picture)
-            truth, prediction = (
+            shown = read_image(image)
+            ground_truth, prediction = (
                 read_mask(path, num_classes=classes, ignore_value=255, by_index=True) for path in masks
             )
         # Somebody tidied up: what is left can be shown.
         except DataError:
             continue
-        if shown.shape[:2] == truth.shape == prediction.shape:
-            cases.append(WorstCase(name, value, shown, truth, prediction))
+        if shown.shape[:2] == ground_truth.shape == prediction.shape:
+            cases.append(WorstCase(name, value, shown, ground_truth, prediction))
     return cases
 
 
 def _files(run: Run, number: int) -> tuple[Path, Path, Path]:
     folder = run.path / "worst"
-    return folder / f"{number}.jpg", folder / f"{number}-truth.png", folder / f"{number}-prediction.png"
+    return folder / f"{number}.jpg", folder / f"{number}-ground-ground truth.png", folder / f"{number}-prediction.png"

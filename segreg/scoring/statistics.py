@@ -1,7 +1,7 @@
 """Error bars for a table of results: intervals over images, spreads over seeds, and paired differences of two rows.
 
 A metric is the sum of what it saw of each image (see `contracts.SegmentationMetric`). So the states of single images,
-kept once, give the value over any resample of the images without a second look at a picture.
+kept once, give the value over any resample of the images without a second look at an image.
 
 The two kinds of error bar answer different questions. An interval over images says how much the value would move if
 other images had been drawn from the same source, with the trained weights as they are. A spread over seeds says how
@@ -123,7 +123,7 @@ def paired_difference(
     Both are scored on the same resamples, so what makes an image hard for both cancels out, and the interval is often
     far narrower than those of the two values suggest. If it leaves out 0, the two sets of trained models differ by more
     than the choice of images explains. It is an interval for one comparison: of twenty rows that are equal in
-    truth, one is expected to seem to differ.
+    ground truth, one is expected to seem to differ.
 
     Args:
         metric: The metric that all states are of.

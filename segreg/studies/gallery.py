@@ -1,4 +1,4 @@
-"""The pictures of a report's page: what each row predicts, and what the best one is worst on."""
+"""The images of a report's page: what each row predicts, and what the best one is worst on."""
 
 import base64
 import io
@@ -17,11 +17,11 @@ from segreg.support.render import TINT, borders, palette, rgb_view
 from segreg.task import Task, task_of
 
 _BORDER = 254
-"""The palette index of the line around the true region, in pictures of one class."""
+"""The palette index of the line around the true region, in images of one class."""
 
 
 def galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
-    """Give the sections with pictures: samples of every row, and what the best row is worst on."""
+    """Give the sections with images: samples of every row, and what the best row is worst on."""
     best = best_row(rows)
     if not best:
         return
@@ -34,13 +34,13 @@ def galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
         "Tinted: what is said to be the object; white line: the border of the true one." if task.single_class else ""
     )
     yield {
-        "title": "Predictions on validation pictures",
-        "hint": f"Move the slider from the picture over the truth to what each row predicts. {legend}",
+        "title": "Predictions on validation images",
+        "hint": f"Move the slider from the image over the ground truth to what each row predicts. {legend}",
         "classes": [] if task.single_class else _legend(classes),
         "height": images.shape[1],
         "width": images.shape[2],
-        "pictures": [
-            _picture(
+        "images": [
+            _image(
                 rgb_view(image),
                 masks[number],
                 {printable(label): (each["predictions"][number].numpy(), "") for label, each in samples.items()},
@@ -54,17 +54,17 @@ def galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
         return
     metric = recipe.metrics[0]
     seed = f" (seed {best.runs[0].recipe.seed})" if len(best.runs) > 1 else ""
-    height, width = cases[0].truth.shape
+    height, width = cases[0].ground_truth.shape
     yield {
         "title": "Worst cases",
-        "hint": f"Where the best row, {printable(best.label)}{seed}, is worst by {metric}, of all validation pictures.",
+        "hint": f"Where the best row, {printable(best.label)}{seed}, is worst by {metric}, of all validation images.",
         "height": height,
         "width": width,
         "large": True,
-        "pictures": [
-            _picture(
-                case.picture,
-                case.truth,
+        "images": [
+            _image(
+                case.image,
+                case.ground_truth,
                 {printable(case.name): (case.prediction, f"{metric} {case.value:.3f}")},
                 task,
             )
@@ -82,18 +82,18 @@ def _legend(classes: Sequence[str]) -> list[tuple[str, str]]:
     ]
 
 
-def _picture(
-    picture: npt.NDArray[np.uint8],
-    truth: npt.NDArray[np.uint8],
+def _image(
+    image: npt.NDArray[np.uint8],
+    ground_truth: npt.NDArray[np.uint8],
     predictions: Mapping[str, tuple[npt.NDArray[np.uint8], str]],
     task: Task,
 ) -> dict[str, Any]:
-    """Return a picture, its truth, and a tile for each prediction, by its label and with what is said of it."""
-    region = truth == 1
+    """Return an image, its ground truth, and a tile for each prediction, by its label and with what is said of it."""
+    region = ground_truth == 1
     border = borders(region) & region if task.single_class else np.zeros_like(region)
     return {
-        "picture": _encoded(Image.fromarray(picture), "jpeg", quality=88),
-        "truth": _layer(truth, border, task),
+        "image": _encoded(Image.fromarray(image), "jpeg", quality=88),
+        "ground_truth": _layer(ground_truth, border, task),
         "tiles": [
             {"label": label, "value": value, "prediction": _layer(classes, border, task)}
             for label, (classes, value) in predictions.items()
@@ -102,7 +102,7 @@ def _picture(
 
 
 def _layer(classes: npt.NDArray[np.uint8], border: npt.NDArray[np.bool_], task: Task) -> str:
-    """Return classes as a picture to be laid over another one, in the colours of `samples.png`."""
+    """Return classes as an image to be laid over another one, in the colours of `samples.png`."""
     colors, opacity = palette(task), np.zeros(256, np.uint8)
     if task.single_class:
         colors[1], opacity[1] = TINT, 115

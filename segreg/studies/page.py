@@ -1,4 +1,4 @@
-"""The report of a study as one page that opens from disk: a table that sorts, curves, pictures, and how it was run."""
+"""The report of a study as one page that opens from disk: a table that sorts, curves, images, and how it was run."""
 
 import base64
 import hashlib

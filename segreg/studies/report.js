@@ -27,14 +27,14 @@ function sortBy(header) {
   body.append(...[...body.rows].sort((one, other) => compare(key(one), key(other))));
 }
 
-// Pictures: from the picture over the truth to the prediction.
-const STOPS = ["picture", "truth", "prediction"];
+// Images: from the image over the ground truth to the prediction.
+const STOPS = ["image", "ground truth", "prediction"];
 for (const gallery of document.querySelectorAll(".gallery")) {
   const range = gallery.querySelector("input[type=range]");
   const buttons = gallery.querySelectorAll(".stops button");
   const show = () => {
     const at = Number(range.value);
-    gallery.style.setProperty("--truth", Math.max(0, 1 - Math.abs(at - 1)));
+    gallery.style.setProperty("--ground-truth", Math.max(0, 1 - Math.abs(at - 1)));
     gallery.style.setProperty("--prediction", Math.max(0, at - 1));
     const between = `between ${STOPS[Math.floor(at)]} and ${STOPS[Math.ceil(at)]}`;
     range.setAttribute("aria-valuetext", Number.isInteger(at) ? STOPS[at] : between);

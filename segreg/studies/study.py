@@ -116,7 +116,7 @@ def compare(
     quiet: bool = False,
     **settings: Any,
 ) -> Study:
-    """Train every model with every loss and every seed, and write a table, curves, pictures and `report.html`.
+    """Train every model with every loss and every seed, and write a table, curves, images and `report.html`.
 
     A run that is finished is not made again, one that was interrupted goes on, and one that fails leaves its row
     saying so while the others go on. The same command tries that one again, up to three times in all.
@@ -128,7 +128,7 @@ def compare(
         losses: Losses, as expressions, in the place of the study's.
         seeds: Seeds, in the place of the study's.
         out: The study's directory; by default `studies/NAME-DATASET`. It may hold an earlier state of the same study.
-        force: Go on with an interrupted run though a plugin, torch, the device or the pictures have changed since, and
+        force: Go on with an interrupted run though a plugin, torch, the device or the images have changed since, and
             try runs again that failed three times.
         quiet: Show no progress.
         settings: Any field of `Recipe` but `model`, `loss` and `seed`.
@@ -149,10 +149,10 @@ def compare(
             missing = [recipe for recipe in recipes if not made.run(recipe).finished]
             if len(missing) < len(recipes):
                 display.line(f"{len(recipes) - len(missing)} of {len(recipes)} runs are there already, in {made.path}")
-            # What one lacks shows before a picture is read.
+            # What one lacks shows before an image is read.
             if missing:
                 check_trackers(recipes[0])
-            # All runs of a plan share one device, and one data set at one size.
+            # All runs of a plan share one device, and one dataset at one size.
             shared = (detect(recipes[0].device), open_data(recipes[0], display)) if missing else None
             with locked(made.path):
                 if shared:

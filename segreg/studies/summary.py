@@ -1,4 +1,4 @@
-"""The report of a study: its table as text, CSV and Markdown, what can be concluded from it, curves and pictures."""
+"""The report of a study: its table as text, CSV and Markdown, what can be concluded from it, curves and images."""
 
 import csv
 import io
@@ -83,12 +83,12 @@ def conclusion(rows: Sequence[Row], recipe: Recipe) -> str:
     level = [
         printable(row.label) for row, each in others if not each.beyond_chance and not math.isnan(each.difference.value)
     ]
-    images = best.runs[0].results["pictures"]["valid"]
+    images = best.runs[0].results["images"]["valid"]
     said = [f"{printable(best.label)} is best on valid, with {metric} {best.on_valid(metric):.3f}."]
     if behind:
         said.append(f"Behind it by more than chance: {_listed(behind)}.")
     if level:
-        said.append(f"On these {images} pictures it cannot be told apart from {_listed(level)}.")
+        said.append(f"On these {images} images it cannot be told apart from {_listed(level)}.")
     if without:
         said.append(f"{_listed(without)} {'has' if len(without) == 1 else 'have'} no value there.")
     return " ".join(said)
@@ -99,8 +99,8 @@ def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
     seeds = max((len(row.runs) for row in rows), default=0)
     devices = sorted({str(run.results["device"]) for row in rows for run in row.runs})
     height, width = recipe.size
-    pictures: Mapping[str, int] = next((row.runs[0].results["pictures"] for row in rows if row.runs), {})
-    counts = ", ".join(f"{count} {split}" for split, count in pictures.items())
+    images: Mapping[str, int] = next((row.runs[0].results["images"] for row in rows if row.runs), {})
+    counts = ", ".join(f"{count} {split}" for split, count in images.items())
     skipped = max((run.results.get("skipped", 0) for row in rows for run in row.runs), default=0)
     counts += f"; {skipped} that cannot be used left out" if skipped else ""
     return [

@@ -54,7 +54,7 @@ class Row:
 
     @property
     def images_per_second(self) -> float:
-        """How many training pictures a second went through, on average over seeds."""
+        """How many training images a second went through, on average over seeds."""
         return sum(float(run.results["images_per_second"]) for run in self.runs) / len(self.runs)
 
 

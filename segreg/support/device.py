@@ -60,7 +60,7 @@ def keep_freed_memory() -> None:
     """Have the C library keep the memory that tensors leave for the next ones, where it is glibc.
 
     By default it gives large blocks back to the system, which clears every page of them before the next step may use
-    them again. On a processor that cost an eighth of a training step (U-Net, batches of 4 at 64×64, two cores).
+    them again. On a CPU that cost an eighth of a training step (U-Net, batches of 4 at 64×64, two cores).
     """
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)

@@ -56,7 +56,7 @@ class Display:
             self.note(text)
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Show how many pictures are done, of something that is done before or after the epochs."""
+        """Show how many images are done, of something that is done before or after the epochs."""
         self._bar.update(self._task, description=what, completed=done, total=total, figures=f"{done}/{total}")
 
     def training(self, label: str, epoch: int, epochs: int, step: int, steps: int) -> None:

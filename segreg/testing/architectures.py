@@ -55,7 +55,7 @@ def any_size(subject: ComponentSubject) -> None:
 
 
 def batch_of_one(subject: ComponentSubject) -> None:
-    """One picture is enough to learn from, at the smallest size too."""
+    """One image is enough to learn from, at the smallest size too."""
     least = _least(subject)
     model = subject.build().train()
     for images in (_images(subject, batch=1), torch.rand(1, 3, least, least)):

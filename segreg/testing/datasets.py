@@ -1,4 +1,4 @@
-"""What is demanded of a data set: `classes`, and `splits` of (image uint8 [H, W, C], mask uint8 [H, W])."""
+"""What is demanded of a dataset: `classes`, and `splits` of (image uint8 [H, W, C], mask uint8 [H, W])."""
 
 import hashlib
 import pickle
@@ -11,7 +11,7 @@ from segreg.contracts import IGNORE_INDEX, Sample, SegmentationDataset
 from segreg.task import task_of
 from segreg.testing.subject import Check, ComponentSubject, expect
 
-# Of a large data set the first pictures have to do.
+# Of a large dataset the first images have to do.
 _AT_MOST = 16
 
 
@@ -23,7 +23,7 @@ def _samples(data: SegmentationDataset) -> Iterator[tuple[str, str, Sample]]:
 
 
 def has_classes_and_splits(subject: ComponentSubject) -> None:
-    """`classes` are names, one of a kind; `splits` has "train" and "valid" with pictures in each."""
+    """`classes` are names, one of a kind; `splits` has "train" and "valid" with images in each."""
     with subject.opened() as data:
         lonely = isinstance(data.classes, str)
         expect(not lonely, f"classes is the text {data.classes!r}: write a tuple, ({data.classes!r},)")
@@ -57,8 +57,8 @@ def masks_name_classes(subject: ComponentSubject) -> None:
         for _, what, (_, mask) in _samples(data):
             wrong = [int(value) for value in np.unique(mask) if value >= limit and value != IGNORE_INDEX]
             expect(not wrong, f"{what}: the mask has {wrong}, where there are {limit} classes: 0 to {limit - 1}")
-        truths = [mask for split, _, (_, mask) in _samples(data) if split == "train"]
-        expect(any((mask < limit).any() for mask in truths), "every pixel of the training masks is ignored")
+        ground_truths = [mask for split, _, (_, mask) in _samples(data) if split == "train"]
+        expect(any((mask < limit).any() for mask in ground_truths), "every pixel of the training masks is ignored")
 
 
 def access_is_repeatable(subject: ComponentSubject) -> None:
@@ -71,7 +71,7 @@ def access_is_repeatable(subject: ComponentSubject) -> None:
     with subject.opened() as data:
         for (_, what, again), sample in zip(_samples(data), first, strict=True):
             same = all(np.array_equal(one, other) for one, other in zip(again, sample, strict=True))
-            expect(same, f"{what} differs when the data set is opened a second time")
+            expect(same, f"{what} differs when the dataset is opened a second time")
 
 
 def splits_end(subject: ComponentSubject) -> None:
@@ -86,7 +86,7 @@ def splits_end(subject: ComponentSubject) -> None:
 
 
 def splits_are_disjoint(subject: ComponentSubject) -> None:
-    """No picture, and no name where samples have names, is in two splits."""
+    """No image, and no name where samples have names, is in two splits."""
     with subject.opened() as data:
         home: dict[str, str] = {}
         for split, what, (image, _) in _samples(data):

@@ -75,8 +75,8 @@ def right_beats_wrong(subject: ComponentSubject) -> None:
     """A prediction that is right and sure has a smaller loss than an undecided one, and that than a wrong one."""
     for what, logits, target in _cases():
         classes = logits.shape[1]
-        truth = F.one_hot(target.where(target != IGNORE_INDEX, 0), max(classes, 2)).movedim(-1, 1).float()
-        right = 8 * (2 * truth[:, -classes:] - 1)
+        ground_truth = F.one_hot(target.where(target != IGNORE_INDEX, 0), max(classes, 2)).movedim(-1, 1).float()
+        right = 8 * (2 * ground_truth[:, -classes:] - 1)
         loss = subject.build()
         values = [float(loss(sure * right, target)) for sure in (1, 0, -1)]
         expect(

@@ -139,8 +139,8 @@ def _by_definition(
     if average == "dataset":
         groups = [(predicted, target)]
     values: dict[int, list[float]] = {}
-    for guess, truth in groups:
-        seen = [(int(g), int(t)) for g, t in zip(guess.flat, truth.flat, strict=True) if t != IGNORE_INDEX]
+    for guess, ground_truth in groups:
+        seen = [(int(g), int(t)) for g, t in zip(guess.flat, ground_truth.flat, strict=True) if t != IGNORE_INDEX]
         if definition == "accuracy":
             if seen:
                 values.setdefault(0, []).append(sum(g == t for g, t in seen) / len(seen))

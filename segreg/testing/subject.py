@@ -90,7 +90,7 @@ class ComponentSubject:
 
     @contextmanager
     def opened(self) -> Iterator[SegmentationDataset]:
-        """Open a data set: on the folder that the expression names, else on the record's own example."""
+        """Open a dataset: on the folder that the expression names, else on the record's own example."""
         record = self.entry.record
         if not isinstance(record, Dataset) or not record.example or "root" in self.options:
             yield self.build()

@@ -28,7 +28,7 @@ _RESULTS: dict[str, Any] = {
     "epoch": 3,
     "metrics": {"train": {"iou": 0.5}, "valid": {"iou": None}},
     "classes": ["a thing"],
-    "pictures": {"train": 4, "valid": 2},
+    "images": {"train": 4, "valid": 2},
     "parameters": 12,
     "seconds": 7.5,
     "images_per_second": 8.0,
@@ -42,7 +42,7 @@ def _run(subject: ComponentSubject, folder: str) -> None:
     tracker.begin(Path(folder), _RECIPE, [])
     for row in _ROWS:
         tracker.epoch(row)
-    tracker.finish(_RESULTS, {"a picture": np.zeros((4, 15, 3), np.uint8)})
+    tracker.finish(_RESULTS, {"an image": np.zeros((4, 15, 3), np.uint8)})
     tracker.close()
 
 

@@ -9,9 +9,9 @@ from segreg.recipe import Change
 
 
 class Augmentation:
-    """Random changes to the pictures of a batch, on their device.
+    """Random changes to the images of a batch, on their device.
 
-    Turning and shifting reflect the picture at its edges, so that no black corner is learnt as background.
+    Turning and shifting reflect the image at its edges, so that no black corner is learnt as background.
 
     Args:
         names: Which changes.

@@ -57,14 +57,14 @@ def restore(state: State, saved: Mapping[str, Any]) -> None:
 
 
 def restore_from(
-    run: Run, state: State, made_with: Mapping[str, str], *, epochs: int, force: bool
+    run: Run, state: State, provenance: Mapping[str, str], *, epochs: int, force: bool
 ) -> Sequence[str] | None:
     """Bring a new state to where a run on disk is.
 
     Args:
         run: The run.
         state: Of the recipe's model and optimizer.
-        made_with: What must not have changed since.
+        provenance: What must not have changed since.
         epochs: How many epochs the recipe has; more than before are no change.
         force: Restore it even if something has changed; the epoch under way then starts over.
 
@@ -79,10 +79,10 @@ def restore_from(
     if saved is None:
         return None
     try:
-        before = dict(saved["made_with"])
+        before = dict(saved["provenance"])
         if epochs > int(before["epochs"]):
-            before["epochs"] = made_with["epochs"]
-        changed = differences(before, made_with)
+            before["epochs"] = provenance["epochs"]
+        changed = differences(before, provenance)
         if changed and not force:
             raise RunError(
                 f"{run.path} cannot go on as it began: {'; '.join(changed)}: go on all the same with --force"
@@ -105,18 +105,18 @@ class Checkpoints:
     Args:
         run: Where to.
         about: What it takes to rebuild the model.
-        made_with: What a resume must find unchanged.
+        provenance: What a resume must find unchanged.
         ahead: The epoch of the best weights on disk: until the run has come to it again, no earlier ones replace them.
         last: How far the run was when its state on disk was written; an empty text if there is none.
     """
 
     def __init__(
-        self, run: Run, about: Mapping[str, Any], made_with: Mapping[str, Any], ahead: int = 0, last: str = ""
+        self, run: Run, about: Mapping[str, Any], provenance: Mapping[str, Any], ahead: int = 0, last: str = ""
     ) -> None:
         self.last = last
         self._run = run
         self._about = about
-        self._made_with = made_with
+        self._made_with = provenance
         self._ahead = ahead
         self._best_written = 0
         self._written = time.monotonic()
@@ -139,7 +139,7 @@ class Checkpoints:
         started = time.monotonic()
         self.write_best(state)
         with replacing(checkpoint_path(self._run)) as aside, aside.open("wb") as file:
-            _save({**to_dict(state), "made_with": self._made_with}, file)
+            _save({**to_dict(state), "provenance": self._made_with}, file)
         self.last = state.position
         self._written = time.monotonic()
         self._took = self._written - started

@@ -60,7 +60,7 @@ def resume(directory: str | Path, *, force: bool = False, quiet: bool = False, *
 
     Args:
         directory: Where the run is.
-        force: Go on though the recipe, a plugin, torch, the device or the pictures have changed since the state was
+        force: Go on though the recipe, a plugin, torch, the device or the images have changed since the state was
             written. The epoch under way then begins again.
         quiet: Show no progress.
         settings: Fields of `Recipe` in the place of the run's own: more `epochs` need no force.
@@ -126,17 +126,17 @@ def check_empty(run: Run) -> None:
 
 
 def open_data(recipe: Recipe, display: Display) -> Data:
-    """Read all pictures of a recipe's data set, at its size."""
+    """Read all images of a recipe's dataset, at its size."""
     [dataset] = recipe.components["dataset"]
     data = load_data(dataset.build(), recipe.size, display.progress, recipe.on_bad_image)
     if data.skipped:
-        display.note(f"{len(data.skipped)} picture(s) left out, see skipped.csv; the first: {data.skipped[0].reason}")
+        display.note(f"{len(data.skipped)} image(s) left out, see skipped.csv; the first: {data.skipped[0].reason}")
     return data
 
 
 def _train_shown(recipe: Recipe, run: Run, display: Display, force: bool) -> None:
     device = detect(recipe.device)
-    check_trackers(recipe)  # what one lacks shows before a picture is read
+    check_trackers(recipe)  # what one lacks shows before an image is read
     data = open_data(recipe, display)
     go_on = f"go on with: segreg train --resume {shlex.quote(str(run.path))}"
     try:

@@ -44,7 +44,7 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
             for buffer, array in buffers.items()
         },
     )
-    display.progress("drawing pictures", 0, 1)
+    display.progress("drawing images", 0, 1)
     valid = data.splits["valid"]
     chosen = torch.linspace(0, len(valid) - 1, min(_SAMPLES, len(valid))).round().long().tolist()
     samples = _predicted(trainer, chosen)
@@ -63,7 +63,7 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
         },
         "worst": _write_worst(trainer, run, states["valid"][recipe.metrics[0]]),
         "classes": list(data.classes),
-        "pictures": {name: len(split) for name, split in data.splits.items()},
+        "images": {name: len(split) for name, split in data.splits.items()},
         "skipped": len(data.skipped),
         "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
         "seconds": sum(row["seconds"] for row in state.rows),
@@ -92,8 +92,8 @@ def _write_worst(trainer: Trainer, run: Run, states: States) -> list[dict[str, A
     shown = _predicted(trainer, positions)
     names = trainer.data.splits["valid"].names
     cases = [
-        WorstCase(names[position], float(values[position]), rgb_view(image), truth, prediction)
-        for position, image, truth, prediction in zip(
+        WorstCase(names[position], float(values[position]), rgb_view(image), ground_truth, prediction)
+        for position, image, ground_truth, prediction in zip(
             positions, *(shown[name].numpy() for name in ("images", "masks", "predictions")), strict=True
         )
     ]

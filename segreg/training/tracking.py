@@ -72,7 +72,7 @@ class Tracking:
         self, results: Mapping[str, Any], samples: Mapping[str, Tensor], names: Sequence[str], task: Task
     ) -> None:
         """Say how the run ended."""
-        self._tell(lambda tracker: tracker.finish(results, _pictures(samples, names, task)))
+        self._tell(lambda tracker: tracker.finish(results, _images(samples, names, task)))
 
     def _tell(self, tell: Callable[[RunTracker], None]) -> None:
         for name, tracker in list(self._trackers.items()):
@@ -103,13 +103,13 @@ def _failure(tracker: RunTracker, tell: Callable[[RunTracker], None]) -> BaseExc
     return None
 
 
-def _pictures(samples: Mapping[str, Tensor], names: Sequence[str], task: Task) -> dict[str, npt.NDArray[np.uint8]]:
-    """Put picture, truth and prediction side by side."""
-    pictures = {}
+def _images(samples: Mapping[str, Tensor], names: Sequence[str], task: Task) -> dict[str, npt.NDArray[np.uint8]]:
+    """Put image, ground truth and prediction side by side."""
+    images = {}
     for name, image, mask, prediction in zip(
         names, samples["images"], samples["masks"], samples["predictions"], strict=True
     ):
-        picture = rgb_view(image.numpy())
-        layers = [overlay(picture, classes.numpy(), task) for classes in (mask, prediction)]
-        pictures[name] = np.concatenate([picture, *layers], axis=1)
-    return pictures
+        view = rgb_view(image.numpy())
+        layers = [overlay(view, classes.numpy(), task) for classes in (mask, prediction)]
+        images[name] = np.concatenate([view, *layers], axis=1)
+    return images

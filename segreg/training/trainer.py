@@ -17,7 +17,7 @@ from segreg.recipe import Recipe
 from segreg.registry import higher_is_better
 from segreg.resolved import build_sum
 from segreg.runs.model_file import about_model
-from segreg.runs.provenance import made_with, resolved
+from segreg.runs.provenance import provenance, resolved
 from segreg.runs.run import Run
 from segreg.scoring.evaluator import Evaluator, evaluation_batch, is_better
 from segreg.scoring.metric_states import buffers_of
@@ -197,7 +197,7 @@ class Trainer:
         """Bring the state to where the run on disk is, and write what is known before the first step."""
         recipe, data, state = self.recipe, self.data, self.state
         tables = resolved(recipe, data, self.device)
-        made = made_with(recipe, tables, data)
+        made = provenance(recipe, tables, data)
         changed = restore_from(run, state, made, epochs=recipe.epochs, force=force)
         resumed = changed is not None
         if done := state.steps_done(self.steps):
@@ -209,7 +209,7 @@ class Trainer:
         images = len(data.splits["train"])
         if recipe.batch > images:
             self.display.note(
-                f"batch {recipe.batch} is more than the {images} training pictures: every step takes all of them"
+                f"batch {recipe.batch} is more than the {images} training images: every step takes all of them"
             )
         if resumed:
             self.display.line(f"going on after {state.position}")
@@ -225,7 +225,7 @@ class Trainer:
         return Checkpoints(
             run,
             about=attrs.asdict(about_model(recipe, data)),
-            made_with=made,
+            provenance=made,
             ahead=best_epoch_on_disk(run) if resumed and not changed else 0,
             last=state.position if resumed else "",
         )

@@ -1,4 +1,4 @@
-"""How cost grows with size, batch, width and the number of plugins: `python -m tests.benchmarks.growth PICTURE`."""
+"""How cost grows with size, batch, width and the number of plugins: `python -m tests.benchmarks.growth IMAGE`."""
 
 import argparse
 import statistics
@@ -68,8 +68,8 @@ def with_plugins() -> list[tuple[float, float, float]]:
 def main(words: Sequence[str]) -> None:
     """Measure, print and draw."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.growth", description=__doc__)
-    parser.add_argument("picture", type=Path, help="where to draw the figures, as PNG or SVG")
-    picture = parser.parse_args(words).picture
+    parser.add_argument("image", type=Path, help="where to draw the figures, as PNG or SVG")
+    image = parser.parse_args(words).image
     keep_freed_memory()
     figure = Figure(figsize=(10, 6.5), layout="constrained")
     figure.suptitle(f"unet on {device_name(detect())}", size=10)
@@ -98,7 +98,7 @@ def main(words: Sequence[str]) -> None:
     axes.legend(frameon=False)
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(picture, dpi=120)
+    figure.savefig(image, dpi=120)
 
 
 def _draw(axes: Axes, values: Sequence[int], found: Sequence[tuple[float, float, float]], label: str) -> None:

@@ -1,4 +1,4 @@
-"""An epoch of the trainer, with pictures, augmentation and metrics, against its bare steps on tensors in memory."""
+"""An epoch of the trainer, with images, augmentation and metrics, against its bare steps on tensors in memory."""
 
 import statistics
 import time

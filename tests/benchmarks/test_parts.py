@@ -1,4 +1,4 @@
-"""What else is on the path of a training step: losses, metrics and pictures, beside the step itself."""
+"""What else is on the path of a training step: losses, metrics and images, beside the step itself."""
 
 from typing import Any
 
@@ -54,15 +54,15 @@ def test_metric(name: str, average: str, batch: tuple[Tensor, Tensor], benchmark
     benchmark(metric.to(detect()).update, *batch)
 
 
-@pytest.mark.benchmark(group="pictures, a batch of 8 of 128x128")
+@pytest.mark.benchmark(group="images, a batch of 8 of 128x128")
 @pytest.mark.parametrize("changes", [(), ("hflip", "vflip", "affine")], ids=["as they are", "augmented"])
-def test_pictures(changes: Any, benchmark: Any) -> None:
+def test_images(changes: Any, benchmark: Any) -> None:
     images = torch.randint(0, 256, (SHAPE[0], 3, *SHAPE[1:]), dtype=torch.uint8)
-    pictures = InMemory(images, (images[:, 0] > 127).to(torch.uint8), [str(number) for number in range(SHAPE[0])])
+    images = InMemory(images, (images[:, 0] > 127).to(torch.uint8), [str(number) for number in range(SHAPE[0])])
     augmentation = Augmentation(changes)
 
     def run() -> None:
-        for batch in pictures.batches(SHAPE[0], detect()):
+        for batch in images.batches(SHAPE[0], detect()):
             augmentation(*batch)
 
     benchmark(run)

@@ -13,7 +13,7 @@ from segreg.nn.fuse import ready_to_predict
 from segreg.prediction.mask_files import plan, predict_files
 from segreg.support.device import autocast
 
-PICTURES, SIZE = 16, 256
+IMAGES, SIZE = 16, 256
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,10 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> segreg.Predictor:
     )
 
 
-@pytest.mark.benchmark(group=f"{PICTURES} predictions of unet at {SIZE}x{SIZE}")
+@pytest.mark.benchmark(group=f"{IMAGES} predictions of unet at {SIZE}x{SIZE}")
 def test_the_model_alone(predictor: segreg.Predictor, benchmark: Any) -> None:
     model = ready_to_predict(predictor.model, predictor.device, "auto")
-    images = torch.rand(PICTURES // 2, 3, SIZE, SIZE, device=predictor.device)
+    images = torch.rand(IMAGES // 2, 3, SIZE, SIZE, device=predictor.device)
 
     def run() -> None:
         with torch.no_grad(), autocast(predictor.device, "auto"):
@@ -37,9 +37,9 @@ def test_the_model_alone(predictor: segreg.Predictor, benchmark: Any) -> None:
     benchmark.pedantic(run, rounds=5, warmup_rounds=1)
 
 
-@pytest.mark.benchmark(group=f"{PICTURES} predictions of unet at {SIZE}x{SIZE}")
+@pytest.mark.benchmark(group=f"{IMAGES} predictions of unet at {SIZE}x{SIZE}")
 def test_files(predictor: segreg.Predictor, benchmark: Any, tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (PICTURES, 30, 40, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (IMAGES, 30, 40, 3), dtype=np.uint8)
     for number, pixels in enumerate(noise):
         Image.fromarray(pixels).resize((1024, 768)).save(tmp_path / f"{number}.jpg")
 

@@ -15,7 +15,7 @@ from tests.trial import call
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A folder of four small pictures with masks."""
+    """A folder of four small images with masks."""
     root = tmp_path / "data"
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True)
@@ -107,7 +107,7 @@ def test_a_missing_or_wrong_folder(data: Path, expression: str, says: list[str])
 def test_an_empty_folder(data: Path) -> None:
     for path in [*data.glob("*/*")]:
         path.unlink()
-    refused(data, [f"no pictures in {data}/images"])
+    refused(data, [f"no images in {data}/images"])
 
 
 def test_a_folder_without_images_or_masks(data: Path) -> None:
@@ -139,12 +139,12 @@ def test_a_mask_with_values_out_of_range(data: Path, classes: str, says: list[st
     ("content", "says"),
     [
         (lambda whole: whole[: len(whole) // 2], "cannot be read"),
-        (lambda whole: b"this is no picture at all", "is no picture of a kind that is read (BMP, "),
+        (lambda whole: b"this is no image at all", "is no image of a kind that is read (BMP, "),
         (lambda whole: b"", "is empty"),
         (lambda whole: png(100_000, 100_000), "more than 89,478,485 pixels"),
     ],
 )
-def test_a_file_that_is_no_whole_picture(data: Path, folder: str, content: Any, says: str) -> None:
+def test_a_file_that_is_no_whole_image(data: Path, folder: str, content: Any, says: str) -> None:
     path = data / folder / "0.png"
     path.write_bytes(content(path.read_bytes()))
     assert path.stat().st_size < 2000
@@ -153,7 +153,7 @@ def test_a_file_that_is_no_whole_picture(data: Path, folder: str, content: Any, 
 
 def test_a_batch_larger_than_the_data_works_with_a_note(data: Path) -> None:
     status, _, err = train(data, "--batch", "64", "--quiet")
-    assert (status, err) == (0, "batch 64 is more than the 3 training pictures: every step takes all of them\n")
+    assert (status, err) == (0, "batch 64 is more than the 3 training images: every step takes all of them\n")
 
 
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]])

@@ -12,7 +12,7 @@ from tests.trial import call
 
 @pytest.mark.parametrize("training", [False, True])
 def test_the_figures_fit_each_other(tmp_path: Path, training: bool) -> None:
-    picture = tmp_path / "bench.png"
+    image = tmp_path / "bench.png"
     options = [
         "--size",
         "33",
@@ -23,7 +23,7 @@ def test_the_figures_fit_each_other(tmp_path: Path, training: bool) -> None:
         "--device",
         "cpu",
         "--plot",
-        str(picture),
+        str(image),
         "--json",
         "-q",
     ]
@@ -51,7 +51,7 @@ def test_the_figures_fit_each_other(tmp_path: Path, training: bool) -> None:
         assert each["of_convolutions"][0] > 0
         assert each["megabytes"] >= 0
         assert each["training"] == training
-    assert Image.open(picture).size[0] > 500
+    assert Image.open(image).size[0] > 500
 
 
 @pytest.mark.parametrize(

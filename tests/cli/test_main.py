@@ -50,7 +50,7 @@ def test_every_verb_has_help(verb: str) -> None:
 
 def test_the_help_of_train_comes_from_the_recipe() -> None:
     out = " ".join(call("train", "--help")[1].split())
-    assert "--epochs EPOCHS How many times every training picture is seen, 1 or more. Default: 40." in out
+    assert "--epochs EPOCHS How many times every training image is seen, 1 or more. Default: 40." in out
     assert "--metrics METRICS [METRICS ...], --metric METRICS" in out
     assert "shifted up to 5 %" in out
     assert "--size SIZE" in out

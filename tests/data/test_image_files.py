@@ -16,10 +16,10 @@ from tests.builtins.datasets.files import blob, colours, save
 IN_TMP = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 
 
-def palette_picture(indices, table):
-    picture = Image.fromarray(np.asarray(indices, np.uint8), "P")
-    picture.putpalette([value for colour in table for value in colour])
-    return picture
+def palette_image(indices, table):
+    image = Image.fromarray(np.asarray(indices, np.uint8), "P")
+    image.putpalette([value for colour in table for value in colour])
+    return image
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -52,7 +52,7 @@ def test_grey_and_black_and_white_become_three_equal_channels(tmp_path):
 
 def test_palette_and_cmyk_become_rgb(tmp_path):
     table = [(10, 20, 30), (200, 100, 50)]
-    image = read_image(save(tmp_path / "palette.png", palette_picture(blob(), table)))
+    image = read_image(save(tmp_path / "palette.png", palette_image(blob(), table)))
     np.testing.assert_array_equal(image, np.array(table, np.uint8)[blob()])
     ink = np.zeros((4, 4, 4), np.uint8)
     ink[..., 0] = 255
@@ -98,8 +98,8 @@ def test_exif_orientation_is_applied_to_image_and_mask(tmp_path, orientation, up
         np.stack([blob() * np.uint8(255)] * 3, 2),
         np.stack([blob() * np.uint8(255)] * 3 + [np.full((6, 8), 255, np.uint8)], 2),
         blob().astype(np.uint16) * np.uint16(65535),
-        palette_picture(blob(), [(0, 0, 0), (128, 0, 0)]),
-        palette_picture(1 - blob(), [(255, 255, 255), (0, 0, 0)]),
+        palette_image(blob(), [(0, 0, 0), (128, 0, 0)]),
+        palette_image(1 - blob(), [(255, 255, 255), (0, 0, 0)]),
     ],
     ids=["0-1", "0-255", "1-bit", "rgb", "rgba", "16-bit", "palette", "inverted palette"],
 )
@@ -118,12 +118,12 @@ def test_a_mask_of_one_value_is_all_background_or_all_foreground(tmp_path, value
 @pytest.mark.parametrize("quality", [30, 75, 95])
 def test_a_binary_jpeg_is_read_through_its_compression_noise(tmp_path, quality):
     y, x = np.mgrid[:96, :128]
-    truth = ((x - 70) ** 2 + (y - 40) ** 2 < 900).astype(np.uint8)
-    path = save(tmp_path / "m.jpg", truth * np.uint8(255), quality=quality)
+    ground_truth = ((x - 70) ** 2 + (y - 40) ** 2 < 900).astype(np.uint8)
+    path = save(tmp_path / "m.jpg", ground_truth * np.uint8(255), quality=quality)
     assert len(np.unique(np.asarray(Image.open(path)))) > 2
     mask = read_mask(path, num_classes=1)
     assert set(np.unique(mask)) == {0, 1}
-    assert np.mean(mask != truth) < 0.004
+    assert np.mean(mask != ground_truth) < 0.004
 
 
 def test_a_jpeg_photograph_is_no_binary_mask(tmp_path):
@@ -160,7 +160,7 @@ def test_class_indices_come_back(tmp_path, data, num_classes):
 def test_indices_of_a_palette_are_the_classes_whatever_their_colours(tmp_path):
     table = [(0, 0, 0), (255, 255, 255), (255, 255, 255)]
     indices = np.array([[0, 1, 2], [2, 1, 0]])
-    mask = read_mask(save(tmp_path / "m.png", palette_picture(indices, table)), num_classes=3)
+    mask = read_mask(save(tmp_path / "m.png", palette_image(indices, table)), num_classes=3)
     np.testing.assert_array_equal(mask, indices)
 
 
@@ -181,7 +181,7 @@ def test_class_indices_in_a_jpeg_are_refused(tmp_path):
 
 
 def test_a_mask_in_colours_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"m\.png is a colour picture \(RGB\)"):
+    with pytest.raises(DataError, match=r"m\.png is a colour image \(RGB\)"):
         read_mask(save(tmp_path / "m.png", colours()), num_classes=1)
 
 
@@ -193,12 +193,12 @@ def test_a_mask_in_colours_is_refused(tmp_path):
 def test_a_truncated_file_is_named(tmp_path, suffix, share):
     path = save(tmp_path / f"a{suffix}", colours(60, 80))
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(DataError, match=rf"a\{suffix} .*(truncated|no picture)"):
+    with pytest.raises(DataError, match=rf"a\{suffix} .*(truncated|no image)"):
         read_image(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a picture at all", b"\x89PNG\r\n\x1a\n", b"P6 2\xc0 2 255 "])
-def test_a_file_that_is_no_picture_is_named(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"not an image at all", b"\x89PNG\r\n\x1a\n", b"P6 2\xc0 2 255 "])
+def test_a_file_that_is_no_image_is_named(tmp_path, content):
     path = tmp_path / "a.png"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.png"):
@@ -213,7 +213,7 @@ def test_a_file_that_vanished_is_named(tmp_path):
 @pytest.mark.parametrize("side", [100_000, 9_500])
 @pytest.mark.parametrize("pillows_own_limit", [Image.MAX_IMAGE_PIXELS, None])
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_huge_picture_declared_in_a_tiny_file_is_refused(tmp_path, monkeypatch, side, pillows_own_limit):
+def test_a_huge_image_declared_in_a_tiny_file_is_refused(tmp_path, monkeypatch, side, pillows_own_limit):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pillows_own_limit)
     path = tmp_path / "bomb.png"
     path.write_bytes(png_header(side, side))
@@ -233,7 +233,7 @@ def test_pixels_that_have_no_place_in_eight_bits_are_refused(tmp_path, pixels):
 @given(data=st.data(), suffix=st.sampled_from([".png", ".jpg", ".tif", ".gif"]))
 @IN_TMP
 @pytest.mark.filterwarnings("ignore")
-def test_damage_anywhere_gives_a_picture_or_one_line(tmp_path, data, suffix):
+def test_damage_anywhere_gives_an_image_or_one_line(tmp_path, data, suffix):
     path: Path = save(tmp_path / f"a{suffix}", colours(20, 30))
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):

@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 class Given:
-    """A data set of whatever a test gives."""
+    """A dataset of whatever a test gives."""
 
     def __init__(self, splits: Mapping[str, Sequence[Any]], classes: Sequence[str] = ("one",)) -> None:
         self.splits, self.classes = splits, classes
@@ -42,15 +42,15 @@ def read(
 PAIR = (image(), mask())
 
 
-def test_pictures_of_the_right_size_come_through_unchanged() -> None:
+def test_images_of_the_right_size_come_through_unchanged() -> None:
     samples = [(image(seed=n), mask(values=(0, 1, 255), seed=n)) for n in range(70)]
     data = read({"train": samples, "valid": samples[:3], "test": [], "holdout": samples[:2]})
-    pictures = data.splits["train"]
-    assert len(pictures) == 70
+    images = data.splits["train"]
+    assert len(images) == 70
     for number, (pixels, classes) in enumerate(samples):
-        assert np.array_equal(pictures.images[number].permute(1, 2, 0), pixels)
-        assert np.array_equal(pictures.masks[number], classes)
-    assert list(pictures.names) == [str(number) for number in range(70)]
+        assert np.array_equal(images.images[number].permute(1, 2, 0), pixels)
+        assert np.array_equal(images.masks[number], classes)
+    assert list(images.names) == [str(number) for number in range(70)]
     assert list(data.splits) == ["train", "valid", "holdout"]
     assert (data.in_channels, data.num_classes, data.classes) == (3, 1, ("one",))
 
@@ -64,19 +64,19 @@ def test_a_split_that_has_names_keeps_them() -> None:
 def test_resizing_keeps_the_channels_and_gives_masks_no_new_values(size: tuple[int, int], channels: int) -> None:
     values = (0, 3, 7, 255)
     pair = (image(20, 26, channels), mask(20, 26, values))
-    pictures = read({"train": [pair], "valid": [pair]}, size, [str(n) for n in range(8)]).splits["train"]
-    assert pictures.images.shape == (1, channels, *size)
-    assert pictures.masks.shape == (1, *size)
-    assert set(pictures.masks.unique().tolist()) <= set(values)
+    images = read({"train": [pair], "valid": [pair]}, size, [str(n) for n in range(8)]).splits["train"]
+    assert images.images.shape == (1, channels, *size)
+    assert images.masks.shape == (1, *size)
+    assert set(images.masks.unique().tolist()) <= set(values)
 
 
-def test_a_picture_is_reduced_by_averaging_and_its_mask_by_picking() -> None:
+def test_an_image_is_reduced_by_averaging_and_its_mask_by_picking() -> None:
     pixels = np.zeros((8, 8, 1), np.uint8)
-    pixels[::2] = 200  # finer than what the smaller picture can show
+    pixels[::2] = 200  # finer than what the smaller image can show
     classes = np.repeat([[0] * 4 + [1] * 4], 8, axis=0).astype(np.uint8)
-    pictures = read({"train": [(pixels, classes)], "valid": [(pixels, classes)]}, (2, 2)).splits["train"]
-    assert (pictures.images.float() - 100).abs().max() < 20
-    assert pictures.masks.tolist() == [[[0, 1], [0, 1]]]
+    images = read({"train": [(pixels, classes)], "valid": [(pixels, classes)]}, (2, 2)).splits["train"]
+    assert (images.images.float() - 100).abs().max() < 20
+    assert images.masks.tolist() == [[[0, 1], [0, 1]]]
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_a_picture_is_reduced_by_averaging_and_its_mask_by_picking() -> None:
         (
             {"train": [PAIR, (image() / 255, mask())], "valid": [PAIR]},
             ["one"],
-            ["train picture '1'", "float64", "uint8"],
+            ["train image '1'", "float64", "uint8"],
         ),
         ({"train": Named([PAIR, (image()[..., 0], mask())]), "valid": [PAIR]}, ["one"], ["'right'", "[6, 8]"]),
-        ({"train": [PAIR], "valid": [(image(), mask().astype(np.int64))]}, ["one"], ["valid picture '0'", "int64"]),
+        ({"train": [PAIR], "valid": [(image(), mask().astype(np.int64))]}, ["one"], ["valid image '0'", "int64"]),
         ({"train": [(image(), mask(6, 7))], "valid": [PAIR]}, ["one"], ["[6, 8, 3]", "[6, 7]"]),
         ({"train": [(image(), mask(values=(0, 2)))], "valid": [PAIR]}, ["one"], ["value 2", "0 to 1", "255"]),
         ({"train": [(image(), mask(values=(0, 3)))], "valid": [PAIR]}, ["a", "b", "c"], ["value 3", "0 to 2"]),
@@ -107,7 +107,7 @@ def test_what_breaks_the_contract_is_named(splits: Any, classes: Sequence[str], 
         assert part in str(error.value)
 
 
-def test_progress_is_told_up_to_the_last_picture() -> None:
+def test_progress_is_told_up_to_the_last_image() -> None:
     told = []
     load_data(Given({"train": [PAIR] * 40, "valid": [PAIR]}), (6, 8), lambda *what: told.append(what))
     assert told[-1] == ("reading valid", 1, 1)
@@ -115,7 +115,7 @@ def test_progress_is_told_up_to_the_last_picture() -> None:
     assert len(told) > 2
 
 
-def pictures(count: int = 7) -> InMemory:
+def random_images(count: int = 7) -> InMemory:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (count, 3, 4, 5), generator=generator, dtype=torch.uint8)
     images[:, 0, 0, 0] = torch.arange(count)
@@ -123,9 +123,9 @@ def pictures(count: int = 7) -> InMemory:
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
-def test_batches_hold_each_picture_once_with_its_mask(size: int) -> None:
+def test_batches_hold_each_image_once_with_its_mask(size: int) -> None:
     order = torch.randperm(7, generator=torch.Generator().manual_seed(1))
-    batches = list(pictures().batches(size, CPU, order))
+    batches = list(random_images().batches(size, CPU, order))
     assert [len(images) for images, _ in batches] == [len(part) for part in order.split(size)]
     seen = []
     for images, target in batches:
@@ -136,13 +136,13 @@ def test_batches_hold_each_picture_once_with_its_mask(size: int) -> None:
     assert seen == order.tolist()
 
 
-def test_without_an_order_batches_are_as_the_pictures_stand_and_scaled_to_one() -> None:
-    images = torch.cat([images for images, _ in pictures().batches(2, CPU)])
-    assert torch.equal(images, pictures().images.float() / 255)
+def test_without_an_order_batches_are_as_the_images_stand_and_scaled_to_one() -> None:
+    images = torch.cat([images for images, _ in random_images().batches(2, CPU)])
+    assert torch.equal(images, random_images().images.float() / 255)
 
 
 def test_some_images_are_taken_with_their_masks_as_they_lie_in_a_dataset() -> None:
-    kept: Split = pictures()
+    kept: Split = random_images()
     images, masks = kept.take([4, 0, 4])
     assert images.shape == (3, 4, 5, 3)
     assert images[:, 0, 0, 0].tolist() == masks[:, 0, 0].tolist() == [4, 0, 4]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from segreg.data.pairs import Pair, Pairs, divided, paired, pictures
+from segreg.data.pairs import Pair, Pairs, divided, images, paired
 from segreg.errors import DataError
 from tests.builtins.datasets.files import blob, colours, save
 
@@ -76,25 +76,25 @@ def test_masks_without_images_are_an_error_too(tmp_path):
         paired(images, masks, images_in="images", masks_in="masks")
 
 
-def test_no_pictures_at_all_is_an_error(tmp_path):
-    with pytest.raises(DataError, match=r"there are no pictures in .*: expected files such as \.bmp, "):
+def test_no_images_at_all_is_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"there are no images in .*: expected files such as \.bmp, "):
         paired({}, {}, images_in=tmp_path, masks_in=tmp_path)
 
 
-def test_only_pictures_are_listed(tmp_path):
+def test_only_images_are_listed(tmp_path):
     save(tmp_path / "a.JPG", colours(), format="JPEG")
     save(tmp_path / "b.c.png", colours())
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "._a.jpg").write_bytes(b"left by macOS")
     (tmp_path / "folder.png").mkdir()
-    assert pictures(tmp_path) == {"a": tmp_path / "a.JPG", "b.c": tmp_path / "b.c.png"}
+    assert images(tmp_path) == {"a": tmp_path / "a.JPG", "b.c": tmp_path / "b.c.png"}
 
 
-def test_two_pictures_of_one_stem_are_an_error(tmp_path):
+def test_two_images_of_one_stem_are_an_error(tmp_path):
     save(tmp_path / "a.jpg", colours())
     save(tmp_path / "a.png", colours())
     with pytest.raises(DataError, match=r"a\.jpg and .*a\.png have one stem"):
-        pictures(tmp_path)
+        images(tmp_path)
 
 
 @given(st.integers(3, 300), st.integers(0, 2**40), st.randoms())
@@ -134,7 +134,7 @@ def test_another_seed_divides_otherwise(tmp_path):
 
 
 def test_too_few_to_divide(tmp_path):
-    with pytest.raises(DataError, match=r"has 2 picture\(s\), too few for train, valid, test"):
+    with pytest.raises(DataError, match=r"has 2 image\(s\), too few for train, valid, test"):
         divided(listed("ab", tmp_path), {"train": 0.5, "valid": 0.25, "test": 0.25}, seed=0, where=tmp_path)
     with pytest.raises(ValueError, match="split_seed is -1: expected 0 or more"):
         divided(listed("ab", tmp_path), {"train": 0.5, "valid": 0.5}, seed=-1, where=tmp_path)

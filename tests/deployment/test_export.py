@@ -138,14 +138,14 @@ def test_the_guides_example_needs_neither_torch_nor_segreg(
     segreg.export(run, tmp_path / "model.onnx", quiet=True)
     assert capfd.readouterr() == ("", "")
     assert not list(recwarn)
-    # A telephone held upright writes the picture lying, and says so.
+    # A telephone held upright writes the image lying, and says so.
     turned = Image.open(photograph).getexif()
     turned[0x0112] = 6
-    Image.open(photograph).save(tmp_path / "picture.png", exif=turned)
+    Image.open(photograph).save(tmp_path / "image.png", exif=turned)
     alone = "import sys\nsys.modules['torch'] = sys.modules['segreg'] = None\n"
     subprocess.run([sys.executable, "-c", alone + blocks("predict.py")], cwd=tmp_path, check=True, timeout=120)
     mask = np.asarray(Image.open(tmp_path / "mask.png"))
-    expected = segreg.load(run, device="cpu", precision="fp32").predict(tmp_path / "picture.png")
+    expected = segreg.load(run, device="cpu", precision="fp32").predict(tmp_path / "image.png")
     assert set(np.unique(mask)) == {0, 255}
     assert mask.shape == expected.shape == (203, 150)
     assert (expected != mask // 255).mean() < 1e-3

@@ -47,7 +47,7 @@ def numbers(path: Path, column: str) -> np.ndarray:
     return np.array([float(row[column] or "nan") for row in table(path)])
 
 
-def truths(data: str, split: str) -> list[tuple[np.ndarray, np.ndarray]]:
+def ground_truths(data: str, split: str) -> list[tuple[np.ndarray, np.ndarray]]:
     name, _, options = data.partition(":")
     opened = segreg.dataset(f"{name}:{options}")
     return [opened.splits[split][i] for i in range(len(opened.splits[split]))]
@@ -59,7 +59,7 @@ def evaluate(*runs: Any, **options: Any) -> segreg.Evaluation:
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of three sizes with up to three classes, and pixels that belong to none."""
+    """Images of three sizes with up to three classes, and pixels that belong to none."""
     root = tmp_path_factory.mktemp("scenes")
     rng = np.random.default_rng(0)
     for split, number in (("train", 8), ("valid", 3), ("test", 5)):
@@ -94,7 +94,7 @@ def scenes_run(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> segreg
 
 @pytest.fixture(scope="session")
 def binary(run: segreg.Run, tmp_path_factory: pytest.TempPathFactory) -> segreg.Evaluation:
-    """More than ten pictures that the run has not seen."""
+    """More than ten images that the run has not seen."""
     return evaluate(run, data="lesions:train=1,valid=1,test=13", out=tmp_path_factory.mktemp("evaluations") / "binary")
 
 
@@ -105,10 +105,14 @@ def several(scenes_run: segreg.Run, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(params=["binary", "several"])
 def case(request: pytest.FixtureRequest, run: segreg.Run, scenes_run: segreg.Run) -> Any:
-    """An evaluation, the predictor, and the pictures with their masks."""
+    """An evaluation, the predictor, and the images with their masks."""
     evaluation = request.getfixturevalue(request.param)
     model = run if request.param == "binary" else scenes_run
-    return evaluation, segreg.load(model, device="cpu", precision="fp32"), truths(evaluation.data, evaluation.split)
+    return (
+        evaluation,
+        segreg.load(model, device="cpu", precision="fp32"),
+        ground_truths(evaluation.data, evaluation.split),
+    )
 
 
 def counts(predicted: np.ndarray, mask: np.ndarray, label: int) -> tuple[int, int, int]:
@@ -121,7 +125,7 @@ def ratio(numerator: float, denominator: float, present: bool, absent: float) ->
     return absent if not present else numerator / denominator if denominator else 0.0
 
 
-def test_the_values_of_pictures_are_those_of_numpy(case: Any) -> None:
+def test_the_values_of_images_are_those_of_numpy(case: Any) -> None:
     evaluation, predictor, samples = case
     classes = evaluation.classes
     rows = table(evaluation.path / "images.csv")
@@ -149,7 +153,7 @@ def test_the_values_of_pictures_are_those_of_numpy(case: Any) -> None:
             assert float(row[metric]) == pytest.approx(np.nanmean(values), abs=1e-5)
 
 
-def test_the_means_of_pictures_are_the_values_of_the_table(case: Any) -> None:
+def test_the_means_of_images_are_the_values_of_the_table(case: Any) -> None:
     evaluation, _, samples = case
     rows = table(evaluation.path / "metrics.csv")
     shipped = ["iou", "dice", "accuracy", "precision", "recall", "hausdorff95", "surface-dice"]
@@ -162,12 +166,12 @@ def test_the_means_of_pictures_are_the_values_of_the_table(case: Any) -> None:
         else:
             assert value == pytest.approx(np.mean([values[metric, each] for each in evaluation.classes]), rel=1e-5)
     for row in rows:
-        assert int(row["pictures"]) <= len(samples)
+        assert int(row["images"]) <= len(samples)
     assert len(rows) == (7 if len(evaluation.classes) == 1 else 7 + 6 * 3)
 
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")
-def test_the_intervals_are_those_of_a_bootstrap_of_the_pictures(case: Any) -> None:
+def test_the_intervals_are_those_of_a_bootstrap_of_the_images(case: Any) -> None:
     evaluation, _, samples = case
     drawn = np.random.default_rng(0).integers(len(samples), size=(1000, len(samples)))
     rows = table(evaluation.path / "metrics.csv")
@@ -257,8 +261,8 @@ def test_the_files_are_there_and_the_page_names_them(case: Any) -> None:
     assert f"{len(samples)} of the split test" in page
     for name in FILES:
         if name.endswith(".png"):
-            with Image.open(evaluation.path / name) as picture:
-                assert 300 < max(picture.size) < 2000
+            with Image.open(evaluation.path / name) as image:
+                assert 300 < max(image.size) < 2000
 
 
 def test_two_equal_runs_do_not_differ(run: segreg.Run, tmp_path: Path) -> None:
@@ -278,7 +282,7 @@ def test_two_equal_runs_do_not_differ(run: segreg.Run, tmp_path: Path) -> None:
         assert {path.name for path in folder.iterdir()} == FILES - {"evaluation.md"}
 
 
-def test_two_runs_are_compared_on_the_same_pictures(run: segreg.Run, tmp_path: Path) -> None:
+def test_two_runs_are_compared_on_the_same_images(run: segreg.Run, tmp_path: Path) -> None:
     worse = segreg.fit(
         "unet:width=4,depth=1", loss="dice", data=run.recipe.data, size=48, epochs=1, out=tmp_path / "w", quiet=True
     )
@@ -298,17 +302,17 @@ def test_two_runs_are_compared_on_the_same_pictures(run: segreg.Run, tmp_path: P
         assert words.endswith(row["verdict"])
 
 
-def test_pictures_that_belong_to_no_class_have_no_figures(scenes: Path, scenes_run: segreg.Run, tmp_path: Path) -> None:
+def test_images_that_belong_to_no_class_have_no_figures(scenes: Path, scenes_run: segreg.Run, tmp_path: Path) -> None:
     for split in ("train", "valid"):
         for index in range(2):
             save(tmp_path / "void" / split / "images" / f"{index}.png", np.zeros((40, 40, 3), np.uint8))
             save(tmp_path / "void" / split / "masks" / f"{index}.png", np.full((40, 40), IGNORE_INDEX, np.uint8))
     data = f"folder:root={tmp_path / 'void'},classes=[{','.join(CLASSES)}]"
     found = evaluate(scenes_run, scenes_run.path, data=data, out=tmp_path / "e")
-    assert found.words == [f"{metric} says nothing on the same 2 pictures" for metric in found.models[0].metrics]
+    assert found.words == [f"{metric} says nothing on the same 2 images" for metric in found.models[0].metrics]
     assert {path.name for path in (tmp_path / "e").rglob("*.png")} == {"confusion.png"}
     row = table(next((tmp_path / "e").glob("1-*")) / "metrics.csv")[0]
-    assert row == {"metric": "iou", "class": "", "value": "", "low": "", "high": "", "pictures": "0"}
+    assert row == {"metric": "iou", "class": "", "value": "", "low": "", "high": "", "images": "0"}
 
 
 def scores(label: str, metrics: Any) -> Scores:
@@ -327,23 +331,23 @@ def words(metric: str, difference: float, low: float, high: float, p_value: floa
 @pytest.mark.parametrize(
     ("metric", "figures", "says"),
     [
-        ("iou", (0.02, 0.01, 0.03, 0.003), "A has a higher iou than B by 0.020 [0.010, 0.030] on the same 50 pictures; "
+        ("iou", (0.02, 0.01, 0.03, 0.003), "A has a higher iou than B by 0.020 [0.010, 0.030] on the same 50 images; "
          "Wilcoxon p = 0.003: more than chance explains"),
         ("iou", (-0.02, -0.03, -0.01, 1e-9), "B has a higher iou than A by 0.020 [0.010, 0.030] on the same 50 "
-         "pictures; Wilcoxon p < 0.001: more than chance explains"),
+         "images; Wilcoxon p < 0.001: more than chance explains"),
         ("hausdorff95", (2.0, 1.0, 3.0, 0.01), "B has a lower, and so better, hausdorff95 than A by 2.000 [1.000, "
-         "3.000] on the same 50 pictures; Wilcoxon p = 0.010: more than chance explains"),
+         "3.000] on the same 50 images; Wilcoxon p = 0.010: more than chance explains"),
         ("hausdorff95", (-2.0, -5.0, 1.0, 0.4), "A has a lower, and so better, hausdorff95 than B by 2.000 [-1.000, "
-         "5.000] on the same 50 pictures; Wilcoxon p = 0.400: no more than chance explains"),
+         "5.000] on the same 50 images; Wilcoxon p = 0.400: no more than chance explains"),
         ("iou", (0.02, 0.01, 0.03, 0.3), "the two tests disagree: the interval leaves out 0"),
-        ("iou", (0.02, -0.01, 0.03, 0.03), "the two tests disagree: by Wilcoxon's test the pictures lean the same way"),
-        ("iou", (0.02, -0.01, 0.03, 0.03, -1), "the two tests disagree: by Wilcoxon's test the pictures lean the other "
+        ("iou", (0.02, -0.01, 0.03, 0.03), "the two tests disagree: by Wilcoxon's test the images lean the same way"),
+        ("iou", (0.02, -0.01, 0.03, 0.03, -1), "the two tests disagree: by Wilcoxon's test the images lean the other "
          "way"),
         ("iou", (-0.09, -0.17, -0.02, 0.038, 1), "B has a higher iou than A by 0.090 [0.020, 0.170] on the same 50 "
-         "pictures; Wilcoxon p = 0.038: the two tests point in opposite directions: the interval leaves out 0, and by "
-         "Wilcoxon's test the pictures lean the other way, so that a few with large differences decide the value"),
-        ("iou", (0.0, 0.0, 0.0, 1.0), "A and B have the same iou on the same 50 pictures"),
-        ("iou", (math.nan, math.nan, math.nan, 1.0), "iou says nothing on the same 50 pictures"),
+         "images; Wilcoxon p = 0.038: the two tests point in opposite directions: the interval leaves out 0, and by "
+         "Wilcoxon's test the images lean the other way, so that a few with large differences decide the value"),
+        ("iou", (0.0, 0.0, 0.0, 1.0), "A and B have the same iou on the same 50 images"),
+        ("iou", (math.nan, math.nan, math.nan, 1.0), "iou says nothing on the same 50 images"),
     ],
 )  # fmt: skip
 def test_a_comparison_in_words(metric: str, figures: Any, says: str) -> None:
@@ -351,7 +355,7 @@ def test_a_comparison_in_words(metric: str, figures: Any, says: str) -> None:
     assert says in said if "disagree" in says else said.endswith(says)
 
 
-def test_what_no_picture_has_of_both_is_not_drawn(tmp_path: Path) -> None:
+def test_what_no_image_has_of_both_is_not_drawn(tmp_path: Path) -> None:
     first, second = (np.where(np.arange(50) % 2 == odd, 0.5, np.nan) for odd in (0, 1))
     one, other = (
         scores(label, {"iou": Score(value=None, classes=[], images=images, images_by_class=None, states=None)})
@@ -364,10 +368,10 @@ def test_what_no_picture_has_of_both_is_not_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "something.png").exists()
 
 
-def test_many_classes_do_not_make_a_picture_that_fills_the_memory(tmp_path: Path) -> None:
+def test_many_classes_do_not_make_an_image_that_fills_the_memory(tmp_path: Path) -> None:
     plot_confusions(tmp_path / "c.png", "A", np.eye(150, dtype=np.int64), [f"class {number}" for number in range(150)])
-    with Image.open(tmp_path / "c.png") as picture:
-        assert max(picture.size) < 3500
+    with Image.open(tmp_path / "c.png") as image:
+        assert max(image.size) < 3500
 
 
 @pytest.mark.parametrize("options", [{"tta": True}, {"tile": 32}], ids=["tta", "tile"])
@@ -378,7 +382,7 @@ def test_options_of_prediction_are_those_of_the_predictor(
     evaluate(run, data=data, metrics="accuracy", out=tmp_path / "e", **options)
     found = numbers(tmp_path / "e" / "images.csv", "accuracy")
     values = [
-        [(predictor.predict(image) == mask).mean() for image, mask in truths(data, "test")]
+        [(predictor.predict(image) == mask).mean() for image, mask in ground_truths(data, "test")]
         for predictor in (segreg.load(run, device="cpu", precision="fp32", **each) for each in (options, {}))
     ]
     assert found == pytest.approx(np.array(values[0]), abs=1e-5)
@@ -399,7 +403,7 @@ def copied(run: segreg.Run, to: Path, *changes: tuple[str, str]) -> Path:
 
 
 def folder(root: Path, **names: list[str]) -> str:
-    """Small pictures of two classes, by their names in each split; those called `bad...` cannot be read."""
+    """Small images of two classes, by their names in each split; those called `bad...` cannot be read."""
     for split, members in names.items():
         for name in members:
             mask = np.zeros((40, 40), np.uint8)
@@ -407,17 +411,17 @@ def folder(root: Path, **names: list[str]) -> str:
             save(root / split / "images" / f"{name}.png", np.repeat(mask[..., None] * 200, 3, axis=2))
             save(root / split / "masks" / f"{name}.png", mask)
             if name.startswith("bad"):
-                (root / split / "images" / f"{name}.png").write_bytes(b"no picture")
+                (root / split / "images" / f"{name}.png").write_bytes(b"no image")
     return f"folder:root={root},classes=[{','.join(CLASSES)}]"
 
 
-def test_pictures_of_one_pixel_in_height_are_drawn(scenes_run: segreg.Run, tmp_path: Path) -> None:
+def test_images_of_one_pixel_in_height_are_drawn(scenes_run: segreg.Run, tmp_path: Path) -> None:
     data = folder(tmp_path / "thin", train=["a"], valid=["a"])
     mask = (np.arange(40) > 20).astype(np.uint8)[None]
     for name, pixels in (("images", np.repeat(mask[..., None] * 200, 3, axis=2)), ("masks", mask)):
         save(tmp_path / "thin" / "test" / name / "thin.png", pixels)
     found = evaluate(scenes_run, data=data, metrics="accuracy", out=tmp_path / "e")
-    assert found.models[0].worst[0].truth.shape == (1, 40)
+    assert found.models[0].worst[0].ground_truth.shape == (1, 40)
     assert (tmp_path / "e" / "worst.png").exists()
 
 
@@ -442,8 +446,8 @@ def test_other_data_with_names_of_the_training_are_said(scenes_run: segreg.Run, 
     data = folder(tmp_path / "other", train=["x"], valid=["y"], test=["new", "train3", "train5", "test0"])
     found = evaluate(scenes_run, data=data, metrics="accuracy", out=tmp_path / "e")
     assert found.notes[1:] == [
-        "2 of the pictures, such as train3, have names that were in train when the model was trained: if they are the "
-        "same pictures, the figures are too good."
+        "2 of the images, such as train3, have names that were in train when the model was trained: if they are the "
+        "same images, the figures are too good."
     ]
 
 
@@ -459,7 +463,7 @@ def test_names_that_are_in_several_splits_are_told_apart(scenes_run: segreg.Run,
     found = evaluate(skipping, split="all", metrics="accuracy", out=tmp_path / "e")
     rows = [(row["split"], row["name"]) for row in table(tmp_path / "e" / "images.csv")]
     assert rows == [("train", "0"), ("train", "1"), ("valid", "0"), ("test", "0")]
-    assert any(note.startswith("2 picture(s) left out") for note in found.notes)
+    assert any(note.startswith("2 image(s) left out") for note in found.notes)
     # Inside code Markdown shows an entity as it is written.
     assert f"`{data}`" in (tmp_path / "e" / "evaluation.md").read_text(encoding="utf-8")
 
@@ -476,7 +480,7 @@ def test_nothing_stays_of_what_could_not_be_written(scenes_run: segreg.Run, tmp_
     resource = pytest.importorskip("resource")
     (tmp_path / "there").mkdir()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # The tables fit, and a picture does not.
+    # The tables fit, and an image does not.
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
     try:
         for out in ("new", "there"):
@@ -503,16 +507,16 @@ def test_the_command_prints_the_table_and_writes_below_evaluations(
     assert re.search(rf"^iou +{value} \[{low}, {high}\]$", out, re.MULTILINE)
     for name in CLASSES:
         assert re.search(rf"^{name} +\d\.\d\d\d \[", out, re.MULTILINE)
-    assert "3 pictures of valid of folder:root=" in out
+    assert "3 images of valid of folder:root=" in out
     assert "chosen by their score on valid" in out
     assert "in tiles of 32" in (directory / "evaluation.md").read_text(encoding="utf-8")
     assert out.splitlines()[-1] == f"written: {Path('evaluations') / directory.name / 'evaluation.md'}"
 
 
-def test_pictures_that_were_trained_on_are_said(scenes_run: segreg.Run, scenes: Path, tmp_path: Path) -> None:
+def test_images_that_were_trained_on_are_said(scenes_run: segreg.Run, scenes: Path, tmp_path: Path) -> None:
     everything = evaluate(scenes_run, data=scenes_run.recipe.data, split="all", metrics="iou", out=tmp_path / "all")
     assert len(everything.models[0].names) == 16
-    assert any("trained on pictures of train" in note for note in everything.notes)
+    assert any("trained on images of train" in note for note in everything.notes)
     copied = tmp_path / "run"
     copied.mkdir()
     for name in ("recipe.toml", "model.safetensors", "splits.csv"):
@@ -520,13 +524,13 @@ def test_pictures_that_were_trained_on_are_said(scenes_run: segreg.Run, scenes: 
     listed = (copied / "splits.csv").read_text().replace("test,test3", "train,test3")
     (copied / "splits.csv").write_text(listed)
     leaked = evaluate(copied, metrics="iou", out=tmp_path / "leaked")
-    assert any(note.startswith("1 of the pictures, such as test3, were in train when") for note in leaked.notes)
+    assert any(note.startswith("1 of the images, such as test3, were in train when") for note in leaked.notes)
     unchanged = evaluate(scenes_run, metrics="iou", out=tmp_path / "unchanged")
     assert len(unchanged.notes) == 1
 
 
 @pytest.mark.parametrize("on_bad_image", ["error", "skip"])
-def test_a_bad_picture_is_treated_as_the_recipe_says(
+def test_a_bad_image_is_treated_as_the_recipe_says(
     scenes_run: segreg.Run, scenes: Path, tmp_path: Path, on_bad_image: str
 ) -> None:
     root, copied = tmp_path / "scenes", tmp_path / "run"
@@ -534,7 +538,7 @@ def test_a_bad_picture_is_treated_as_the_recipe_says(
         target = root / source.relative_to(scenes)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
-    (root / "test" / "images" / "test4.png").write_bytes(b"no picture")
+    (root / "test" / "images" / "test4.png").write_bytes(b"no image")
     for folder in ("images", "masks"):
         (root / "test" / folder / "test0.png").rename(root / "test" / folder / "train0.png")
     copied.mkdir()
@@ -543,15 +547,15 @@ def test_a_bad_picture_is_treated_as_the_recipe_says(
     recipe = (scenes_run.path / "recipe.toml").read_text().replace(str(scenes), str(root))
     (copied / "recipe.toml").write_text(recipe.replace('on_bad_image = "error"', f'on_bad_image = "{on_bad_image}"'))
     if on_bad_image == "error":
-        with pytest.raises(DataError, match=r"test4\.png is no picture"):
+        with pytest.raises(DataError, match=r"test4\.png is no image"):
             evaluate(copied, out=tmp_path / "new" / "evaluation")
         assert not (tmp_path / "new" / "evaluation").exists()
     else:
         found = evaluate(copied, metrics="iou", out=tmp_path / "evaluation")
         assert len(found.models[0].names) == 4
-        # That train has another picture of the name train0 is nothing to say.
+        # That train has another image of the name train0 is nothing to say.
         assert len(found.notes) == 2
-        assert re.match(r"1 picture\(s\) left out; the first: .*test4\.png", found.notes[1])
+        assert re.match(r"1 image\(s\) left out; the first: .*test4\.png", found.notes[1])
 
 
 def test_what_is_there_is_not_overwritten(run: segreg.Run, tmp_path: Path) -> None:
@@ -564,15 +568,15 @@ def test_what_is_there_is_not_overwritten(run: segreg.Run, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["RUN", "--split", "tset"], "no pictures in a split 'tset' (did you mean 'test'?): there are train, valid, "
+        (["RUN", "--split", "tset"], "no images in a split 'tset' (did you mean 'test'?): there are train, valid, "
          "test, and all"),
-        (["RUN", "--data", "SCENES"], "the data set has 3 classes (grass, sea, sun), and"),
+        (["RUN", "--data", "SCENES"], "the dataset has 3 classes (grass, sea, sun), and"),
         (["RUN", "RUN", "RUN"], "3 runs were given: evaluate one, or compare two"),
         (["nowhere"], "nowhere does not exist"),
         (["RUN", "--metrics", "none"], "metrics is 'none': name one or more"),
         (["RUN", "--metrics", "iuo"], "unknown metric 'iuo' (did you mean 'iou'?)"),
         (["RUN", "SCENES_RUN"], "say on which data with --data"),
-        (["ALONE"], "does not say on which data: name a data set with --data"),
+        (["ALONE"], "does not say on which data: name a dataset with --data"),
         (["RUN", "--tile", "big"], "invalid int value: 'big'"),
     ],
 )  # fmt: skip

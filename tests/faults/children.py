@@ -27,7 +27,7 @@ SMALL: Mapping[str, Any] = {
     "checkpoint_every": 1,
     "device": "cpu",
 }
-"""Three steps an epoch, the last one with fewer pictures, and a state written after each."""
+"""Three steps an epoch, the last one with fewer images, and a state written after each."""
 
 
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:

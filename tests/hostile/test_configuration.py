@@ -21,7 +21,7 @@ from segreg.registry import registry
 from segreg.studies.plan import make_plan, shipped
 from segreg.support.device import detect
 
-SECONDS = 20  # of the processor, where milliseconds are usual
+SECONDS = 20  # of the CPU, where milliseconds are usual
 
 
 def refusal(act: Callable[[], object]) -> str:
@@ -267,9 +267,9 @@ def test_more_lesions_than_anybody_can_wait_for_are_refused(option: str) -> None
     )
 
 
-def test_pictures_that_do_not_fit_into_memory_are_refused() -> None:
+def test_images_that_do_not_fit_into_memory_are_refused() -> None:
     from segreg.data.in_memory import load_data
 
     endless = SimpleNamespace(classes=("one",), splits={"train": range(10**9), "valid": range(1)})
     message = refusal(lambda: load_data(endless, (9000, 9000), lambda *_: None))
-    assert message.startswith("the 1000000000 pictures of train at 9000x9000 do not fit into memory")
+    assert message.startswith("the 1000000000 images of train at 9000x9000 do not fit into memory")

@@ -142,7 +142,9 @@ def test_a_whole_study_of_hostile_names(tmp_path: Path, monkeypatch: pytest.Monk
     assert not {"a", "h3"} & {tag for tag, _ in page.tags}
     fetched = [value for _, attributes in page.tags for name, value in attributes if name in ("src", "href")]
     assert fetched
-    assert all(re.match(r"data:image/(png|jpeg);base64,[\w+/=]+$|#(picture|truth)-\d-\d$", value) for value in fetched)
+    assert all(
+        re.match(r"data:image/(png|jpeg);base64,[\w+/=]+$|#(image|ground truth)-\d-\d$", value) for value in fetched
+    )
     # The names of the rows are in the data of the curves, and leave them by no tag.
     curves, script = page.scripts
     assert script == (files("segreg.studies") / "report.js").read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ from tests.trial import call
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 
-SECONDS = 20  # of the processor, where milliseconds are usual
+SECONDS = 20  # of the CPU, where milliseconds are usual
 MEGABYTES = 100  # beyond what was taken before; the largest file has one
 
 SOUND = ["model-sound", "checkpoint-sound", "recipe-sound"]

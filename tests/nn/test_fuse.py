@@ -17,7 +17,7 @@ NAMES = [entry.key for entry in segreg.components("architecture") if entry.plugi
 
 
 def trained_a_little(name: str) -> nn.Module:
-    """A model whose batch norms have seen pictures and have weights of their own."""
+    """A model whose batch norms have seen images and have weights of their own."""
     torch.manual_seed(0)
     model = segreg.build(f"{name}:width=4" if name.startswith("unet") else name)
     for layer in model.modules():

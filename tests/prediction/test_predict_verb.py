@@ -18,13 +18,13 @@ from tests.trial import call
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Pictures of several sizes and kinds, and what is none."""
-    folder = tmp_path / "pictures"
+    """Images of several sizes and kinds, and what is none."""
+    folder = tmp_path / "images"
     folder.mkdir()
     draw = np.random.default_rng(0)
     for name, size in (("a.png", (40, 60)), ("b.jpg", (90, 31)), ("c.bmp", (48, 48)), ("d.tif", (33, 200))):
         Image.fromarray(draw.integers(0, 256, (*size, 3), dtype=np.uint8)).save(folder / name)
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     return folder
 
 
@@ -35,7 +35,7 @@ def test_files_hold_what_the_predictor_says(run: segreg.Run, folder: Path, photo
     assert (status, said, errors) == (0, f"5 masks: {out / 'masks'}\n", "")
     predictor = segreg.load(run, device="cpu")
     for path in [*folder.glob("?.*"), photograph]:
-        picture = Image.open(path)
+        image = Image.open(path)
         mask = out / "masks" / f"{path.stem}.png"
         assert Image.open(mask).mode == "P"
         np.testing.assert_array_equal(np.array(Image.open(mask)), predictor.predict(path))
@@ -45,21 +45,21 @@ def test_files_hold_what_the_predictor_says(run: segreg.Run, folder: Path, photo
         probabilities = np.load(out / "probabilities" / f"{path.stem}.npy")
         assert probabilities.dtype == np.float16
         np.testing.assert_allclose(probabilities, predictor.probabilities(path), atol=1e-3)
-        assert Image.open(out / "overlays" / f"{path.stem}.jpg").size == picture.size
+        assert Image.open(out / "overlays" / f"{path.stem}.jpg").size == image.size
     assert len(list(out.rglob("*"))) == 3 + 15
 
 
 def test_tiles_of_many_classes(of_classes: segreg.Run, tmp_path: Path) -> None:
-    picture = tmp_path / "wide.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (110, 170, 3), dtype=np.uint8)).save(picture)
+    image = tmp_path / "wide.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (110, 170, 3), dtype=np.uint8)).save(image)
     words = ["--tile", "64", "--overlap", "16", "--tta", "--probabilities", "--overlay", "--device", "cpu"]
-    status, _, _ = call("predict", str(of_classes.path), str(picture), "--out", str(tmp_path / "out"), *words)
+    status, _, _ = call("predict", str(of_classes.path), str(image), "--out", str(tmp_path / "out"), *words)
     assert status == 0
     predictor = segreg.load(of_classes, device="cpu", tile=64, overlap=16, tta=True)
-    expected = predictor.probabilities(picture)
+    expected = predictor.probabilities(image)
     np.testing.assert_allclose(np.load(tmp_path / "out/probabilities/wide.npy"), expected, atol=1e-3)
     mask = np.array(Image.open(tmp_path / "out/masks/wide.png"))
-    np.testing.assert_array_equal(mask, predictor.predict(picture))
+    np.testing.assert_array_equal(mask, predictor.predict(image))
     np.testing.assert_array_equal(read_mask(tmp_path / "out/masks/wide.png", num_classes=11), mask)
 
 
@@ -85,21 +85,21 @@ def test_nothing_is_overwritten_unasked(run: segreg.Run, folder: Path, tmp_path:
     assert Image.open(mine).size == (60, 40)
 
 
-def test_a_picture_is_not_replaced_by_what_is_predicted_of_it(run: segreg.Run, folder: Path) -> None:
+def test_an_image_is_not_replaced_by_what_is_predicted_of_it(run: segreg.Run, folder: Path) -> None:
     masks = folder.parent / "masks"
     folder.rename(masks)
     before = (masks / "a.png").read_bytes()
     words = ["predict", str(run.path), str(masks), "--out", str(masks.parent), "--if-exists", "overwrite"]
     status, _, errors = call(*words)
     assert status == 2
-    assert errors == f"segreg: {masks / 'a.png'} is one of the pictures: choose another --out\n"
+    assert errors == f"segreg: {masks / 'a.png'} is one of the images: choose another --out\n"
     assert (masks / "a.png").read_bytes() == before
 
 
 def test_an_overlay_shows_what_is_predicted(run: segreg.Run, photograph: Path, tmp_path: Path) -> None:
     assert call("predict", str(run.path), str(photograph), "--out", str(tmp_path), "--overlay", "-q")[0] == 0
     shown = np.array(Image.open(tmp_path / "overlays" / "photograph.jpg")).astype(int)
-    picture, mask = (
+    image, mask = (
         np.array(Image.open(photograph)).astype(int),
         np.array(Image.open(tmp_path / "masks/photograph.png")),
     )
@@ -108,12 +108,12 @@ def test_an_overlay_shows_what_is_predicted(run: segreg.Run, photograph: Path, t
     changes[:, 1:] |= mask[:, 1:] != mask[:, :-1]
     near = binary_dilation(changes, iterations=5)
     assert shown[changes].mean() > 215
-    assert np.abs(shown - picture)[~near & (mask == 0)].mean() < 6
-    tinted = 0.55 * picture + 0.45 * np.array((0, 190, 120))
+    assert np.abs(shown - image)[~near & (mask == 0)].mean() < 6
+    tinted = 0.55 * image + 0.45 * np.array((0, 190, 120))
     assert np.abs(shown - tinted)[~near & (mask == 1)].mean() < 6
 
 
-def test_a_bad_picture_costs_the_others_nothing(run: segreg.Run, folder: Path, tmp_path: Path) -> None:
+def test_a_bad_image_costs_the_others_nothing(run: segreg.Run, folder: Path, tmp_path: Path) -> None:
     (folder / "bb.png").write_bytes((folder / "a.png").read_bytes()[:300])
     (folder / "zz.png").write_bytes(b"")
     out = tmp_path / "out"
@@ -134,8 +134,8 @@ def test_mistakes_are_one_line(run: segreg.Run, folder: Path, tmp_path: Path) ->
     (empty / "images").mkdir(parents=True)
     model = str(run.path)
     for words, said in (
-        ([model, str(folder / "aa.png")], "aa.png does not exist (did you mean 'a.png'?): give pictures"),
-        ([model, str(empty)], f"empty has no pictures, but {empty / 'images'} may have"),
+        ([model, str(folder / "aa.png")], "aa.png does not exist (did you mean 'a.png'?): give images"),
+        ([model, str(empty)], f"empty has no images, but {empty / 'images'} may have"),
         ([model, str(folder), str(twin)], "would both be a.png: predict them one at a time"),
         ([str(folder), str(folder)], "holds no model.safetensors: give the directory of a run"),
         ([model, str(folder), "--tile", "8"], "tile is 8: unet takes 32 pixels and more"),
@@ -162,11 +162,11 @@ def test_a_file_that_claims_to_be_huge_is_refused(run: segreg.Run, tmp_path: Pat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from Linux's own figures")
-def test_memory_follows_the_picture_and_not_what_is_made_of_it(run: segreg.Run, tmp_path: Path) -> None:
-    """Seven bytes a pixel while it is read. What the model computes on the way is a hundred times the picture."""
+def test_memory_follows_the_image_and_not_what_is_made_of_it(run: segreg.Run, tmp_path: Path) -> None:
+    """Seven bytes a pixel while it is read. What the model computes on the way is a hundred times the image."""
     side = 4000
-    picture = tmp_path / "large.png"
-    Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(picture)
+    image = tmp_path / "large.png"
+    Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(image)
     program = """
 import resource, sys
 from segreg.cli.main import main
@@ -179,7 +179,7 @@ except SystemExit as end:
     print(peak() - before)
     sys.exit(end.code)
 """
-    words = ["predict", str(run.path), str(picture), "--out", str(tmp_path / "out"), "--probabilities", "--tile", "512"]
+    words = ["predict", str(run.path), str(image), "--out", str(tmp_path / "out"), "--probabilities", "--tile", "512"]
     done = subprocess.run(
         [sys.executable, "-c", program, *words, "--device", "cpu"],
         capture_output=True,

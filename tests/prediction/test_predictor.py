@@ -39,14 +39,14 @@ def test_the_probabilities_are_those_of_the_model(run: segreg.Run, photograph: P
     np.testing.assert_array_equal(mask, found[0] > 0.5)
 
 
-def test_a_picture_is_the_same_however_it_is_given(run: segreg.Run, photograph: Path) -> None:
+def test_an_image_is_the_same_however_it_is_given(run: segreg.Run, photograph: Path) -> None:
     pixels = np.array(Image.open(photograph))
     predictor = load(run)
     expected = predictor.probabilities(photograph)
     frozen = pixels.copy()
     frozen.flags.writeable = False
     channels_first = torch.from_numpy(pixels).permute(2, 0, 1)
-    for picture in (
+    for image in (
         str(photograph),
         Image.fromarray(pixels),
         Image.fromarray(pixels).convert("RGBA"),
@@ -57,27 +57,27 @@ def test_a_picture_is_the_same_however_it_is_given(run: segreg.Run, photograph: 
         channels_first.float().div(255).requires_grad_(),
         (channels_first.float() / 255).double(),
     ):
-        np.testing.assert_array_equal(predictor.probabilities(picture), expected)
+        np.testing.assert_array_equal(predictor.probabilities(image), expected)
 
 
 @pytest.mark.parametrize(
-    ("picture", "said"),
+    ("image", "said"),
     [
-        (np.zeros((8, 8, 4), np.uint8), "a picture has 4 channels, and the model takes 3: give 3"),
+        (np.zeros((8, 8, 4), np.uint8), "an image has 4 channels, and the model takes 3: give 3"),
         (np.zeros((8, 8), np.uint8), "has 1 channels"),
-        (np.zeros((2, 8, 8, 3), np.uint8), "[2, 8, 8, 3]: give one picture at a time, as array [H, W, C]"),
-        (torch.zeros(1, 3, 8, 8), "give one picture at a time, as tensor [C, H, W]"),
+        (np.zeros((2, 8, 8, 3), np.uint8), "[2, 8, 8, 3]: give one image at a time, as array [H, W, C]"),
+        (torch.zeros(1, 3, 8, 8), "give one image at a time, as tensor [C, H, W]"),
         (np.zeros((8, 8, 3), np.int64), "int64: give uint8, or float in [0, 1]"),
         (np.full((8, 8, 3), 255.0), "from 255 to 255: give them in [0, 1]"),
         (np.full((8, 8, 3), np.nan), "from nan to nan"),
-        (np.zeros((0, 8, 3), np.uint8), "a picture is 0×8 pixels: it must have some"),
-        (3, "a picture is 3, a int: give a path"),
+        (np.zeros((0, 8, 3), np.uint8), "an image is 0×8 pixels: it must have some"),
+        (3, "an image is 3, a int: give a path"),
         ("missing.png", "missing.png cannot be read (No such file"),
     ],
 )
-def test_what_is_no_picture_is_said(run: segreg.Run, picture: Any, said: str) -> None:
+def test_what_is_no_image_is_said(run: segreg.Run, image: Any, said: str) -> None:
     with pytest.raises(DataError, match=re.escape(said)):
-        load(run).predict(picture)
+        load(run).predict(image)
 
 
 def test_an_image_that_is_not_whole_is_said(run: segreg.Run, photograph: Path, tmp_path: Path) -> None:
@@ -92,27 +92,27 @@ def test_half_precision_is_taken(run: segreg.Run) -> None:
     np.testing.assert_array_equal(load(run).predict(image), load(run).predict(image.float()))
 
 
-def test_many_pictures_of_many_sizes_are_as_each_alone(run: segreg.Run) -> None:
+def test_many_images_of_many_sizes_are_as_each_alone(run: segreg.Run) -> None:
     draw = np.random.default_rng(1)
     sizes = [(40, 56), (1, 1), (3, 300), (48, 48), (700, 31), (40, 56), (300, 3)] * 40
-    pictures = [draw.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    images = [draw.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
     predictor = load(run)
-    many = list(predictor.probabilities_of(pictures))
+    many = list(predictor.probabilities_of(images))
     assert [each.shape for each in many] == [(1, *size) for size in sizes]
     for position in (0, 1, 2, 4, 150, len(sizes) - 1):
-        np.testing.assert_allclose(many[position], predictor.probabilities(pictures[position]), atol=1e-5)
+        np.testing.assert_allclose(many[position], predictor.probabilities(images[position]), atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(150, 203), (64, 64), (65, 400), (20, 90), (7, 7)])
 def test_tiles_leave_no_seam(run: segreg.Run, photograph: Path, size: tuple[int, int]) -> None:
-    picture = np.array(Image.open(photograph).resize(size[::-1]))
-    tiled = load(run, tile=64, overlap=48).probabilities(picture)
-    whole = load(run, tile=1000).probabilities(picture)
+    image = np.array(Image.open(photograph).resize(size[::-1]))
+    tiled = load(run, tile=64, overlap=48).probabilities(image)
+    whole = load(run, tile=1000).probabilities(image)
     assert tiled.shape == (1, *size)
     np.testing.assert_allclose(tiled, whole, atol=2e-4)
 
 
-def test_tiles_are_at_the_pictures_own_scale(run: segreg.Run, photograph: Path) -> None:
+def test_tiles_are_at_the_images_own_scale(run: segreg.Run, photograph: Path) -> None:
     pixels = torch.from_numpy(np.array(Image.open(photograph))).permute(2, 0, 1)[None] / 255
     with torch.no_grad():
         expected = run.model()(pixels).sigmoid()[0]
@@ -138,18 +138,18 @@ def test_turned_and_mirrored_views_are_averaged(run: segreg.Run, photograph: Pat
         axis=0,
     )
     found = load(run, tile=tile, tta=True).probabilities(square)
-    # Tiles lie at other places in a turned picture.
+    # Tiles lie at other places in a turned image.
     np.testing.assert_allclose(found, expected, atol=2e-3 if tile else 1e-4)
     assert np.abs(found - one.probabilities(square)).max() > 1e-3
 
 
 def test_several_classes(of_classes: segreg.Run) -> None:
     predictor = load(of_classes)
-    picture = np.random.default_rng(0).integers(0, 256, (60, 41, 3), dtype=np.uint8)
-    probabilities = predictor.probabilities(picture)
+    image = np.random.default_rng(0).integers(0, 256, (60, 41, 3), dtype=np.uint8)
+    probabilities = predictor.probabilities(image)
     assert probabilities.shape == (len(predictor.about.classes), 60, 41)
     np.testing.assert_allclose(probabilities.sum(0), 1, atol=1e-5)
-    np.testing.assert_array_equal(predictor.predict(picture), probabilities.argmax(0))
+    np.testing.assert_array_equal(predictor.predict(image), probabilities.argmax(0))
 
 
 def test_where_it_is_loaded_from(run: segreg.Run, photograph: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tiles against the whole: what does not look around gives the same, whichever way a picture is cut."""
+"""Tiles against the whole: what does not look around gives the same, whichever way an image is cut."""
 
 from itertools import pairwise
 
@@ -35,7 +35,7 @@ def test_neighbours_fade_and_do_not_count_at_the_cut() -> None:
     assert (right[:8] == 0).all()
     assert (left[-24:-8].diff() < 0).all()
     assert (right[8:24].diff() > 0).all()
-    # The picture ends there, and nobody else says anything about it.
+    # The image ends there, and nobody else says anything about it.
     assert left[0] == right[-1] == 1
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a run, and what they must not stumble over."""
+"""The images of a run, and what they must not stumble over."""
 
 import math
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ def pixels(path: Path) -> np.ndarray:
         return np.asarray(image.convert("RGB")).astype(int)
 
 
-def has_color(picture: np.ndarray, color: tuple[int, int, int]) -> bool:
-    return bool((np.abs(picture - color).max(axis=2) < 12).any())
+def has_color(image: np.ndarray, color: tuple[int, int, int]) -> bool:
+    return bool((np.abs(image - color).max(axis=2) < 12).any())
 
 
 BLUE, ORANGE = (31, 119, 180), (255, 127, 14)
@@ -42,9 +42,9 @@ BLUE, ORANGE = (31, 119, 180), (255, 127, 14)
 def test_every_run_has_its_colour_in_the_curves(tmp_path: Path, losses: list[float]) -> None:
     path = tmp_path / "curves.png"
     plot_curves(path, {"a": [history(losses), history(losses[::-1])], "b": [history([x / 2 for x in losses])]}, "iou")
-    picture = pixels(path)
-    assert has_color(picture[: len(picture) * 2 // 3], BLUE)
-    assert has_color(picture[: len(picture) * 2 // 3], ORANGE)
+    image = pixels(path)
+    assert has_color(image[: len(image) * 2 // 3], BLUE)
+    assert has_color(image[: len(image) * 2 // 3], ORANGE)
 
 
 def test_the_numbers_at_the_axes_take_little_room(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The pictures on which a run does worst, against the predictions of its own model."""
+"""The images on which a run does worst, against the predictions of its own model."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return segreg.fit("trial/dot", data=DATA, metrics=metrics, device="cpu", quiet=True, out=out, **settings)
 
 
-def test_the_worst_pictures_are_those_with_most_mistakes(run: Run) -> None:
+def test_the_worst_images_are_those_with_most_mistakes(run: Run) -> None:
     images, masks = zip(*segreg.dataset(DATA).splits["valid"], strict=True)
     model = run.model()
     shares = {}
@@ -39,38 +39,38 @@ def test_the_worst_pictures_are_those_with_most_mistakes(run: Run) -> None:
     assert [case.name for case in cases] == sorted(shares, key=lambda name: -shares[name])[:4]
     for case in cases:
         assert case.value == pytest.approx(shares[case.name], abs=0.02)
-        assert np.array_equal(case.truth, masks[int(case.name)])
-        assert (case.prediction != case.truth)[case.truth != 255].mean() == pytest.approx(case.value)
+        assert np.array_equal(case.ground_truth, masks[int(case.name)])
+        assert (case.prediction != case.ground_truth)[case.ground_truth != 255].mean() == pytest.approx(case.value)
         # Of other than three channels the first one is shown.
-        assert np.abs(case.picture[..., 0].astype(int) - images[int(case.name)][..., 0]).mean() < 20
+        assert np.abs(case.image[..., 0].astype(int) - images[int(case.name)][..., 0]).mean() < 20
 
 
-def test_they_are_ordinary_pictures(run: Run) -> None:
+def test_they_are_ordinary_images(run: Run) -> None:
     assert sorted(path.name for path in (run.path / "worst").iterdir()) == sorted(
-        f"{number}{end}" for number in (1, 2, 3, 4) for end in (".jpg", "-truth.png", "-prediction.png")
+        f"{number}{end}" for number in (1, 2, 3, 4) for end in (".jpg", "-ground-ground truth.png", "-prediction.png")
     )
-    with Image.open(run.path / "worst" / "1-truth.png") as truth:
-        assert (truth.mode, truth.size) == ("P", (8, 12))
+    with Image.open(run.path / "worst" / "1-ground-ground truth.png") as ground_truth:
+        assert (ground_truth.mode, ground_truth.size) == ("P", (8, 12))
         # The classes can be told apart by eye.
-        assert len(truth.convert("RGB").getcolors()) == len(truth.getcolors())
+        assert len(ground_truth.convert("RGB").getcolors()) == len(ground_truth.getcolors())
 
 
 def test_a_binary_case_of_any_content_is_read_as_it_was_written(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     masks = [np.zeros((9, 7), np.uint8), np.ones((9, 7), np.uint8), rng.choice([0, 1, 255], (9, 7)).astype(np.uint8)]
-    picture = np.zeros((9, 7, 3), np.uint8)
-    cases = [WorstCase(f"</script>{number}", 0.5, picture, mask, masks[0]) for number, mask in enumerate(masks)]
+    image = np.zeros((9, 7, 3), np.uint8)
+    cases = [WorstCase(f"</script>{number}", 0.5, image, mask, masks[0]) for number, mask in enumerate(masks)]
     run = Run(tmp_path)
     worst = write_cases(run, cases, task_of(1))
-    names = ("epoch", "metrics", "pictures", "parameters", "seconds", "images_per_second", "device")
+    names = ("epoch", "metrics", "images", "parameters", "seconds", "images_per_second", "device")
     run.write_results({**dict.fromkeys(names), "classes": ["x"], "worst": worst})
     again = read_cases(run)
     assert [case.name for case in again] == [case.name for case in cases]
-    assert all(np.array_equal(case.truth, mask) for case, mask in zip(again, masks, strict=True))
+    assert all(np.array_equal(case.ground_truth, mask) for case, mask in zip(again, masks, strict=True))
 
 
 def test_at_256_pixels_they_take_a_few_hundred_kilobytes(tmp_path: Path) -> None:
-    """Noise is as large as a picture becomes: those of a camera take a fifth of it."""
+    """Noise is as large as an image becomes: those of a camera take a fifth of it."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
     write_cases(Run(tmp_path), [WorstCase("x", 0.0, noise, noise[..., 0] // 128, noise[..., 1] // 128)] * 4, task_of(1))

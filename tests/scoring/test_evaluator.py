@@ -1,4 +1,4 @@
-"""Scores of a model on pictures."""
+"""Scores of a model on images."""
 
 import math
 
@@ -34,7 +34,7 @@ class Brightness(nn.Module):
         return bright if self.num_classes == 1 else torch.cat([-bright, bright, bright - 1], dim=1)
 
 
-def pictures(count: int = 5) -> InMemory:
+def random_images(count: int = 5) -> InMemory:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (count, 3, 6, 7), generator=generator, dtype=torch.uint8)
     masks = torch.randint(0, 2, (count, 6, 7), generator=generator, dtype=torch.uint8)
@@ -46,14 +46,14 @@ def iou_of(said: np.ndarray, true: np.ndarray) -> float:
 
 
 def expected_ious() -> list[float]:
-    shown = pictures()
+    shown = random_images()
     said = shown.images.numpy()[:, 0] > 127
     return [iou_of(one, true == 1) for one, true in zip(said, shown.masks.numpy(), strict=True)]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 100])
-def test_loss_and_metric_are_means_over_pictures_whatever_the_batch(batch: int) -> None:
-    shown, metric = pictures(), IoU(num_classes=1)
+def test_loss_and_metric_are_means_over_images_whatever_the_batch(batch: int) -> None:
+    shown, metric = random_images(), IoU(num_classes=1)
     metric.update(torch.ones(1, 1, 6, 7), torch.zeros(1, 6, 7, dtype=torch.int64))
     model = Brightness().train()
     scores = evaluator(batch, iou=metric).evaluate(model, BCELoss(), shown.batches(batch, CPU))
@@ -62,17 +62,17 @@ def test_loss_and_metric_are_means_over_pictures_whatever_the_batch(batch: int) 
     assert scores == {"loss": pytest.approx(loss, rel=1e-5), "iou": pytest.approx(np.mean(expected_ious()))}
 
 
-def test_states_are_those_of_the_single_pictures_in_order() -> None:
-    states = evaluator(2, iou=IoU(num_classes=1)).states(Brightness(), pictures())["iou"]
+def test_states_are_those_of_the_single_images_in_order() -> None:
+    states = evaluator(2, iou=IoU(num_classes=1)).states(Brightness(), random_images())["iou"]
     for number, expected in enumerate(expected_ious()):
         alone = {name: state[number : number + 1] for name, state in states.items()}
         assert value(IoU(num_classes=1), alone) == pytest.approx(expected, abs=1e-8)
 
 
 def test_a_prediction_is_the_class_as_a_byte() -> None:
-    bright = (pictures().images[:, 0] > 127).to(torch.uint8)[[3, 1, 4]]
+    bright = (random_images().images[:, 0] > 127).to(torch.uint8)[[3, 1, 4]]
     for num_classes in (1, 3):
-        said = evaluator(2, num_classes).predict(Brightness(num_classes), pictures(), [3, 1, 4])
+        said = evaluator(2, num_classes).predict(Brightness(num_classes), random_images(), [3, 1, 4])
         assert said.dtype == torch.uint8
         assert torch.equal(said, bright)
 

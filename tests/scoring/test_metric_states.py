@@ -22,7 +22,7 @@ def metrics() -> list[SegmentationMetric]:
 each_metric = pytest.mark.parametrize("number", range(len(metrics())))
 
 
-def pictures(images: int) -> tuple[Tensor, Tensor]:
+def random_images(images: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(images, 3, 6, 6, generator=generator) + torch.randn(images, 3, 1, 1, generator=generator)
     return logits, torch.randint(0, 3, (images, 6, 6), generator=generator)
@@ -30,7 +30,7 @@ def pictures(images: int) -> tuple[Tensor, Tensor]:
 
 @each_metric
 def test_states_of_several_batches_give_the_value_of_all_images(number: int) -> None:
-    metric, (logits, target) = metrics()[number], pictures(7)
+    metric, (logits, target) = metrics()[number], random_images(7)
     states = merge([image_states(metric, logits[:4], target[:4]), image_states(metric, logits[4:], target[4:])])
     whole = metrics()[number]
     whole.update(logits, target)
@@ -42,7 +42,7 @@ def test_states_of_several_batches_give_the_value_of_all_images(number: int) -> 
 
 @each_metric
 def test_a_state_is_that_of_its_image(number: int) -> None:
-    metric, (logits, target) = metrics()[number], pictures(5)
+    metric, (logits, target) = metrics()[number], random_images(5)
     parts = [image_states(metric, logits[:2], target[:2]), image_states(metric, logits[2:], target[2:])]
     states = merge(parts)
     for i in range(5):
@@ -53,7 +53,7 @@ def test_a_state_is_that_of_its_image(number: int) -> None:
 
 @each_metric
 def test_the_metric_stays_as_it_is(number: int) -> None:
-    metric, (logits, target) = metrics()[number], pictures(5)
+    metric, (logits, target) = metrics()[number], random_images(5)
     metric.update(logits[:2], target[:2])
     before = metric.compute()
     states = image_states(metric, logits[2:], target[2:])
@@ -64,7 +64,7 @@ def test_the_metric_stays_as_it_is(number: int) -> None:
 
 @each_metric
 def test_fill_replaces_what_was_there(number: int) -> None:
-    metric, (logits, target) = metrics()[number], pictures(5)
+    metric, (logits, target) = metrics()[number], random_images(5)
     metric.update(logits, target)
     states = image_states(metric, logits[:1], target[:1])
     fill(metric, {name: state[0] for name, state in states.items()})

@@ -1,4 +1,4 @@
-"""Intervals against a bootstrap in loops that looks at the pictures again, closed forms, and their coverage."""
+"""Intervals against a bootstrap in loops that looks at the images again, closed forms, and their coverage."""
 
 import math
 
@@ -32,7 +32,7 @@ each_metric = pytest.mark.parametrize(
 )
 
 
-def pictures(num_classes: int, images: int, seed: int) -> tuple[Tensor, Tensor]:
+def random_images(num_classes: int, images: int, seed: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(images, num_classes, 6, 6, generator=generator)
     logits += torch.randn(images, num_classes, 1, 1, generator=generator)
@@ -52,7 +52,7 @@ def value_in_one_go(metric, logits: Tensor, target: Tensor) -> float:
 
 
 def test_a_class_has_the_interval_of_its_own_values() -> None:
-    logits, target = pictures(3, 9, seed=2)
+    logits, target = random_images(3, 9, seed=2)
     metric = IoU(num_classes=3)
     states = image_states(metric, logits, target)
     values = np.array([value_of_classes(logits[i : i + 1], target[i : i + 1]) for i in range(9)])
@@ -62,7 +62,7 @@ def test_a_class_has_the_interval_of_its_own_values() -> None:
     for interval, column in zip(found, means.T, strict=True):
         assert interval == pytest.approx((column[0], *np.quantile(column[1:], [0.025, 0.975])))
     for other in (IoU(num_classes=1), Accuracy(num_classes=3)):
-        logits, target = pictures(other.num_classes, 9, seed=2)
+        logits, target = random_images(other.num_classes, 9, seed=2)
         assert bootstrap_intervals_of_classes(other, image_states(other, logits, target), resamples=3) == []
 
 
@@ -73,7 +73,7 @@ def value_of_classes(logits: Tensor, target: Tensor) -> list[float]:
 
 
 def test_the_metric_stays_as_it_is() -> None:
-    logits, target = pictures(1, 5, seed=1)
+    logits, target = random_images(1, 5, seed=1)
     metric = IoU(num_classes=1)
     metric.update(logits[:2], target[:2])
     before = metric.compute()
@@ -84,7 +84,7 @@ def test_the_metric_stays_as_it_is() -> None:
 @each_metric
 def test_interval_is_that_of_a_bootstrap_in_loops(metric) -> None:
     images, resamples = 9, 40
-    runs = [pictures(metric.num_classes, images, seed=s) for s in (2, 3)]
+    runs = [random_images(metric.num_classes, images, seed=s) for s in (2, 3)]
     target = runs[0][1]
     states_by_seed = [image_states(metric, logits, target) for logits, _ in runs]
 
@@ -100,8 +100,8 @@ def test_interval_is_that_of_a_bootstrap_in_loops(metric) -> None:
 
 def test_difference_is_that_of_a_paired_bootstrap_in_loops() -> None:
     metric, images, resamples = IoU(num_classes=3, average="dataset"), 8, 30
-    target = pictures(3, images, seed=4)[1]
-    row, other = ([pictures(3, images, seed=s)[0] for s in seeds] for seeds in ((5, 6, 7), (8, 9)))
+    target = random_images(3, images, seed=4)[1]
+    row, other = ([random_images(3, images, seed=s)[0] for s in seeds] for seeds in ((5, 6, 7), (8, 9)))
 
     def difference(drawn) -> float:
         ours, theirs = (
@@ -170,7 +170,7 @@ def test_the_seed_decides() -> None:
 
 def test_images_that_are_not_counted() -> None:
     metric = IoU(num_classes=1)
-    logits, target = pictures(1, 2, seed=3)
+    logits, target = random_images(1, 2, seed=3)
     target[1] = 255
     one_counts = bootstrap_interval(metric, [image_states(metric, logits, target)], resamples=50)
     assert one_counts == Interval(*[value_in_one_go(metric, logits[:1], target[:1])] * 3)
@@ -246,7 +246,7 @@ def test_beyond_chance_takes_both_ways() -> None:
     little = draw.normal(0.02, 0.01, 30)
     everywhere = paired_comparison(metric, [states_of_scores(other + little)], [states_of_scores(other)])
     assert everywhere.beyond_chance
-    # One picture makes the mean, and the others are as often ahead as behind.
+    # One image makes the mean, and the others are as often ahead as behind.
     flips = np.where(np.arange(30) % 2, 0.001, -0.001) * np.linspace(1, 2, 30)
     flips[:5] = 0.25
     flips[5:12] = -0.002
@@ -257,7 +257,7 @@ def test_beyond_chance_takes_both_ways() -> None:
 
 
 def test_an_interval_and_a_test_that_point_in_opposite_directions_do_not_agree() -> None:
-    """Ahead by little on thirty pictures, and far behind on six, which make the mean."""
+    """Ahead by little on thirty images, and far behind on six, which make the mean."""
     metric, draw = IoU(num_classes=1), np.random.default_rng(0)
     other = draw.uniform(0.76, 0.9, 36)
     differences = np.append(draw.uniform(0.01, 0.02, 30), -draw.uniform(0.5, 0.75, 6))

@@ -112,27 +112,32 @@ def test_the_best_row_is_marked_and_the_others_are_told_apart_in_words(page: Pag
     assert "more than chance" in sentence or "cannot be told apart" in sentence
 
 
-def test_the_slider_goes_from_picture_to_truth_to_prediction(page: Page) -> None:
+def test_the_slider_goes_from_image_to_ground_truth_to_prediction(page: Page) -> None:
     gallery = page.locator(".gallery").first
     slider = gallery.get_by_role("slider")
-    truth, prediction = gallery.locator("use.truth").first, gallery.locator("image.prediction").first
+    ground_truth, prediction = (
+        gallery.locator("use.ground truth").first,
+        gallery.locator("image.prediction").first,
+    )
 
     def opacities() -> tuple[float, float]:
-        return tuple(float(each.evaluate("(each) => getComputedStyle(each).opacity")) for each in (truth, prediction))
+        return tuple(
+            float(each.evaluate("(each) => getComputedStyle(each).opacity")) for each in (ground_truth, prediction)
+        )
 
     assert opacities() == (0, 1)
     with_prediction = gallery.screenshot()
     slider.press("Home")
     assert opacities() == (0, 0)
-    assert slider.get_attribute("aria-valuetext") == "picture"
+    assert slider.get_attribute("aria-valuetext") == "image"
     assert gallery.screenshot() != with_prediction
-    gallery.get_by_role("button", name="truth").click()
+    gallery.get_by_role("button", name="ground truth").click()
     assert opacities() == (1, 0)
     for _ in range(2):
         slider.press("ArrowRight")
     assert opacities() == (0.5, 0.5)
-    assert slider.get_attribute("aria-valuetext") == "between truth and prediction"
-    # The other pictures have a slider of their own.
+    assert slider.get_attribute("aria-valuetext") == "between ground truth and prediction"
+    # The other images have a slider of their own.
     assert page.get_by_role("slider").last.input_value() == "2"
 
 
@@ -176,10 +181,10 @@ def test_a_tap_shows_the_values_under_the_finger(page: Page) -> None:
         assert plot.locator("text.named").count() == 0
 
 
-def test_every_picture_has_a_label_of_its_own_and_what_scrolls_is_reached(page: Page) -> None:
+def test_every_image_has_a_label_of_its_own_and_what_scrolls_is_reached(page: Page) -> None:
     labels = page.locator(".gallery svg[role=img]").evaluate_all("(all) => all.map((each) => each.ariaLabel)")
     assert len(labels) == len(set(labels)) == 4 * 3 + 4
-    assert f"picture 2: {EVIL} · dice" in labels
+    assert f"image 2: {EVIL} · dice" in labels
     scrolled = page.locator(".scroll").evaluate_all("(all) => all.map((each) => [each.tabIndex, each.role])")
     assert scrolled == [[0, "region"]] * 2
     # The slider says its epoch itself.

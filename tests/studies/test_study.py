@@ -140,9 +140,9 @@ def test_the_markdown_is_one_table_with_a_line_a_row(study: Study) -> None:
 
 
 @pytest.mark.parametrize("name", ["curves.png", "samples.png"])
-def test_the_pictures_of_a_study_can_be_looked_at(study: Study, name: str) -> None:
-    with Image.open(study.path / name) as picture:
-        assert np.asarray(picture.convert("L")).std() > 5
+def test_the_images_of_a_study_can_be_looked_at(study: Study, name: str) -> None:
+    with Image.open(study.path / name) as image:
+        assert np.asarray(image.convert("L")).std() > 5
 
 
 class Page(HTMLParser):
@@ -177,9 +177,9 @@ class Page(HTMLParser):
 def test_the_report_is_one_file_that_holds_everything(study: Study) -> None:
     text = (study.path / "report.html").read_text(encoding="utf-8")
     page = Page(text)
-    known = ("data:image/png;base64,iVBOR", "data:image/jpeg;base64,/9j/", "#picture-", "#truth-")
+    known = ("data:image/png;base64,iVBOR", "data:image/jpeg;base64,/9j/", "#image-", "#ground-truth-")
     assert all(source.startswith(known) for source in page.fetched)
-    # Of 4 samples a picture, a truth and 4 predictions; of 4 worst cases each one; and tiles that show them again.
+    # Of 4 samples an image, a ground truth and 4 predictions; of 4 worst cases each one; and tiles that show them again.
     assert len([source for source in page.fetched if source.startswith("data:")]) == 4 * (2 + 4) + 4 * (2 + 1)
     assert "url(" not in text
     assert "@import" not in text

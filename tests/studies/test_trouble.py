@@ -96,7 +96,7 @@ def test_a_run_that_was_begun_with_another_torch_is_not_mixed_in(
     settings = interrupted(tmp_path, parts, monkeypatch)
     first = next((tmp_path / "study").glob("runs/*"))
     state = torch.load(first / "checkpoint" / "checkpoint.pt", weights_only=True)
-    state["made_with"]["torch"] = "2.0.0"
+    state["provenance"]["torch"] = "2.0.0"
     torch.save(state, first / "checkpoint" / "checkpoint.pt")
     with pytest.raises(RunError, match=rf"{first} cannot go on as it began: torch was 2\.0\.0 and is .* --force"):
         compare(**settings)

@@ -15,17 +15,17 @@ from segreg.support.render import borders, overlay, palette, rgb_view, write_mas
 from segreg.task import IGNORE_INDEX, task_of
 
 
-def test_what_is_predicted_is_tinted_and_the_rest_is_the_picture() -> None:
-    picture = np.full((2, 2, 3), 100, np.uint8)
-    shown = overlay(picture, np.array([[0, 1], [0, 255]], np.uint8), task_of(1))
+def test_what_is_predicted_is_tinted_and_the_rest_is_the_image() -> None:
+    image = np.full((2, 2, 3), 100, np.uint8)
+    shown = overlay(image, np.array([[0, 1], [0, 255]], np.uint8), task_of(1))
     assert shown.dtype == np.uint8
     assert (shown[[0, 1, 1], [0, 0, 1]] == 100).all()
     assert (shown[0, 1] != 100).any()
 
 
 def test_classes_have_colours_of_their_own_and_ignored_pixels_none() -> None:
-    picture = np.zeros((1, 4, 3), np.uint8)
-    shown = overlay(picture, np.array([[0, 1, 2, 255]], np.uint8), task_of(3))[0]
+    image = np.zeros((1, 4, 3), np.uint8)
+    shown = overlay(image, np.array([[0, 1, 2, 255]], np.uint8), task_of(3))[0]
     assert len({tuple(color) for color in shown}) == 4
     assert tuple(shown[3]) == (0, 0, 0)
 

@@ -66,7 +66,7 @@ OBJECTIONS = {
         "has-classes-and-splits": "there is no split 'valid'",
         "samples-have-their-form": r"train\[0\]: the image is float64 \[4, 5, 3\]",
         "masks-name-classes": r"the mask has \[254\], where there are 2 classes",
-        "access-is-repeatable": "differs when the data set is opened a second time",
+        "access-is-repeatable": "differs when the dataset is opened a second time",
         "splits-end": r"train\[3\] gives a sample",
         "splits-are-disjoint": r"valid\[0\] is also in the split 'train'",
         "splits-go-to-workers": "pickle",

@@ -9,14 +9,14 @@ from segreg.training.augmentation import Augmentation
 
 
 def discs(count: int = 32, height: int = 32, width: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures that show their own masks: a disc off the centre, of 1 on 0."""
+    """Images that show their own masks: a disc off the centre, of 1 on 0."""
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     target = (((y - 10) ** 2 + (x - 14) ** 2) < 49).long().expand(count, height, width).clone()
     return target.float().unsqueeze(1).repeat(1, 3, 1, 1) * 0.5 + 0.25, target
 
 
 @pytest.mark.parametrize("change", ["hflip", "vflip"])
-def test_a_flip_is_one_of_the_two_pictures_exactly(change: Any) -> None:
+def test_a_flip_is_one_of_the_two_images_exactly(change: Any) -> None:
     torch.manual_seed(0)
     images, target = discs()
     axis = {"hflip": 2, "vflip": 1}[change]
@@ -28,18 +28,18 @@ def test_a_flip_is_one_of_the_two_pictures_exactly(change: Any) -> None:
     assert torch.allclose(changed_images[:, 0], changed.float() * 0.5 + 0.25)
 
 
-def test_turning_moves_a_picture_and_its_mask_together() -> None:
+def test_turning_moves_an_image_and_its_mask_together() -> None:
     torch.manual_seed(0)
     images, target = discs()
     changed_images, changed = Augmentation(["affine"])(images, target)
     assert changed.dtype == torch.int64
     assert sum(not torch.equal(one, target[0]) for one in changed) > 8
-    # Where no pixel between the two classes was mixed from both, picture and mask say the same.
+    # Where no pixel between the two classes was mixed from both, image and mask say the same.
     shown = (changed_images[:, 0] - 0.25) / 0.5
     assert ((shown - changed).abs() < 0.55).float().mean() > 0.999
     agree = (shown.round() == changed).float().mean()
     assert agree > 0.99
-    # No black corners: what comes in from outside is the picture itself, reflected.
+    # No black corners: what comes in from outside is the image itself, reflected.
     assert changed_images.min() >= 0.25 - 1e-4
 
 

@@ -64,7 +64,7 @@ def column(run: Run, name: str) -> list[float]:
 
 
 def samples_of(split: str) -> tuple[torch.Tensor, np.ndarray]:
-    """The pictures as the model takes them, and the masks."""
+    """The images as the model takes them, and the masks."""
     images, masks = zip(*segreg.dataset(DATA).splits[split], strict=True)
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255, np.stack(masks)
 
@@ -168,20 +168,20 @@ def test_the_results_are_strict_json_and_count_what_there_was(run: Run) -> None:
     text = (run.path / "results.json").read_text(encoding="utf-8")
     results = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
     assert results["parameters"] == 2 * 3 + 3 + 1
-    assert results["pictures"] == {"train": 16, "valid": 6, "test": 3}
+    assert results["images"] == {"train": 16, "valid": 6, "test": 3}
     assert results["classes"] == ["band"]
     assert results["seconds"] == pytest.approx(sum(column(run, "seconds")), rel=1e-4)
     assert results["per_class"]["valid"]["trial/mistakes"] == []
 
 
 @pytest.mark.parametrize("name", ["curves.png", "samples.png"])
-def test_the_pictures_can_be_looked_at(run: Run, name: str) -> None:
-    with Image.open(run.path / name) as picture:
-        assert np.asarray(picture.convert("L")).std() > 5
-        assert min(picture.size) > 100
+def test_the_images_can_be_looked_at(run: Run, name: str) -> None:
+    with Image.open(run.path / name) as image:
+        assert np.asarray(image.convert("L")).std() > 5
+        assert min(image.size) > 100
 
 
-def test_the_samples_are_validation_pictures_with_predictions(run: Run) -> None:
+def test_the_samples_are_validation_images_with_predictions(run: Run) -> None:
     images, masks = samples_of("valid")
     assert torch.equal(run.samples["images"], (images[[0, 2, 3, 5]] * 255).round().to(torch.uint8).permute(0, 2, 3, 1))
     assert torch.equal(run.samples["masks"], torch.from_numpy(masks[[0, 2, 3, 5]]))
@@ -291,9 +291,7 @@ def test_a_batch_larger_than_the_data_takes_all_of_them_with_a_note(
     made = segreg.fit("trial/dot", **{**QUICK, "epochs": 10}, batch=1000, lr=0.02, out=tmp_path / "run")
     assert len(made.history) == 10
     assert set(column(made, "lr")) == {0.02}
-    assert capsys.readouterr().err == (
-        "batch 1000 is more than the 4 training pictures: every step takes all of them\n"
-    )
+    assert capsys.readouterr().err == ("batch 1000 is more than the 4 training images: every step takes all of them\n")
 
 
 @pytest.mark.parametrize(
@@ -343,7 +341,7 @@ def test_the_original_protocol_runs(tmp_path: Path) -> None:
     assert tomllib.loads((made.path / "recipe.toml").read_text())["platform"]["bf16"] is False
 
 
-def test_a_device_that_is_not_here_shows_before_any_picture_is_read(tmp_path: Path) -> None:
+def test_a_device_that_is_not_here_shows_before_any_image_is_read(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="device is 'cuda:99'"):
         segreg.fit("unet", data="ph2:root=/nowhere", device="cuda:99", out=tmp_path / "run")
     with pytest.raises(DataError):

@@ -217,14 +217,14 @@ def test_other_settings_of_the_optimizer_are_used(stopped: Run) -> None:
         ("torch", "2.0.0"),
         ("device", "cuda:0 (NVIDIA H100)"),
         ("plugin of trial/dot", "segreg-trial 0.9"),
-        ("pictures of train", "7 (names 00000000)"),
+        ("images of train", "7 (names 00000000)"),
     ],
 )
 def test_what_has_changed_around_a_run_is_said(stopped: Run, name: str, as_it_was: str) -> None:
     path = stopped.path / "checkpoint" / "checkpoint.pt"
     state = load_checkpoint(stopped) or {}
-    now = state["made_with"][name]
-    state["made_with"][name] = as_it_was
+    now = state["provenance"][name]
+    state["provenance"][name] = as_it_was
     torch.save(state, path)
     with pytest.raises(RunError, match=re.escape(f": {name} was {as_it_was} and is {now}: ")):
         resume(stopped.path, quiet=True)
@@ -253,7 +253,7 @@ def test_a_state_that_lacks_something_is_refused_in_a_line(
 ) -> None:
     broken = interrupt(parts, monkeypatch, 10, "trial/dot", **TINY, checkpoint_every=3, out=tmp_path / "run")
     state = load_checkpoint(broken) or {}
-    for lost in ("made_with", "loss", "epoch", "rows"):
+    for lost in ("provenance", "loss", "epoch", "rows"):
         torch.save(
             {key: value for key, value in state.items() if key != lost}, broken.path / "checkpoint" / "checkpoint.pt"
         )

@@ -48,7 +48,7 @@ def test_a_tracker_hears_of_the_run_and_changes_nothing(untracked: Run, tmp_path
         "epoch 1",
         "epoch 2",
         "epoch 3",
-        # A picture, its truth and the prediction stand side by side.
+        # An image, its ground truth and the prediction stand side by side.
         f"finish {best} 0 1 3 4 (12, 24, 3, 'uint8')",
         "close",
     ]
@@ -176,10 +176,10 @@ class Listener:
         return lambda *_: self.heard.append(name)
 
 
-def test_pictures_that_cannot_be_drawn_cost_the_run_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_that_cannot_be_drawn_cost_the_run_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     tracker = Listener()
-    picture = torch.zeros(1, 4, 4, 3, dtype=torch.uint8)
-    samples = {"images": picture, "masks": picture[..., 0], "predictions": picture[..., 0]}
+    image = torch.zeros(1, 4, 4, 3, dtype=torch.uint8)
+    samples = {"images": image, "masks": image[..., 0], "predictions": image[..., 0]}
     with Display(quiet=True) as display, Tracking({"listener": tracker}, display) as tracking:
         tracking.finish({}, samples, ["a name", "and one too many"], task_of(1))
     assert tracker.heard == ["close"]

@@ -23,11 +23,11 @@ from monai.losses.tversky import TverskyLoss  # noqa: E402
 class Overlap(nn.Module):
     """A loss of MONAI that is a ratio of sums over an image.
 
-    Where a pixel is ignored, probabilities and truth are zero, which adds nothing to any of the sums. An image that is
+    Where a pixel is ignored, probabilities and ground truth are zero, which adds nothing to any of the sums. An image that is
     ignored as a whole does not count.
 
     Args:
-        peer: The loss, which takes probabilities and a one-hot truth and gives a row of values for each image.
+        peer: The loss, which takes probabilities and a one-hot ground truth and gives a row of values for each image.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].
@@ -40,8 +40,8 @@ class Overlap(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
         logits, valid, task = check_input(logits, target)
-        probability, truth = task.activate(logits), task.one_hot(target).to(logits)
-        values = self.peer(probability * valid, truth).flatten(1)
+        probability, ground_truth = task.activate(logits), task.one_hot(target).to(logits)
+        values = self.peer(probability * valid, ground_truth).flatten(1)
         return masked_mean(values, valid.flatten(1).any(dim=1, keepdim=True))
 
 

@@ -20,7 +20,7 @@ def test_a_study_compares_across_libraries(tmp_path: Path) -> None:
         data="lesions:train=8,valid=4,test=4,size=32",
         size=32,
         epochs=1,
-        batch=7,  # which leaves a batch of one picture
+        batch=7,  # which leaves a batch of one image
         device="cpu",
         out=tmp_path / "study",
         quiet=True,

@@ -44,8 +44,8 @@ def peer(name: str, classes: int) -> nn.Module:
     return kind(to_onehot_y=classes > 1, sigmoid=classes == 1, softmax=classes > 1, **options)
 
 
-def truth(target: Tensor, classes: int) -> Tensor:
-    # MONAI makes a one-hot truth of several classes itself, and leaves that of one as it is.
+def ground_truth(target: Tensor, classes: int) -> Tensor:
+    # MONAI makes a one-hot ground truth of several classes itself, and leaves that of one as it is.
     return target.float() if classes == 1 else target
 
 
@@ -61,7 +61,7 @@ def draw(classes: int, ignored: float = 0.0) -> tuple[Tensor, Tensor]:
 @binary_and_classes
 def test_gives_what_monai_gives(name: str, classes: int) -> None:
     logits, target = draw(classes)
-    expected = peer(name, classes)(logits, truth(target, classes)[:, None])
+    expected = peer(name, classes)(logits, ground_truth(target, classes)[:, None])
     torch.testing.assert_close(segreg.loss(f"monai/{name}")(logits, target), expected)
 
 
@@ -75,7 +75,7 @@ def test_ignored_pixels_are_as_if_cut_out(name: str, classes: int) -> None:
     cut_out = []
     for image, mask in zip(logits, target, strict=True):
         counts = mask != 255
-        pixels = image[:, counts][None, :, None], truth(mask[counts], classes)[None, None, None]
+        pixels = image[:, counts][None, :, None], ground_truth(mask[counts], classes)[None, None, None]
         cut_out.append(peer(name, classes)(*pixels))
     torch.testing.assert_close(segreg.loss(f"monai/{name}")(logits, target), torch.stack(cut_out).mean())
 

@@ -182,8 +182,8 @@ class MCC(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
         logits, valid, task = check_input(logits, target)
-        truth, valid = task.one_hot(target).to(logits), valid.expand_as(logits)
-        classes = zip(task.activate(logits).unbind(1), truth.unbind(1), valid.unbind(1), strict=True)
+        ground_truth, valid = task.one_hot(target).to(logits), valid.expand_as(logits)
+        classes = zip(task.activate(logits).unbind(1), ground_truth.unbind(1), valid.unbind(1), strict=True)
         return torch.stack([self.loss(found[kept][None], true[kept][None]) for found, true, kept in classes]).mean()
 
 

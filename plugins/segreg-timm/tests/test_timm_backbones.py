@@ -1,4 +1,4 @@
-"""Any backbone under any size of picture: feature maps, padding, gradients."""
+"""Any backbone under any size of image: feature maps, padding, gradients."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ FAMILIES = [
     "vgg11_bn",
     "vit_tiny_patch16_224",
 ]
-# The strides of the feature maps, and what a picture of 221x150 pixels is brought to.
+# The strides of the feature maps, and what an image of 221x150 pixels is brought to.
 PYRAMIDS = {
     "resnet18": ((2, 4, 8, 16, 32), (224, 160)),
     "vgg11": ((1, 2, 4, 8, 16, 32), (224, 160)),
@@ -74,15 +74,15 @@ PYRAMIDS = {
 }
 
 
-def pictures(*shape: int) -> Tensor:
+def random_images(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_family_learns_from_pictures_of_an_odd_size(name: str) -> None:
+def test_a_family_learns_from_images_of_an_odd_size(name: str) -> None:
     torch.manual_seed(0)
     model = segreg.build("timm/unet:width=4", backbone=name, num_classes=2)
-    logits = model(pictures(2, 3, 33, 50))
+    logits = model(random_images(2, 3, 33, 50))
     assert logits.shape == (2, 2, 33, 50)
     logits.square().mean().backward()
     for where, parameter in model.named_parameters():
@@ -98,7 +98,7 @@ def test_feature_maps_have_the_size_and_channels_that_are_declared(name: str) ->
     backbone = Backbone(name, pretrained=False, in_channels=3).eval()
     assert backbone.strides == strides
     with torch.no_grad():
-        fitted = backbone.fit(pictures(1, 3, 221, 150))
+        fitted = backbone.fit(random_images(1, 3, 221, 150))
         features = backbone(fitted)
     assert fitted.shape == (1, 3, height, width)
     assert [tuple(feature.shape) for feature in features] == [
@@ -113,7 +113,7 @@ def test_a_plain_transformer_gives_thirds_of_its_blocks() -> None:
     for block in backbone.model.blocks:
         block.register_forward_hook(lambda _, __, output: seen.append(output))
     with torch.no_grad():
-        features = backbone(pictures(1, 3, 64, 96))
+        features = backbone(random_images(1, 3, 64, 96))
     assert len(seen) == 6
     for feature, block, scale in zip(features, (1, 3, 5), (4, 2, 1), strict=True):
         tokens = seen[block][:, -24:].transpose(1, 2).unflatten(2, (4, 6))
@@ -125,16 +125,16 @@ def test_a_plain_transformer_gives_thirds_of_its_blocks() -> None:
 )
 def test_what_does_not_divide_is_padded_by_repeating_the_edge(name: str, stride: int) -> None:
     model = segreg.build(name, backbone="test_resnet").eval()
-    images = pictures(1, 3, 45, 71)
+    images = random_images(1, 3, 45, 71)
     below, right = -45 % stride, -71 % stride
     padded = torch.tensor(np.pad(images.numpy(), ((0, 0), (0, 0), (0, below), (0, right)), mode="edge"))
     with torch.no_grad():
         torch.testing.assert_close(model(images), model(padded)[:, :, :45, :71])
 
 
-def test_a_backbone_of_one_size_sees_every_picture_at_that_size() -> None:
+def test_a_backbone_of_one_size_sees_every_image_at_that_size() -> None:
     model = segreg.build("timm/unet:backbone=levit_128s,width=4").eval()
-    images = pictures(1, 3, 448, 100)
+    images = random_images(1, 3, 448, 100)
     with torch.no_grad():
         at_its_size = model(F.interpolate(images, size=(224, 224), mode="bilinear"))
         torch.testing.assert_close(model(images), F.interpolate(at_its_size, size=(448, 100), mode="bilinear"))

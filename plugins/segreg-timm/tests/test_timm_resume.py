@@ -45,12 +45,12 @@ def test_a_stopped_run_ends_the_same_and_heeds_the_version(tmp_path: Path, monke
     state = load_checkpoint(broken) or {}
     assert (len(state["rows"]), state["epoch"]["step"]) == (1, 1)
 
-    was = state["made_with"]["plugin of timm/unet"]
-    state["made_with"]["plugin of timm/unet"] = "segreg-timm 0.0.1"
+    was = state["provenance"]["plugin of timm/unet"]
+    state["provenance"]["plugin of timm/unet"] = "segreg-timm 0.0.1"
     torch.save(state, broken.path / "checkpoint" / "checkpoint.pt")
     with pytest.raises(RunError, match=re.escape(f"plugin of timm/unet was segreg-timm 0.0.1 and is {was}")):
         resume(broken.path, quiet=True)
-    state["made_with"]["plugin of timm/unet"] = was
+    state["provenance"]["plugin of timm/unet"] = was
     torch.save(state, broken.path / "checkpoint" / "checkpoint.pt")
 
     resumed = resume(broken.path, quiet=True)

@@ -16,7 +16,7 @@ from segreg_timm.backbone import Backbone
 from segreg_timm.create import timm
 
 
-def pictures(*shape: int) -> Tensor:
+def random_images(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
@@ -44,7 +44,7 @@ def by_hand(resnet: Any, images: Tensor) -> list[Tensor]:
 def test_the_features_are_those_of_timms_own_model(tmp_path: Path) -> None:
     own = saved(tmp_path / "weights.safetensors", "test_resnet")
     model = segreg.build("timm/unet:backbone=test_resnet", pretrained=tmp_path / "weights.safetensors").eval()
-    images = pictures(2, 3, 64, 96)
+    images = random_images(2, 3, 64, 96)
     with torch.no_grad():
         torch.testing.assert_close(model.encoder(images), by_hand(own, images))
 
@@ -67,7 +67,7 @@ def test_weights_for_three_channels_serve_any_number(tmp_path: Path, channels: i
     """timm adds the weights up for one channel, and repeats them in proportion for more: grey stays grey."""
     path = tmp_path / "weights.safetensors"
     saved(path, "test_resnet")
-    grey = pictures(1, 1, 64, 64)
+    grey = random_images(1, 1, 64, 64)
     outputs = []
     for count in (3, channels):
         backbone = Backbone("test_resnet", pretrained=str(path), in_channels=count).eval()
@@ -140,6 +140,6 @@ def test_a_run_is_loaded_without_the_weights_that_it_began_with(tmp_path: Path) 
         quiet=True,
     )
     weights.unlink()
-    images = pictures(1, 3, 32, 32)
+    images = random_images(1, 3, 32, 32)
     with torch.no_grad():
         assert run.model()(images).isfinite().all()

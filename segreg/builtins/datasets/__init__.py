@@ -1,1 +1,1 @@
-"""Data sets, one a file, and the reading of pictures they share."""
+"""Datasets, one a file, and the reading of images they share."""

@@ -1,11 +1,11 @@
-"""The CamVid data set of road scenes, with the labels of the SegNet paper."""
+"""The CamVid dataset of road scenes, with the labels of the SegNet paper."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segreg.contracts import Sample
 from segreg.data.folders import image_and_mask_folders, need_folder, subfolder, wrong_folder
-from segreg.data.pairs import Pairs, paired, pictures
+from segreg.data.pairs import Pairs, images_by_stem, paired
 from segreg.errors import DataError
 
 _IGNORED = 11
@@ -51,7 +51,7 @@ class CamVid:
             raise DataError(f"{folder} has no folder val: CamVid comes with one, 101 images in it")
         self.splits = {
             split: Pairs(
-                tuple(paired(pictures(images), pictures(masks), images_in=images, masks_in=masks)),
+                tuple(paired(images_by_stem(images), images_by_stem(masks), images_in=images, masks_in=masks)),
                 num_classes=len(self.classes),
                 ignore_value=_IGNORED,
             )

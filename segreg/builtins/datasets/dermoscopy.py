@@ -1,6 +1,6 @@
 """Draws a skin lesion as a dermatoscope shows it, and its exact mask.
 
-Everything is placed in units of the picture's side, so that a larger picture shows the same lesion. Colours come
+Everything is placed in units of the image's side, so that a larger image shows the same lesion. Colours come
 about as they do in skin: melanin takes away more blue than red from the light that returns, blood takes away green,
 and pigment that lies deep looks grey-blue.
 """
@@ -21,11 +21,11 @@ Random: TypeAlias = np.random.Generator
 _MELANIN = np.array([0.55, 1.0, 1.4], np.float32)  # absorption of red, green and blue
 _BLOOD = np.array([0.1, 1.0, 0.8], np.float32)
 _DEEP_MELANIN = np.array([1.0, 0.9, 0.65], np.float32)
-_FINE = 512  # side of the canvas for strokes, whatever the picture's size
+_FINE = 512  # side of the canvas for strokes, whatever the image's size
 
 
 def draw(rng: Random, size: int) -> Sample:
-    """Draw one picture.
+    """Draw one image.
 
     Args:
         rng: Everything random comes from it.
@@ -178,7 +178,7 @@ def _ruler(rng: Random, light: Field) -> Field:
 
 
 def _lamp(rng: Random, light: Field) -> Field:
-    """Light the picture unevenly, through glass, and darken it outside the instrument's round opening."""
+    """Light the image unevenly, through glass, and darken it outside the instrument's round opening."""
     x, y = _grid(len(light))
     right, down = x - 0.5, y - 0.5
     far = np.hypot(right - rng.normal(0, 0.02), (down - rng.normal(0, 0.02)) * rng.uniform(0.72, 0.95))
@@ -196,10 +196,10 @@ def _camera(rng: Random, light: Field) -> npt.NDArray[np.uint8]:
     size = len(light)
     tint = np.exp(rng.normal(0, (0.02, 0.03, 0.07))).astype(np.float32)
     exposed = np.clip(light * rng.uniform(0.92, 1.14) * tint, 0, 1)
-    picture = Image.fromarray((exposed * 255).astype(np.uint8))
-    picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.6) * size / 128))
+    soft = Image.fromarray((exposed * 255).astype(np.uint8))
+    soft = soft.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.6) * size / 128))
     noise = rng.uniform(0.5, 3) * rng.standard_normal((size, size, 3), dtype=np.float32)
-    image: npt.NDArray[np.uint8] = np.clip(np.rint(np.asarray(picture) + noise), 0, 255).astype(np.uint8)
+    image: npt.NDArray[np.uint8] = np.clip(np.rint(np.asarray(soft) + noise), 0, 255).astype(np.uint8)
     return image
 
 
@@ -263,7 +263,7 @@ def _canvas() -> tuple[Image.Image, ImageDraw.ImageDraw]:
 
 
 def _inked(light: Field, canvas: Image.Image, colour: Sequence[float], opacity: float) -> Field:
-    """Lay the strokes of a canvas over the picture."""
+    """Lay the strokes of a canvas over the image."""
     small = canvas.resize((len(light), len(light)), Image.Resampling.BOX)
     cover = opacity / 255 * np.asarray(small, np.float32)[..., None]
     inked: Field = light * (1 - cover) + cover * np.array(colour, np.float32)

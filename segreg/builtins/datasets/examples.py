@@ -1,4 +1,4 @@
-"""Made-up samples in the layouts of the data sets that need files, for a check where the data are not."""
+"""Made-up samples in the layouts of the datasets that need files, for a check where the data are not."""
 
 from itertools import count
 from pathlib import Path

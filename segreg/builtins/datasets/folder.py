@@ -1,10 +1,10 @@
-"""Pictures and masks of one's own, in a folder."""
+"""Images and masks of one's own, in a folder."""
 
 from collections.abc import Mapping, Sequence
 
 from segreg.contracts import IGNORE_INDEX, Sample
 from segreg.data.folders import image_and_mask_folders, need_folder, wrong_folder
-from segreg.data.pairs import Pairs, divided, paired, pictures
+from segreg.data.pairs import Pairs, divided, images_by_stem, paired
 from segreg.errors import DataError
 from segreg.task import task_of
 
@@ -12,15 +12,15 @@ _EXPECTED = "images/ and masks/"
 
 
 class Folder:
-    """Your own pictures: `images/` and `masks/`, where a picture and its mask have the same name but for the suffix.
+    """Your own images: `images/` and `masks/`, where an image and its mask have the same name but for the suffix.
 
     The splits are folders `train`, `valid` (or `val`) and `test`, either above `images/` and `masks/` or inside them.
-    Without a folder to validate on, part of the training pictures is set aside, drawn at random.
+    Without a folder to validate on, part of the training images is set aside, drawn at random.
 
     Args:
         root: The folder that holds all this.
         classes: One name for binary masks (0 and 1, or 0 and 255), else the name of each class index.
-        valid_fraction: The share of the training pictures to set aside where there is no `valid` folder, in (0, 1).
+        valid_fraction: The share of the training images to set aside where there is no `valid` folder, in (0, 1).
         split_seed: Seed of that draw.
         ignore_value: A mask value that means "no class here", up to 65535. In masks of class indices 255 always does.
 
@@ -57,7 +57,7 @@ class Folder:
         if "train" not in found and "" not in found:
             raise DataError(f"root {folder} of folder has {', '.join(found)} but no train: add a folder train")
         parts = {
-            split: tuple(paired(pictures(images), pictures(masks), images_in=images, masks_in=masks))
+            split: tuple(paired(images_by_stem(images), images_by_stem(masks), images_in=images, masks_in=masks))
             for split, (images, masks) in found.items()
         }
         if "valid" not in parts:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from segreg.contracts import Sample
 from segreg.data.folders import need_folder, subfolders, wrong_folder
-from segreg.data.pairs import Pair, Pairs, divided, paired, pictures
+from segreg.data.pairs import Pair, Pairs, divided, images_by_stem, paired
 from segreg.errors import DataError
 
 _MASK = "_segmentation"
@@ -79,7 +79,7 @@ def _pairs(images: Path, masks: Path) -> list[Pair]:
 
 def _by_id(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     """Return a folder's images and masks by ISIC id. Superpixels and the attribute masks of task 2 are passed over."""
-    found = pictures(folder)
+    found = images_by_stem(folder)
     masks = {stem[: -len(_MASK)]: path for stem, path in found.items() if stem.lower().endswith(_MASK)}
     no_image = re.compile(f"{_MASK}$|_superpixels$|_attribute_", re.IGNORECASE)
     return {stem: path for stem, path in found.items() if not no_image.search(stem)}, masks

@@ -1,4 +1,4 @@
-"""The embedded data set: synthetic dermoscopy pictures with exact masks."""
+"""The embedded dataset: synthetic dermoscopy images with exact masks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,16 +13,16 @@ _SPLITS = ("train", "valid", "test")
 
 
 class Lesions:
-    """Synthetic pictures of skin lesions as seen through a dermatoscope. Nothing is downloaded or read.
+    """Synthetic images of skin lesions as seen through a dermatoscope. Nothing is downloaded or read.
 
-    A sample depends on `seed`, its split and its place in the split, so more pictures, or larger ones, show the same
+    A sample depends on `seed`, its split and its place in the split, so more images, or larger ones, show the same
     lesions. It is drawn when it is first asked for, and remembered.
 
     Args:
         size: Height and width, in pixels, 32 to 4096.
-        train: Number of pictures to train on, 1 to 1000000.
-        valid: Number of pictures to validate on, 1 to 1000000.
-        test: Number of pictures to test on, 1 to 1000000.
+        train: Number of images to train on, 1 to 1000000.
+        valid: Number of images to validate on, 1 to 1000000.
+        test: Number of images to test on, 1 to 1000000.
         seed: Of everything drawn, 0 or more.
 
     Raises:
@@ -49,13 +49,13 @@ class Lesions:
 
 
 class Drawings(Sequence[Sample]):
-    """A split: pictures that are drawn when first asked for. It can be pickled.
+    """A split: images that are drawn when first asked for. It can be pickled.
 
     Args:
         split: "train", "valid" or "test".
-        count: Number of pictures.
+        count: Number of images.
         size: Height and width, in pixels.
-        seed: The data set's seed.
+        seed: The dataset's seed.
     """
 
     def __init__(self, split: str, count: int, *, size: int, seed: int) -> None:
@@ -65,7 +65,7 @@ class Drawings(Sequence[Sample]):
         self._drawn: dict[int, Sample] = {}
 
     def __len__(self) -> int:
-        """Count the pictures."""
+        """Count the images."""
         return len(self.names)
 
     @overload
@@ -73,7 +73,7 @@ class Drawings(Sequence[Sample]):
     @overload
     def __getitem__(self, index: slice) -> list[Sample]: ...
     def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
-        """Return a picture with its mask, or a list of them.
+        """Return an image with its mask, or a list of them.
 
         Shapes:
             returns: image uint8 [size, size, 3] and mask uint8 [size, size].

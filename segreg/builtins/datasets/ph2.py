@@ -1,4 +1,4 @@
-"""The PH2 data set of dermoscopic images."""
+"""The PH2 dataset of dermoscopic images."""
 
 import re
 from collections.abc import Mapping, Sequence

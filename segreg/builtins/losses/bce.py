@@ -40,6 +40,6 @@ class BCELoss(nn.Module):
         logits, valid, task = check_input(logits, target)
         # Filled on the device: a tensor made from a Python number would be copied there.
         pos_weight = logits.new_full((), self.pos_weight)
-        truth = task.one_hot(target).to(logits)
-        loss = F.binary_cross_entropy_with_logits(logits, truth, pos_weight=pos_weight, reduction="none")
+        ground_truth = task.one_hot(target).to(logits)
+        loss = F.binary_cross_entropy_with_logits(logits, ground_truth, pos_weight=pos_weight, reduction="none")
         return masked_mean(loss, valid)

@@ -1,4 +1,4 @@
-"""What the losses share: the check of their input, masks, and the overlap of a soft prediction with the truth."""
+"""What the losses share: the check of their input, masks, and the overlap of a soft prediction with the ground truth."""
 
 import torch
 from torch import Tensor
@@ -37,17 +37,17 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, values, 0).sum() / mask.sum().clamp(min=1)
 
 
-def counted_classes(task: Task, truth: Tensor, valid: Tensor) -> Tensor:
+def counted_classes(task: Task, ground_truth: Tensor, valid: Tensor) -> Tensor:
     """Return which pairs of image and class the overlap losses average over.
 
-    Where classes are independent, every image that is not ignored as a whole: an empty mask is a truth to be learnt.
+    Where classes are independent, every image that is not ignored as a whole: an empty mask is a ground truth to be learnt.
     Else the classes that the image shows: what is wrongly given to a class that is absent is missing from one that is
     present, and is punished there. Counting absent classes too would add a constant of nearly 1 for each.
 
     Shapes:
-        truth: float [B, K, H, W], one-hot;  valid: bool [B, 1, H, W];  returns: bool [B, K].
+        ground truth: float [B, K, H, W], one-hot;  valid: bool [B, 1, H, W];  returns: bool [B, K].
     """
-    present = valid if task.independent else truth.bool()
+    present = valid if task.independent else ground_truth.bool()
     return present.any(dim=(2, 3))
 
 
@@ -62,9 +62,9 @@ def soft_overlap(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor
     """
     logits, valid, task = check_input(logits, target)
     probability = task.activate(logits)
-    truth = task.one_hot(target).to(logits)
+    ground_truth = task.one_hot(target).to(logits)
     # Sums of products that are never negative: differences of sums would lose the last small errors to rounding.
-    true_positives = (probability * truth).sum(dim=(2, 3))
-    false_positives = (probability * (valid * (1 - truth))).sum(dim=(2, 3))
-    false_negatives = ((1 - probability) * truth).sum(dim=(2, 3))
-    return true_positives, false_positives, false_negatives, counted_classes(task, truth, valid)
+    true_positives = (probability * ground_truth).sum(dim=(2, 3))
+    false_positives = (probability * (valid * (1 - ground_truth))).sum(dim=(2, 3))
+    false_negatives = ((1 - probability) * ground_truth).sum(dim=(2, 3))
+    return true_positives, false_positives, false_negatives, counted_classes(task, ground_truth, valid)

@@ -19,7 +19,7 @@ class CrossEntropyLoss(nn.Module):
     Args:
         class_weights: A weight for each class, as many as classes, two (background, foreground) for one logit. The
             mean is the weighted one: the sum of the weights of the pixels divides it. Finite, not negative, not all 0.
-        label_smoothing: Share of the truth that is spread evenly over all classes, in [0, 1).
+        label_smoothing: Share of the ground truth that is spread evenly over all classes, in [0, 1).
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].

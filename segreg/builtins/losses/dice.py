@@ -8,7 +8,7 @@ from segreg.builtins.losses.common import check_option, masked_mean, soft_overla
 
 
 class DiceLoss(nn.Module):
-    """Soft Dice loss: one minus the overlap of prediction and truth, averaged over images and classes.
+    """Soft Dice loss: one minus the overlap of prediction and ground truth, averaged over images and classes.
 
     True and false positives and false negatives, tp, fp and fn, are counted in probabilities, for each image and class.
     The denominator is the sum of both areas, as in most libraries; V-Net sums the squares. With K >= 2 the mean runs

@@ -45,17 +45,17 @@ class FocalLoss(nn.Module):
         """Return the loss of a batch."""
         logits, _, task = check_input(logits, target)
         logits, target = task.as_softmax(logits, target)
-        truth = Multiclass(task.num_values).one_hot(target).to(logits)
+        ground_truth = Multiclass(task.num_values).one_hot(target).to(logits)
         # Both p and 1 - p as logarithms: 1 - p itself rounds to 0, where its power has no finite derivative.
         log_probability = logits.log_softmax(dim=1)
-        log_p = (log_probability * truth).sum(dim=1)
-        log_not_p = log_probability.masked_fill(truth.bool(), -math.inf).logsumexp(dim=1)
+        log_p = (log_probability * ground_truth).sum(dim=1)
+        log_not_p = log_probability.masked_fill(ground_truth.bool(), -math.inf).logsumexp(dim=1)
         loss = -(self.gamma * log_not_p).exp() * log_p
-        return masked_mean(loss * self._balance(truth), target != IGNORE_INDEX)
+        return masked_mean(loss * self._balance(ground_truth), target != IGNORE_INDEX)
 
-    def _balance(self, truth: Tensor) -> Tensor | float:
+    def _balance(self, ground_truth: Tensor) -> Tensor | float:
         if self.alpha is None:
             return 1.0
-        if truth.shape[1] != 2:
-            raise ValueError(f"alpha is {self.alpha!r}: expected None with {truth.shape[1]} classes")
-        return (1 - self.alpha) * truth[:, 0] + self.alpha * truth[:, 1]
+        if ground_truth.shape[1] != 2:
+            raise ValueError(f"alpha is {self.alpha!r}: expected None with {ground_truth.shape[1]} classes")
+        return (1 - self.alpha) * ground_truth[:, 0] + self.alpha * ground_truth[:, 1]

@@ -10,7 +10,7 @@ class LovaszLoss(nn.Module):
 
     With one logit the errors are hinges, max(0, 1 - x) in the foreground and max(0, 1 + x) in the background, so the
     loss has no upper bound, and an empty mask is punished for its worst pixel alone. With K >= 2 they are the
-    distances of the softmax from the truth. It is computed for each image, and averaged over the classes that the
+    distances of the softmax from the ground truth. It is computed for each image, and averaged over the classes that the
     image shows; with one logit, over all images.
 
     Formula:
@@ -30,13 +30,17 @@ class LovaszLoss(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
         logits, valid, task = check_input(logits, target)
-        truth = task.one_hot(target).to(logits)
-        errors = (1 - logits * (2 * truth - 1)).relu() if task.independent else (truth - task.activate(logits)).abs()
+        ground_truth = task.one_hot(target).to(logits)
+        errors = (
+            (1 - logits * (2 * ground_truth - 1)).relu()
+            if task.independent
+            else (ground_truth - task.activate(logits)).abs()
+        )
         errors, order = errors.flatten(2).sort(dim=2, descending=True)
-        foreground = truth.flatten(2).gather(2, order)
-        background = (valid * (1 - truth)).flatten(2).gather(2, order)
+        foreground = ground_truth.flatten(2).gather(2, order)
+        background = (valid * (1 - ground_truth)).flatten(2).gather(2, order)
         loss = (errors * _jaccard_steps(foreground, background)).sum(dim=2)
-        return masked_mean(loss, counted_classes(task, truth, valid))
+        return masked_mean(loss, counted_classes(task, ground_truth, valid))
 
 
 def _jaccard_steps(foreground: Tensor, background: Tensor) -> Tensor:

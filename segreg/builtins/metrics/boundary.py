@@ -1,7 +1,7 @@
-"""What the boundary metrics share: the distances between the boundaries of prediction and truth, class by class.
+"""What the boundary metrics share: the distances between the boundaries of prediction and ground truth, class by class.
 
 A pixel of a region is on its boundary if one of its four neighbours is outside the region, as is all that lies beyond
-the edge of the picture. Distances are Euclidean, between the centres of pixels, in pixels of the picture as it is
+the edge of the image. Distances are Euclidean, between the centres of pixels, in pixels of the image as it is
 scored.
 """
 
@@ -32,11 +32,11 @@ class BoundaryMetric(nn.Module, ABC):
     With one class the foreground is scored. With K >= 2 all K classes are scored. An image whose pixels are all ignored
     is not counted. Otherwise, where the class is
 
-    - neither in the prediction nor in the truth: with one class nothing is wrong, and the value is the best there is;
+    - neither in the prediction nor in the ground truth: with one class nothing is wrong, and the value is the best there is;
       with K >= 2 the image says nothing about the class and is not counted for it;
     - in one of the two: there is no distance, and the value is the worst there is.
 
-    Ignored pixels are in no region. The boundary that this cuts into prediction and truth alike lies at the same place
+    Ignored pixels are in no region. The boundary that this cuts into prediction and ground truth alike lies at the same place
     in both.
 
     It is computed by SciPy on the host: `update` waits for the device, unlike that of a metric that counts pixels.
@@ -49,7 +49,7 @@ class BoundaryMetric(nn.Module, ABC):
     """
 
     best: float
-    """The value of a prediction that is the truth."""
+    """The value of a prediction that is the ground truth."""
 
     score: Tensor
     images: Tensor
@@ -75,7 +75,7 @@ class BoundaryMetric(nn.Module, ABC):
         """Return the worst value there is.
 
         Args:
-            diagonal: Of the picture, in pixels.
+            diagonal: Of the image, in pixels.
         """
 
     def update(self, logits: Tensor, target: Tensor) -> None:
@@ -90,8 +90,8 @@ class BoundaryMetric(nn.Module, ABC):
         """
         check_logits_and_target(logits, target)
         check_channels(logits, self.num_classes)
-        for prediction, truth in zip(self.task.decide(logits).cpu(), target.cpu(), strict=True):
-            values = self._values(prediction, truth)
+        for prediction, ground_truth in zip(self.task.decide(logits).cpu(), target.cpu(), strict=True):
+            values = self._values(prediction, ground_truth)
             counted = ~np.isnan(values)
             self.score += torch.from_numpy(np.rint(np.where(counted, values, 0) * _ONE).astype(np.int64)).to(self.score)
             self.images += torch.from_numpy(counted).to(self.images)
@@ -113,14 +113,14 @@ class BoundaryMetric(nn.Module, ABC):
         for buffer in self.buffers():
             buffer.zero_()
 
-    def _values(self, prediction: Tensor, truth: Tensor) -> npt.NDArray[np.float64]:
+    def _values(self, prediction: Tensor, ground_truth: Tensor) -> npt.NDArray[np.float64]:
         """Return the value of each class in one image, `nan` where it is not counted."""
         values = np.full(self.num_classes, np.nan)
-        valid = self.task.counted(truth)
+        valid = self.task.counted(ground_truth)
         if not valid.any():
             return values
-        diagonal = float(np.hypot(*truth.shape[-2:]))
-        regions = ((self.task.one_hot(prediction) & valid).numpy(), self.task.one_hot(truth).numpy())
+        diagonal = float(np.hypot(*ground_truth.shape[-2:]))
+        regions = ((self.task.one_hot(prediction) & valid).numpy(), self.task.one_hot(ground_truth).numpy())
         for index, (predicted, true) in enumerate(zip(*regions, strict=True)):
             if predicted.any() and true.any():
                 values[index] = self.of_distances(*boundary_distances(predicted, true))
@@ -135,7 +135,7 @@ def boundary_distances(one: Mask, other: Mask) -> tuple[Distances, Distances]:
     """Return how far each boundary pixel of one region is from the other's boundary, and the reverse.
 
     A search among the boundary's pixels gives the same numbers, to the last bit, as an exact distance transform of the
-    picture, and takes a tenth of the time where regions are smooth: a boundary has far fewer pixels than a picture.
+    image, and takes a tenth of the time where regions are smooth: a boundary has far fewer pixels than an image.
 
     Shapes:
         one, other: bool [H, W], neither of them empty;  returns: float64 [P] and [T].

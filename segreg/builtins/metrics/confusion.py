@@ -1,4 +1,4 @@
-"""The pixel counts that all metrics share, and how a ratio of counts becomes a value over images or a whole data set.
+"""The pixel counts that all metrics share, and how a ratio of counts becomes a value over images or a whole dataset.
 
 A metric is a ratio of three counts per class: pixels that are right, that are predicted as the class, and that truly
 are the class. `average="image"` takes the ratio in every image and then the mean over images, so that a small object
@@ -37,7 +37,7 @@ class ConfusionMetric(nn.Module, ABC):
 
     An image whose pixels are all ignored is not counted. Otherwise, where the ratio is 0 / 0 and
 
-    - the class is neither in the prediction nor in the truth: with one class the value is 1 (a healthy picture called
+    - the class is neither in the prediction nor in the ground truth: with one class the value is 1 (a healthy image called
       healthy is right); with K >= 2 the image says nothing about the class and is not counted for it;
     - the class is in one of the two: the value is 0 (nothing was predicted where there is something, or the reverse).
 

@@ -6,7 +6,7 @@ from segreg.builtins.metrics.boundary import BoundaryMetric, Distances
 
 
 class Hausdorff95(BoundaryMetric):
-    """How far the boundaries of prediction and truth are apart, but for the farthest 5 %, in pixels. Lower is better.
+    """How far the boundaries of prediction and ground truth are apart, but for the farthest 5 %, in pixels. Lower is better.
 
     The larger of two 95th percentiles: of the distances from the predicted boundary to the nearest pixel of the true
     one, and of those from the true boundary to the predicted one (with linear interpolation between ranks). The plain
@@ -14,8 +14,8 @@ class Hausdorff95(BoundaryMetric):
     percentile of both lists together, which lets a long boundary outvote a short one: compare figures of different
     tools only where both say which.
 
-    Pixels are those of the picture as it is scored, so a value at 128×128 is not one at 512×512. A class that is in
-    one of prediction and truth alone scores the picture's diagonal, more than any two pixels can be apart. One that is
+    Pixels are those of the image as it is scored, so a value at 128×128 is not one at 512×512. A class that is in
+    one of prediction and ground truth alone scores the image's diagonal, more than any two pixels can be apart. One that is
     in neither scores 0 in a binary task; with several classes the image is left out of the mean.
 
     Args:

@@ -6,7 +6,7 @@ from segreg.builtins.metrics.confusion import ConfusionMetric
 
 
 class IoU(ConfusionMetric):
-    """Intersection over union of prediction and truth, the Jaccard index.
+    """Intersection over union of prediction and ground truth, the Jaccard index.
 
     A class that is neither predicted nor true counts as 1 in a binary task; with several classes the image (or, with
     `average="dataset"`, the class) is left out of the mean.

@@ -12,10 +12,10 @@ class SurfaceDice(BoundaryMetric):
 
     (|P within the tolerance of T| + |T within the tolerance of P|) / (|P| + |T|), for the pixels P and T of the
     predicted and the true boundary. The tolerance says how far two annotators may be apart without one of them being
-    wrong; it is best measured on pictures that two people have annotated. The default of 2 pixels forgives a border
+    wrong; it is best measured on images that two people have annotated. The default of 2 pixels forgives a border
     that is drawn one pixel off to either side, and what resizing a mask may move it by.
 
-    Pixels are those of the picture as it is scored. A class that is in one of prediction and truth alone scores 0. One
+    Pixels are those of the image as it is scored. A class that is in one of prediction and ground truth alone scores 0. One
     that is in neither scores 1 in a binary task; with several classes the image is left out of the mean.
 
     Args:

@@ -18,7 +18,7 @@ class TensorBoard:
     """Writes what TensorBoard shows into the folder `tensorboard` of the run.
 
     Curves are called `loss/train`, `loss/valid`, `iou/valid` and so on, with the epoch as the step. Settings and
-    results are there as text, and together under HParams; sample pictures under Images.
+    results are there as text, and together under HParams; sample images under Images.
 
     Raises:
         PluginError: the package `tensorboard` is not installed.
@@ -55,8 +55,8 @@ class TensorBoard:
         self._add(row)
         self._open.flush()
 
-    def finish(self, results: Mapping[str, Any], pictures: Mapping[str, npt.NDArray[np.uint8]]) -> None:
-        """Add the results and the pictures."""
+    def finish(self, results: Mapping[str, Any], images: Mapping[str, npt.NDArray[np.uint8]]) -> None:
+        """Add the results and the images."""
         from torch.utils.tensorboard.summary import hparams
 
         values = {
@@ -73,8 +73,8 @@ class TensorBoard:
         for summary in hparams(settings, values):  # type: ignore[no-untyped-call]
             self._open._get_file_writer().add_summary(summary, self._last)  # type: ignore[no-untyped-call]
         self._open.add_text("results", _listed(results), self._last)
-        for name, picture in pictures.items():
-            self._open.add_image(f"picture, truth, prediction/{name}", picture, self._last, dataformats="HWC")
+        for name, image in images.items():
+            self._open.add_image(f"image, ground truth, prediction/{name}", image, self._last, dataformats="HWC")
 
     def close(self) -> None:
         """Bring everything to disk."""

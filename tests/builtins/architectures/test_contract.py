@@ -53,7 +53,7 @@ def test_any_width(name: str, width: int) -> None:
 
 @every_name
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (64, 35)])
-def test_one_picture_is_enough_to_learn_from(models: dict[str, nn.Module], name: str, size: tuple[int, int]) -> None:
+def test_one_image_is_enough_to_learn_from(models: dict[str, nn.Module], name: str, size: tuple[int, int]) -> None:
     model = models[name].train()
     model.zero_grad()
     logits = model(images(1, 3, *size))
@@ -68,7 +68,7 @@ def test_one_picture_is_enough_to_learn_from(models: dict[str, nn.Module], name:
 
 
 @every_name
-def test_pictures_of_a_batch_do_not_mix(models: dict[str, nn.Module], name: str) -> None:
+def test_images_of_a_batch_do_not_mix(models: dict[str, nn.Module], name: str) -> None:
     model = models[name].eval()
     batch = images(3, 3, 40, 33)
     with torch.no_grad():

@@ -29,20 +29,20 @@ def test_agrees_with_numpy(pool: str, upsample: str) -> None:
     torch.manual_seed(0)
     built = segreg.build("unet:width=2,depth=3", pool=pool, upsample=upsample, in_channels=2, num_classes=3)
     model, weights = oracle.randomized(built)
-    pictures = np.random.default_rng(0).random((2, 2, 35, 48))
+    images = np.random.default_rng(0).random((2, 2, 35, 48))
     with torch.no_grad():
-        logits = model(torch.tensor(pictures)).numpy()
-    expected = oracle.unet(pictures, weights, depth=3, pool=pool, upsample=upsample)
+        logits = model(torch.tensor(images)).numpy()
+    expected = oracle.unet(images, weights, depth=3, pool=pool, upsample=upsample)
     np.testing.assert_allclose(logits, expected, rtol=1e-9, atol=1e-9 * abs(logits).max())
 
 
 def test_the_smallest_feature_map_has_two_pixels_a_side() -> None:
     torch.manual_seed(0)
     model, weights = oracle.randomized(segreg.build("unet:width=1,depth=5"))
-    pictures = np.random.default_rng(0).random((1, 3, 32, 40))
+    images = np.random.default_rng(0).random((1, 3, 32, 40))
     with torch.no_grad():
-        logits = model(torch.tensor(pictures)).numpy()
-    expected = oracle.unet(pictures, weights, depth=5, pool="max", upsample="transpose")
+        logits = model(torch.tensor(images)).numpy()
+    expected = oracle.unet(images, weights, depth=5, pool="max", upsample="transpose")
     np.testing.assert_allclose(logits, expected, rtol=1e-9, atol=1e-9 * abs(logits).max())
 
 
@@ -74,7 +74,7 @@ def test_every_parameter_learns(pool: str, upsample: str, norm: str) -> None:
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("depth", range(1, 7))
-def test_every_depth_learns_from_one_small_picture(depth: int, norm: str) -> None:
+def test_every_depth_learns_from_one_small_image(depth: int, norm: str) -> None:
     torch.manual_seed(0)
     model = segreg.build("unet:width=2", depth=depth, norm=norm)
     logits = model(images(1, 3, 32, 32))
@@ -85,7 +85,7 @@ def test_every_depth_learns_from_one_small_picture(depth: int, norm: str) -> Non
 
 
 @pytest.mark.parametrize(("norm", "layer"), [("group", nn.GroupNorm), ("instance", nn.InstanceNorm2d)])
-def test_without_batch_statistics_training_treats_each_picture_alone(norm: str, layer: type[nn.Module]) -> None:
+def test_without_batch_statistics_training_treats_each_image_alone(norm: str, layer: type[nn.Module]) -> None:
     model = segreg.build("unet:width=4,depth=2,pool=conv", norm=norm).train()
     assert sum(isinstance(each, layer) for each in model.modules()) == 12
     batch = images(2, 3, 32, 32)

@@ -1,4 +1,4 @@
-"""Writes small pictures and masks, and finds the real data."""
+"""Writes small images and masks, and finds the real data."""
 
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,21 @@ DATA = Path(__file__).resolve().parents[3] / "../shared/data"
 
 
 def realdata(name: str) -> Any:
-    """Marks a test that needs one of the real data sets, and skips it where that is not there."""
+    """Marks a test that needs one of the real datasets, and skips it where that is not there."""
     missing = pytest.mark.skipif(not (DATA / name).is_dir(), reason=f"{name} is not here")
     return lambda test: pytest.mark.realdata(missing(test))
 
 
 def save(path: Path, pixels: Any, mode: str | None = None, **options: Any) -> Path:
-    """Write an array, [H, W] or [H, W, C], as a picture; its folder is made."""
+    """Write an array, [H, W] or [H, W, C], as an image; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels))
-    (picture.convert(mode) if mode else picture).save(path, **options)
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels))
+    (image.convert(mode) if mode else image).save(path, **options)
     return path
 
 
 def colours(height: int = 6, width: int = 8, seed: int = 0) -> Any:
-    """A picture of random colours, uint8 [H, W, 3]."""
+    """An image of random colours, uint8 [H, W, 3]."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -37,6 +37,6 @@ def blob(height: int = 6, width: int = 8) -> Any:
 
 
 def pair(images: Path, masks: Path, name: str, image_suffix: str = ".jpg", mask_name: str | None = None) -> None:
-    """Write a picture and its binary mask."""
+    """Write an image and its binary mask."""
     save(images / f"{name}{image_suffix}", colours())
     save(masks / f"{mask_name or name}.png", blob() * np.uint8(255))

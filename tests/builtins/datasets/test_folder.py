@@ -50,7 +50,7 @@ def test_splits_as_folders(tmp_path, level, valid):
     assert dataset.splits["test"].names == ("test0",)
 
 
-def test_without_a_folder_to_validate_on_the_training_pictures_are_divided(tmp_path):
+def test_without_a_folder_to_validate_on_the_training_images_are_divided(tmp_path):
     fill(tmp_path / "train" / "images", tmp_path / "train" / "masks", "a", 8)
     fill(tmp_path / "test" / "images", tmp_path / "test" / "masks", "t", 3)
     dataset = Folder(root=str(tmp_path))
@@ -91,9 +91,9 @@ def test_options_out_of_range(tmp_path, options, message):
 def test_no_root_and_no_such_root(tmp_path):
     with pytest.raises(DataError, match=r"folder needs root=FOLDER, a folder with images/ and masks/"):
         Folder()
-    (tmp_path / "pictures").mkdir()
-    with pytest.raises(DataError, match=r"picture of folder does not exist \(did you mean 'pictures'\?\)"):
-        Folder(root=str(tmp_path / "picture"))
+    (tmp_path / "images").mkdir()
+    with pytest.raises(DataError, match=r"image of folder does not exist \(did you mean 'images'\?\)"):
+        Folder(root=str(tmp_path / "image"))
 
 
 def test_an_empty_root(tmp_path):
@@ -104,7 +104,7 @@ def test_an_empty_root(tmp_path):
 def test_empty_images_and_masks(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
-    with pytest.raises(DataError, match=r"there are no pictures in .*images"):
+    with pytest.raises(DataError, match=r"there are no images in .*images"):
         Folder(root=str(tmp_path))
 
 

@@ -29,7 +29,7 @@ def grown(mask, pixels):
     return blurred > 0 if pixels > 0 else blurred == 255
 
 
-def test_it_is_a_data_set_of_the_promised_form(dataset, samples):
+def test_it_is_a_dataset_of_the_promised_form(dataset, samples):
     assert isinstance(dataset, SegmentationDataset)
     assert list(dataset.classes) == ["lesion"]
     assert {split: len(part) for split, part in dataset.splits.items()} == {"train": 96, "valid": 48, "test": 48}
@@ -40,7 +40,7 @@ def test_it_is_a_data_set_of_the_promised_form(dataset, samples):
         assert set(np.unique(mask)) == {0, 1}
 
 
-def test_no_two_pictures_are_equal(samples):
+def test_no_two_images_are_equal(samples):
     assert len({image.tobytes() for image, _ in samples}) == 192
     assert len({mask.tobytes() for _, mask in samples}) == 192
 
@@ -52,7 +52,7 @@ def test_lesions_cover_what_they_cover_in_ph2(samples):
     assert 0.25 < shares.mean() < 0.35
 
 
-def test_pictures_are_as_various_as_skin(samples):
+def test_images_are_as_various_as_skin(samples):
     skin = np.array([np.median(image[~grown(mask, 9)], axis=0) for image, mask in samples if mask.mean() < 0.4])
     red, green, blue = skin.T
     assert np.mean((red > green) & (red > blue)) > 0.9
@@ -76,7 +76,7 @@ def test_lesions_are_darker_than_the_skin_around_them_but_not_always_by_much(sam
     assert np.percentile(contrast, 90) > 90
 
 
-def test_the_mask_is_where_the_picture_changes(samples):
+def test_the_mask_is_where_the_image_changes(samples):
     """The step across the outline is larger than across the same outline moved by five pixels."""
     sharper = []
     for image, mask in samples:
@@ -102,12 +102,12 @@ def test_a_sample_depends_on_seed_split_and_place_alone(seed, split, place):
     assert few.names[place] == many.names[place]
 
 
-def test_another_seed_gives_other_pictures(dataset):
+def test_another_seed_gives_other_images(dataset):
     other = Lesions(seed=1).splits["train"]
     assert all(np.mean(other[place][0] != dataset.splits["train"][place][0]) > 0.5 for place in range(5))
 
 
-def test_a_smaller_picture_shows_the_same_lesion(dataset):
+def test_a_smaller_image_shows_the_same_lesion(dataset):
     small = Lesions(size=64).splits["valid"]
     for place in range(6):
         large_image, large_mask = dataset.splits["valid"][place]
@@ -155,7 +155,7 @@ def test_what_is_drawn_is_remembered_and_pickled():
     np.testing.assert_array_equal(copy[3][1], split[3][1])
 
 
-def test_a_picture_takes_well_under_forty_milliseconds():
+def test_an_image_takes_well_under_forty_milliseconds():
     split = Lesions(seed=3).splits["train"]
     taken = []
     for place in range(24):

@@ -87,12 +87,12 @@ def overlaps(case: Case) -> Iterator[tuple[float, float, float]]:
         for index in range(logits.shape[1]):
             wanted = 1 if logits.shape[1] == 1 else index
             tp = fp = fn = 0.0
-            for pixel, truth in seen:
+            for pixel, ground_truth in seen:
                 p = sigmoid(pixel[0]) if len(pixel) == 1 else softmax(pixel)[index]
-                tp += p * (truth == wanted)
-                fp += p * (truth != wanted)
-                fn += (1 - p) * (truth == wanted)
-            if (logits.shape[1] == 1 and seen) or any(truth == wanted for _, truth in seen):
+                tp += p * (ground_truth == wanted)
+                fp += p * (ground_truth != wanted)
+                fn += (1 - p) * (ground_truth == wanted)
+            if (logits.shape[1] == 1 and seen) or any(ground_truth == wanted for _, ground_truth in seen):
                 yield tp, fp, fn
 
 

@@ -10,9 +10,9 @@ from tests.builtins.losses.cases import Case, cases, draw_case, mean, pixels, va
 
 def oracle(case: Case, pos_weight: float = 1.0) -> float:
     losses = []
-    for logits, truth in pixels(case):
+    for logits, ground_truth in pixels(case):
         for index, logit in enumerate(logits):
-            is_class = truth == (1 if len(logits) == 1 else index)
+            is_class = ground_truth == (1 if len(logits) == 1 else index)
             losses.append(pos_weight * np.log1p(np.exp(-logit)) if is_class else np.log1p(np.exp(logit)))
     return mean(losses)
 

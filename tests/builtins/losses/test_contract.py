@@ -67,8 +67,8 @@ def test_extreme_logits_give_finite_loss_and_gradient(loss: nn.Module, classes: 
         1e4
         * {"random signs": np.sign(logits), "all low": -np.ones_like(logits), "all high": np.ones_like(logits)}[shape]
     )
-    tensor, truth = tensors((logits, target), dtype=torch.float32)
-    result = loss(tensor, truth)
+    tensor, ground_truth = tensors((logits, target), dtype=torch.float32)
+    result = loss(tensor, ground_truth)
     result.backward()
     assert torch.isfinite(result)
     assert torch.isfinite(tensor.grad).all()
@@ -78,14 +78,14 @@ def test_extreme_logits_give_finite_loss_and_gradient(loss: nn.Module, classes: 
 @binary_and_classes
 def test_ignored_pixels_have_no_influence(loss: nn.Module, classes: int) -> None:
     logits, target = draw_case(7, classes=classes, height=7, width=6, ignored=0.4)
-    tensor, truth = tensors((logits, target))
-    result = loss(tensor, truth)
+    tensor, ground_truth = tensors((logits, target))
+    result = loss(tensor, ground_truth)
     result.backward()
     ignored = np.broadcast_to((target == 255)[:, None], logits.shape)
     assert (tensor.grad.numpy()[ignored] == 0).all()
 
     other, _ = tensors((np.where(ignored, -30 * logits + 9, logits), target))
-    changed = loss(other, truth)
+    changed = loss(other, ground_truth)
     changed.backward()
     torch.testing.assert_close(changed, result, rtol=1e-12, atol=0)
     torch.testing.assert_close(other.grad, tensor.grad, rtol=1e-9, atol=1e-15)
@@ -93,7 +93,7 @@ def test_ignored_pixels_have_no_influence(loss: nn.Module, classes: int) -> None
 
 @every_loss
 @binary_and_classes
-def test_a_picture_that_is_ignored_as_a_whole_does_not_count(loss: nn.Module, classes: int) -> None:
+def test_an_image_that_is_ignored_as_a_whole_does_not_count(loss: nn.Module, classes: int) -> None:
     logits, target = draw_case(8, batch=3, classes=classes)
     target[1] = 255
     rest = value(loss, (logits[[0, 2]], target[[0, 2]]))
@@ -120,14 +120,16 @@ def test_the_order_of_the_batch_does_not_matter(loss: nn.Module, classes: int) -
 
 @every_loss
 @binary_and_classes
-def test_the_truth_costs_less_than_a_mistake_and_that_less_than_the_opposite(loss: nn.Module, classes: int) -> None:
+def test_the_ground_truth_costs_less_than_a_mistake_and_that_less_than_the_opposite(
+    loss: nn.Module, classes: int
+) -> None:
     _, target = draw_case(11, classes=classes, height=6, width=6, ignored=0.0)
     wanted = np.array([1]) if classes == 1 else np.arange(classes)
     right = np.where(target[:, None] == wanted[:, None, None], 8.0, -8.0)
     mistaken = right.copy()
     mistaken[0, :, 0, 0] *= -1
-    truth, mistake, opposite = (value(loss, (logits, target)) for logits in (right, mistaken, -right))
-    assert truth < mistake < opposite
+    ground_truth, mistake, opposite = (value(loss, (logits, target)) for logits in (right, mistaken, -right))
+    assert ground_truth < mistake < opposite
 
 
 @every_loss
@@ -182,7 +184,7 @@ def test_has_no_state_to_keep(loss: nn.Module) -> None:
 @every_loss
 def test_input_that_does_not_fit_is_named(loss: nn.Module) -> None:
     logits, target = tensors(draw_case(14, classes=3, batch=2, height=4, width=5))
-    for wrong, truth, message in [
+    for wrong, ground_truth, message in [
         (logits, target[:1], r"logits \[2, 3, 4, 5\] and target \[1, 4, 5\] disagree"),
         (logits, target[:, None], "disagree"),
         (logits[0], target, "disagree"),
@@ -194,7 +196,7 @@ def test_input_that_does_not_fit_is_named(loss: nn.Module) -> None:
         (logits[:, :1], target.masked_fill(target == 0, 2), "the target has the value 2"),
     ]:
         with pytest.raises(ValueError, match=message):
-            loss(wrong, truth)
+            loss(wrong, ground_truth)
 
 
 @pytest.mark.parametrize(

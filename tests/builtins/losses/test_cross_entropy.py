@@ -15,13 +15,13 @@ WEIGHTS = (0.5, 2.0, 0.0, 0.25)
 
 def oracle(case: Case, weights: tuple[float, ...], smoothing: float) -> float:
     total = divisor = 0.0
-    for logits, truth in pixels(case):
+    for logits, ground_truth in pixels(case):
         costs = -np.log(softmax(np.array([0.0, logits[0]]) if len(logits) == 1 else logits))
         classes = len(costs)
         for index in range(classes):
-            share = smoothing / classes + (1 - smoothing) * (index == truth)
+            share = smoothing / classes + (1 - smoothing) * (index == ground_truth)
             total += share * weights[index] * costs[index]
-        divisor += weights[truth]
+        divisor += weights[ground_truth]
     return total / divisor if divisor else 0.0
 
 
@@ -51,8 +51,8 @@ def test_with_one_logit_is_binary_cross_entropy() -> None:
 def test_pixels_that_all_have_weight_zero_cost_nothing(smoothing: float) -> None:
     logits, target = draw_case(3, classes=3, ignored=0)
     target[:] = 2
-    tensor, truth = tensors((logits, target))
-    loss = CrossEntropyLoss(class_weights=(1.0, 1.0, 0.0), label_smoothing=smoothing)(tensor, truth)
+    tensor, ground_truth = tensors((logits, target))
+    loss = CrossEntropyLoss(class_weights=(1.0, 1.0, 0.0), label_smoothing=smoothing)(tensor, ground_truth)
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(tensor.grad, torch.zeros_like(tensor))

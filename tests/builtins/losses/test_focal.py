@@ -10,11 +10,11 @@ from tests.builtins.losses.cases import Case, cases, draw_case, mean, pixels, so
 
 def oracle(case: Case, gamma: float, alpha: float | None = None) -> float:
     losses = []
-    for logits, truth in pixels(case):
+    for logits, ground_truth in pixels(case):
         probabilities = softmax(np.array([0.0, logits[0]]) if len(logits) == 1 else logits)
-        others = np.delete(probabilities, truth).sum()
-        weight = 1.0 if alpha is None else [1 - alpha, alpha][truth]
-        losses.append(-weight * others**gamma * np.log(probabilities[truth]))
+        others = np.delete(probabilities, ground_truth).sum()
+        weight = 1.0 if alpha is None else [1 - alpha, alpha][ground_truth]
+        losses.append(-weight * others**gamma * np.log(probabilities[ground_truth]))
     return mean(losses)
 
 

@@ -42,11 +42,11 @@ def oracle(case: Case, extension=by_sorting) -> float:
         seen = list(pixels((logits[image : image + 1], target[image : image + 1])))
         for index in range(logits.shape[1]):
             wanted = 1 if logits.shape[1] == 1 else index
-            foreground = {place for place, (_, truth) in enumerate(seen) if truth == wanted}
+            foreground = {place for place, (_, ground_truth) in enumerate(seen) if ground_truth == wanted}
             if logits.shape[1] == 1:
-                errors = [max(0.0, 1 - pixel[0] if truth else 1 + pixel[0]) for pixel, truth in seen]
+                errors = [max(0.0, 1 - pixel[0] if ground_truth else 1 + pixel[0]) for pixel, ground_truth in seen]
             else:
-                errors = [abs((truth == wanted) - softmax(pixel)[index]) for pixel, truth in seen]
+                errors = [abs((ground_truth == wanted) - softmax(pixel)[index]) for pixel, ground_truth in seen]
             if (logits.shape[1] == 1 and seen) or foreground:
                 losses.append(extension(np.array(errors), foreground))
     return mean(losses)
@@ -91,7 +91,7 @@ def test_ignored_pixels_change_nothing_wherever_they_are_sorted(empty: bool) -> 
         assert value(LovaszLoss(), (logits, target)) == pytest.approx(cut, rel=1e-12)
 
 
-def test_float32_does_not_lose_the_steps_of_a_large_picture() -> None:
+def test_float32_does_not_lose_the_steps_of_a_large_image() -> None:
     logits, target = draw_case(2, batch=1, height=512, width=512)
     exact = LovaszLoss()(torch.tensor(logits), torch.tensor(target))
     single = LovaszLoss()(torch.tensor(logits, dtype=torch.float32), torch.tensor(target))

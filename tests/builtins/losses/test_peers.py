@@ -18,9 +18,9 @@ from tests.peers import import_monai, import_smp
 
 
 def draw(classes: int, *, batch: int = 3, ignored: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Pictures large enough to show every class, in float32, as some peers know no other."""
+    """Images large enough to show every class, in float32, as some peers know no other."""
     logits, target = tensors(draw_case(0, batch=batch, classes=classes, height=12, width=10, ignored=ignored))
-    shown = [len(picture[picture != 255].unique()) for picture in target]
+    shown = [len(image[image != 255].unique()) for image in target]
     assert shown == [max(classes, 2)] * batch
     return logits.detach().float(), target
 
@@ -37,11 +37,11 @@ def test_monai_overlap_losses(classes: int, smooth: float) -> None:
     logits, target = draw(classes)
     options = {"sigmoid": classes == 1, "softmax": classes > 1, "to_onehot_y": classes > 1}
     options |= {"smooth_nr": smooth, "smooth_dr": smooth}
-    truth = target[:, None]
-    assert_same(DiceLoss(smooth=smooth), losses.DiceLoss(**options), logits, target, truth)
-    assert_same(JaccardLoss(smooth=smooth / 2), losses.DiceLoss(jaccard=True, **options), logits, target, truth)
+    ground_truth = target[:, None]
+    assert_same(DiceLoss(smooth=smooth), losses.DiceLoss(**options), logits, target, ground_truth)
+    assert_same(JaccardLoss(smooth=smooth / 2), losses.DiceLoss(jaccard=True, **options), logits, target, ground_truth)
     tversky = losses.TverskyLoss(alpha=0.2, beta=0.9, **options)
-    assert_same(TverskyLoss(alpha=0.2, beta=0.9, smooth=smooth), tversky, logits, target, truth)
+    assert_same(TverskyLoss(alpha=0.2, beta=0.9, smooth=smooth), tversky, logits, target, ground_truth)
 
 
 def test_monai_focal() -> None:
@@ -56,7 +56,7 @@ def test_monai_focal() -> None:
 
 @pytest.mark.parametrize("classes", [1, 4])
 def test_smp_overlap_losses(classes: int) -> None:
-    """smp pools the batch, so it is given one picture, and adds its smoothing to tp, not to twice tp."""
+    """smp pools the batch, so it is given one image, and adds its smoothing to tp, not to twice tp."""
     losses = import_smp().losses
     mode = "binary" if classes == 1 else "multiclass"
     logits, target = draw(classes, batch=1, ignored=0.2)

@@ -44,13 +44,13 @@ def logits_of(prediction: Tensor, classes: int) -> Tensor:
     return F.one_hot(prediction, classes).movedim(-1, 0)[None].float()
 
 
-def scored(metric: BoundaryMetric, prediction: Tensor, truth: Tensor) -> BoundaryMetric:
-    metric.update(logits_of(prediction, metric.num_classes), truth[None])
+def scored(metric: BoundaryMetric, prediction: Tensor, ground_truth: Tensor) -> BoundaryMetric:
+    metric.update(logits_of(prediction, metric.num_classes), ground_truth[None])
     return metric
 
 
-def of_classes(metric: BoundaryMetric, prediction: Tensor, truth: Tensor) -> list[float]:
-    return scored(metric, prediction, truth).per_class().tolist()
+def of_classes(metric: BoundaryMetric, prediction: Tensor, ground_truth: Tensor) -> list[float]:
+    return scored(metric, prediction, ground_truth).per_class().tolist()
 
 
 def boundary_by_hand(region: np.ndarray) -> list[tuple[int, int]]:
@@ -75,17 +75,17 @@ def percentile_by_hand(values: np.ndarray) -> float:
 
 
 def expected_per_class(
-    classes: int, prediction: np.ndarray, truth: np.ndarray, tolerance: float
+    classes: int, prediction: np.ndarray, ground_truth: np.ndarray, tolerance: float
 ) -> tuple[list[float], list[float]]:
-    valid = truth != IGNORE_INDEX
+    valid = ground_truth != IGNORE_INDEX
     hausdorff, surface = [], []
     for label in [1] if classes == 1 else range(classes):
-        predicted, true = ((mask == label) & valid for mask in (prediction, truth))
+        predicted, true = ((mask == label) & valid for mask in (prediction, ground_truth))
         if not predicted.any() and not true.any():
             hausdorff.append(0.0 if classes == 1 and valid.any() else math.nan)
             surface.append(1.0 if classes == 1 and valid.any() else math.nan)
         elif not predicted.any() or not true.any():
-            hausdorff.append(math.hypot(*truth.shape))
+            hausdorff.append(math.hypot(*ground_truth.shape))
             surface.append(0.0)
         else:
             p, t = boundary_by_hand(predicted), boundary_by_hand(true)
@@ -102,20 +102,22 @@ def expected_per_class(
     ignored=st.sampled_from([0.0, 0.2, 1.0]),
 )
 def test_value_is_that_of_a_search_over_all_pairs(classes: int, seed: int, tolerance: float, ignored: float) -> None:
-    prediction, truth = shapes(classes, seed)
-    truth[torch.rand(truth.shape, generator=torch.Generator().manual_seed(seed)) < ignored] = IGNORE_INDEX
-    hausdorff, surface = expected_per_class(classes, prediction.numpy(), truth.numpy(), tolerance)
-    np.testing.assert_allclose(of_classes(Hausdorff95(num_classes=classes), prediction, truth), hausdorff, atol=1e-7)
+    prediction, ground_truth = shapes(classes, seed)
+    ground_truth[torch.rand(ground_truth.shape, generator=torch.Generator().manual_seed(seed)) < ignored] = IGNORE_INDEX
+    hausdorff, surface = expected_per_class(classes, prediction.numpy(), ground_truth.numpy(), tolerance)
+    np.testing.assert_allclose(
+        of_classes(Hausdorff95(num_classes=classes), prediction, ground_truth), hausdorff, atol=1e-7
+    )
     metric = SurfaceDice(num_classes=classes, tolerance=tolerance)
-    np.testing.assert_allclose(of_classes(metric, prediction, truth), surface, atol=1e-7)
+    np.testing.assert_allclose(of_classes(metric, prediction, ground_truth), surface, atol=1e-7)
 
 
 @pytest.mark.parametrize("tolerance", [1.0, 2.0])
 @pytest.mark.parametrize("seed", range(12))
 def test_value_is_that_of_monai(seed: int, tolerance: float) -> None:
     classes = 4
-    prediction, truth = shapes(classes, seed, 40, 31)
-    one_hot = [F.one_hot(mask, classes).movedim(-1, 0)[None] for mask in (prediction, truth)]
+    prediction, ground_truth = shapes(classes, seed, 40, 31)
+    one_hot = [F.one_hot(mask, classes).movedim(-1, 0)[None] for mask in (prediction, ground_truth)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of classes that are empty
         hausdorff = compute_hausdorff_distance(*one_hot, include_background=True, percentile=95)[0].numpy()
@@ -123,9 +125,9 @@ def test_value_is_that_of_monai(seed: int, tolerance: float) -> None:
     # Of a class that one of the two masks lacks, MONAI gives nan or infinity.
     hausdorff[~np.isfinite(hausdorff) & ~np.isnan(surface)] = math.hypot(40, 31)
     hausdorff[np.isnan(surface)] = math.nan
-    ours = of_classes(Hausdorff95(num_classes=classes), prediction, truth)
+    ours = of_classes(Hausdorff95(num_classes=classes), prediction, ground_truth)
     np.testing.assert_allclose(ours, hausdorff, rtol=1e-5)
-    ours = of_classes(SurfaceDice(num_classes=classes, tolerance=tolerance), prediction, truth)
+    ours = of_classes(SurfaceDice(num_classes=classes, tolerance=tolerance), prediction, ground_truth)
     np.testing.assert_allclose(ours, surface, rtol=1e-6)
 
 
@@ -137,24 +139,24 @@ def square(y: int, x: int, side: int = 10, size: int = 64) -> Tensor:
 
 @pytest.mark.parametrize("shift", [0, 1, 2, 3, 20])
 def test_a_square_that_is_moved_is_off_by_the_move(shift: int) -> None:
-    prediction, truth = square(20, 20), square(20, 20 + shift)
+    prediction, ground_truth = square(20, 20), square(20, 20 + shift)
     # Of 36 pixels of a boundary, the 10 of one side are the farthest: more than a twentieth.
-    assert of_classes(Hausdorff95(num_classes=1), prediction, truth) == [shift]
+    assert of_classes(Hausdorff95(num_classes=1), prediction, ground_truth) == [shift]
     # With a move of 3, the outer side is too far from the other square, and so is the middle of the inner one.
     share = {0: 1, 1: 1, 2: 1, 3: 22 / 36}.get(shift, 0)
-    assert scored(SurfaceDice(num_classes=1), prediction, truth).compute() == pytest.approx(share, abs=1e-7)
+    assert scored(SurfaceDice(num_classes=1), prediction, ground_truth).compute() == pytest.approx(share, abs=1e-7)
 
 
 def test_a_stray_pixel_does_not_decide() -> None:
-    prediction, truth = square(20, 20), square(20, 20)
+    prediction, ground_truth = square(20, 20), square(20, 20)
     prediction[60, 60] = 1
-    assert of_classes(Hausdorff95(num_classes=1), prediction, truth) == [0]
-    assert scored(SurfaceDice(num_classes=1), prediction, truth).compute() == pytest.approx(72 / 73)
+    assert of_classes(Hausdorff95(num_classes=1), prediction, ground_truth) == [0]
+    assert scored(SurfaceDice(num_classes=1), prediction, ground_truth).compute() == pytest.approx(72 / 73)
 
 
 @each_metric
 @given(masks=two_masks)
-def test_prediction_and_truth_can_change_places(metric_class: type[BoundaryMetric], masks) -> None:
+def test_prediction_and_ground_truth_can_change_places(metric_class: type[BoundaryMetric], masks) -> None:
     classes = max(2, int(torch.stack(masks).max()) + 1)
     there, back = (of_classes(metric_class(num_classes=classes), *pair) for pair in (masks, masks[::-1]))
     assert there == pytest.approx(back, nan_ok=True)
@@ -162,7 +164,7 @@ def test_prediction_and_truth_can_change_places(metric_class: type[BoundaryMetri
 
 @each_metric
 @given(masks=two_masks, dy=st.integers(0, 9), dx=st.integers(0, 9))
-def test_where_in_the_picture_does_not_matter(metric_class: type[BoundaryMetric], masks, dy: int, dx: int) -> None:
+def test_where_in_the_image_does_not_matter(metric_class: type[BoundaryMetric], masks, dy: int, dx: int) -> None:
     there, moved = (
         of_classes(
             metric_class(num_classes=1), *(F.pad(mask.clamp(max=1), (1 + x, 10 - x, 1 + y, 10 - y)) for mask in masks)
@@ -184,9 +186,9 @@ def test_turning_and_mirroring_do_not_matter(metric_class: type[BoundaryMetric],
 
 def test_a_class_in_one_of_the_two_is_as_wrong_as_can_be() -> None:
     empty, full = torch.zeros(30, 40, dtype=torch.int64), torch.ones(30, 40, dtype=torch.int64)
-    for prediction, truth in ((empty, full), (full, empty)):
-        assert of_classes(Hausdorff95(num_classes=1), prediction, truth) == [50]
-        assert of_classes(SurfaceDice(num_classes=1), prediction, truth) == [0]
+    for prediction, ground_truth in ((empty, full), (full, empty)):
+        assert of_classes(Hausdorff95(num_classes=1), prediction, ground_truth) == [50]
+        assert of_classes(SurfaceDice(num_classes=1), prediction, ground_truth) == [0]
     assert of_classes(Hausdorff95(num_classes=3), empty, full) == pytest.approx([50, 50, math.nan], nan_ok=True)
     assert of_classes(SurfaceDice(num_classes=3), empty, full) == pytest.approx([0, 0, math.nan], nan_ok=True)
 
@@ -199,13 +201,13 @@ def test_nothing_where_there_is_nothing_is_right() -> None:
 
 @each_metric
 def test_ignored_pixels_count_for_nothing(metric_class: type[BoundaryMetric]) -> None:
-    truth = square(20, 20)
-    truth[:, 40:] = IGNORE_INDEX
+    ground_truth = square(20, 20)
+    ground_truth[:, 40:] = IGNORE_INDEX
     prediction = square(20, 20)
-    expected = of_classes(metric_class(num_classes=1), prediction, truth)
+    expected = of_classes(metric_class(num_classes=1), prediction, ground_truth)
     prediction[50:, 45:] = 1
-    assert of_classes(metric_class(num_classes=1), prediction, truth) == expected == [metric_class.best]
-    nothing = scored(metric_class(num_classes=1), prediction, torch.full_like(truth, IGNORE_INDEX))
+    assert of_classes(metric_class(num_classes=1), prediction, ground_truth) == expected == [metric_class.best]
+    nothing = scored(metric_class(num_classes=1), prediction, torch.full_like(ground_truth, IGNORE_INDEX))
     assert math.isnan(nothing.compute())
 
 

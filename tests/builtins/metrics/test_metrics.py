@@ -32,7 +32,7 @@ each_average = pytest.mark.parametrize("average", AVERAGES)
 each_number_of_classes = pytest.mark.parametrize("num_classes", [1, 3])
 
 
-def pictures(num_classes: int, images: int, height: int, width: int, seed: int) -> tuple[Tensor, Tensor]:
+def random_images(num_classes: int, images: int, height: int, width: int, seed: int) -> tuple[Tensor, Tensor]:
     """Logits with ties, and targets in which classes are missing and pixels, at times all of an image, are ignored."""
     rng = np.random.default_rng(seed)
     logits = rng.integers(-2, 3, size=(images, num_classes, height, width)) / 2.0
@@ -45,7 +45,7 @@ def pictures(num_classes: int, images: int, height: int, width: int, seed: int) 
 
 
 batches = st.builds(
-    pictures,
+    random_images,
     num_classes=st.sampled_from([1, 2, 3, 5]),
     images=st.integers(1, 5),
     height=st.integers(1, 4),
@@ -59,7 +59,7 @@ def predicted_class(logits: np.ndarray) -> int:
 
 
 def overlap_value(metric_class: type[ConfusionMetric], pairs: list[tuple[int, int]], num_classes: int, label: int):
-    """The value of one class, from its pairs of prediction and truth; None where nothing can be said."""
+    """The value of one class, from its pairs of prediction and ground truth; None where nothing can be said."""
     tp = sum(p == label and t == label for p, t in pairs)
     fp = sum(p == label and t != label for p, t in pairs)
     fn = sum(p != label and t == label for p, t in pairs)
@@ -165,9 +165,9 @@ def logits_of(prediction: Tensor, num_classes: int) -> Tensor:
 
 @each_average
 @pytest.mark.parametrize(
-    ("prediction", "truth", "expected"),
+    ("prediction", "ground truth", "expected"),
     [
-        # Both empty: a healthy picture called healthy is right.
+        # Both empty: a healthy image called healthy is right.
         ("0000", "0000", {IoU: 1, Dice: 1, Precision: 1, Recall: 1, Accuracy: 1}),
         ("0000", "00xx", {IoU: 1, Dice: 1, Precision: 1, Recall: 1, Accuracy: 1}),
         # Nothing predicted where there is something, and the reverse.
@@ -181,14 +181,14 @@ def logits_of(prediction: Tensor, num_classes: int) -> Tensor:
         ("0111", "xxxx", {IoU: math.nan, Dice: math.nan, Precision: math.nan, Recall: math.nan, Accuracy: math.nan}),
     ],
 )
-def test_binary_image(prediction: str, truth: str, expected, average: Average) -> None:
-    logits, target = logits_of(mask(prediction), 1), mask(truth)
+def test_binary_image(prediction: str, ground_truth: str, expected, average: Average) -> None:
+    logits, target = logits_of(mask(prediction), 1), mask(ground_truth)
     values = {m: scored(m(num_classes=1, average=average), logits, target).compute() for m in METRICS}
     assert values == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 
 @each_average
-def test_class_absent_from_prediction_and_truth_is_left_out(average: Average) -> None:
+def test_class_absent_from_prediction_and_ground_truth_is_left_out(average: Average) -> None:
     logits, target = logits_of(mask("0011"), 3), mask("0001")
     metric = scored(IoU(num_classes=3, average=average), logits, target)
     assert metric.per_class().tolist() == pytest.approx([2 / 3, 1 / 2, math.nan], abs=1e-9, nan_ok=True)
@@ -205,9 +205,9 @@ def test_image_is_counted_only_for_the_classes_that_it_has() -> None:
 def test_averages_differ_as_declared() -> None:
     large, small = ("1111111111", "1111111111"), ("1000000000", "0100000000")
     by_image, pooled = IoU(num_classes=1, average="image"), IoU(num_classes=1, average="dataset")
-    for prediction, truth in (large, small):
-        by_image.update(logits_of(mask(prediction), 1), mask(truth))
-        pooled.update(logits_of(mask(prediction), 1), mask(truth))
+    for prediction, ground_truth in (large, small):
+        by_image.update(logits_of(mask(prediction), 1), mask(ground_truth))
+        pooled.update(logits_of(mask(prediction), 1), mask(ground_truth))
     assert by_image.compute() == pytest.approx(1 / 2)
     assert pooled.compute() == pytest.approx(10 / 12)
     assert IoU(num_classes=1).average == "image"
@@ -229,7 +229,7 @@ def test_reset_forgets_and_no_image_gives_nan(
     empty = {name: buffer.clone() for name, buffer in state(metric).items()}
     assert math.isnan(metric.compute())
 
-    metric.update(*pictures(num_classes, 4, 5, 5, seed=1))
+    metric.update(*random_images(num_classes, 4, 5, 5, seed=1))
     assert not math.isnan(metric.compute())
     metric.reset()
     assert_equal_states(state(metric), empty)
@@ -265,7 +265,7 @@ def test_update_reads_no_value_on_the_host(
 def test_gpu_gives_the_same_state_without_a_sync(
     metric_class: type[ConfusionMetric], average: Average, num_classes: int
 ) -> None:
-    logits, target = pictures(num_classes, 4, 33, 47, seed=3)
+    logits, target = random_images(num_classes, 4, 33, 47, seed=3)
     on_cpu = scored(metric_class(num_classes=num_classes, average=average), logits, target)
     on_gpu = metric_class(num_classes=num_classes, average=average).cuda()
     logits, target = logits.cuda(), target.cuda()
@@ -289,14 +289,14 @@ def test_state_is_the_buffers_and_stays_out_of_checkpoints(metric_class: type[Co
 
 @each_number_of_classes
 def test_layout_and_precision_of_the_logits_do_not_matter(num_classes: int) -> None:
-    logits, target = pictures(num_classes, 3, 9, 11, seed=5)
+    logits, target = random_images(num_classes, 3, 9, 11, seed=5)
     plain = scored(IoU(num_classes=num_classes, average="dataset"), logits.requires_grad_(), target)
     other = logits.detach().to(torch.bfloat16, memory_format=torch.channels_last)
     assert_equal_states(state(plain), state(scored(IoU(num_classes=num_classes, average="dataset"), other, target)))
 
 
 def test_update_leaves_its_inputs_as_they_are() -> None:
-    logits, target = pictures(3, 3, 4, 4, seed=6)
+    logits, target = random_images(3, 3, 4, 4, seed=6)
     copies = logits.clone(), target.clone()
     IoU(num_classes=3).update(logits, target)
     assert torch.equal(logits, copies[0])

@@ -72,16 +72,16 @@ def test_the_best_values_are_the_results(run: Run) -> None:
             assert (event.step, event.value) == (3, pytest.approx(value, rel=1e-5))
 
 
-def test_pictures_stand_beside_truth_and_prediction(run: Run) -> None:
+def test_images_stand_beside_ground_truth_and_prediction(run: Run) -> None:
     events, samples = read(run), run.samples
-    tags = [f"picture, truth, prediction/{name}" for name in (0, 1, 3, 4)]
+    tags = [f"image, ground truth, prediction/{name}" for name in (0, 1, 3, 4)]
     assert events.Tags()["images"] == tags
     for tag, image, mask in zip(tags, samples["images"], samples["masks"], strict=True):
         [event] = events.Images(tag)
         shown = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
         assert shown.shape == (12, 24, 3)
         assert np.array_equal(shown[:, :8], image.numpy())
-        # Where the truth is one class, the colour laid over the picture is one.
+        # Where the ground truth is one class, the colour laid over the image is one.
         colour = shown[:, 8:16][mask.numpy() == 1] - 0.35 * shown[:, :8][mask.numpy() == 1]
         assert np.ptp(colour, axis=0).max() < 2
 
@@ -129,7 +129,7 @@ def test_a_run_that_goes_on_has_each_epoch_once(tmp_path: Path, parts: Any, monk
     resume(run.path, epochs=5, track="tensorboard", quiet=True)
     assert len(run.history) == 5
     assert_has_the_history(run)
-    assert len(read(run).Images("picture, truth, prediction/0")) == 1
+    assert len(read(run).Images("image, ground truth, prediction/0")) == 1
     # TensorBoard's other reader, in Rust, would show what was said at the end of the shorter run as well.
     assert len(list((run.path / "tensorboard").iterdir())) == 1
 

@@ -1,4 +1,4 @@
-"""A plugin as a stranger would write it, with what the tests need: a tiny model, easy pictures, and trouble."""
+"""A plugin as a stranger would write it, with what the tests need: a tiny model, easy images, and trouble."""
 
 from collections.abc import Iterable
 

@@ -40,7 +40,7 @@ class Hungry(Dot):
     """A dot that asks the allocator for more than there is, where a training batch is larger than the limit.
 
     Args:
-        limit: Pictures that fit.
+        limit: Images that fit.
         steps: How many steps it takes before.
     """
 
@@ -158,14 +158,14 @@ class Mistakes(nn.Module):
 
 
 class Bands:
-    """Noisy pictures of horizontal bands, each as bright as its class says; the model has to find the thresholds.
+    """Noisy images of horizontal bands, each as bright as its class says; the model has to find the thresholds.
 
     Args:
         classes: Names of the classes; one for a binary task.
         ignored: Whether the left column counts for nothing.
-        ignored_train: Whether that is so for all of the training pictures.
-        ignored_valid: Whether that is so for all of the validation pictures.
-        empty: Whether no picture shows anything of a class but the first.
+        ignored_train: Whether that is so for all of the training images.
+        ignored_valid: Whether that is so for all of the validation images.
+        empty: Whether no image shows anything of a class but the first.
     """
 
     def __init__(
@@ -220,9 +220,9 @@ class Diary:
     def epoch(self, row: Mapping[str, float]) -> None:
         self.write("epoch", int(row["epoch"]))
 
-    def finish(self, results: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> None:
-        shapes = {(*picture.shape, str(picture.dtype)) for picture in pictures.values()}
-        self.write("finish", results["epoch"], *pictures, *shapes)
+    def finish(self, results: Mapping[str, Any], images: Mapping[str, np.ndarray]) -> None:
+        shapes = {(*image.shape, str(image.dtype)) for image in images.values()}
+        self.write("finish", results["epoch"], *images, *shapes)
 
     def close(self) -> None:
         if self.path:

@@ -55,7 +55,7 @@ class UnknownOptionsAreRefused(_Swallows):
 
 
 class AnyChannelsAndClasses(Sound):
-    """Takes colour pictures alone."""
+    """Takes colour images alone."""
 
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images - torch.rand(1, 3, 1, 1))

@@ -1,4 +1,4 @@
-"""Data sets that each break one promise."""
+"""Datasets that each break one promise."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Sound:
-    """A few pictures of noise.
+    """A few images of noise.
 
     Args:
         root: Not needed.

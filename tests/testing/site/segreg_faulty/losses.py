@@ -11,15 +11,15 @@ class Sound(nn.Module):
     """Cross-entropy, one sigmoid a class, over the pixels that count."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        valid, truth = parts(logits, target)
-        return (self.terms(logits, truth) * valid).sum() / valid.expand_as(logits).sum().clamp(min=1)
+        valid, ground_truth = parts(logits, target)
+        return (self.terms(logits, ground_truth) * valid).sum() / valid.expand_as(logits).sum().clamp(min=1)
 
-    def terms(self, logits: Tensor, truth: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    def terms(self, logits: Tensor, ground_truth: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(logits, ground_truth, reduction="none")
 
 
 def parts(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Which pixels count, [B, 1, H, W], and the truth as numbers, [B, K, H, W]."""
+    """Which pixels count, [B, 1, H, W], and the ground truth as numbers, [B, K, H, W]."""
     classes = torch.arange(logits.shape[1], device=target.device) + (logits.shape[1] == 1)
     return (target != 255)[:, None], (target[:, None] == classes[:, None, None]).to(logits.dtype)
 
@@ -28,16 +28,16 @@ class IsAScalarWithAGradient(Sound):
     """Is a value an image."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        valid, truth = parts(logits, target)
-        return (self.terms(logits, truth) * valid).mean((1, 2, 3))
+        valid, ground_truth = parts(logits, target)
+        return (self.terms(logits, ground_truth) * valid).mean((1, 2, 3))
 
 
 class ExtremesStayFinite(Sound):
     """Takes the logarithm of what may be zero."""
 
-    def terms(self, logits: Tensor, truth: Tensor) -> Tensor:
+    def terms(self, logits: Tensor, ground_truth: Tensor) -> Tensor:
         probability = logits.sigmoid()
-        return -truth * probability.log() - (1 - truth) * (1 - probability).log()
+        return -ground_truth * probability.log() - (1 - ground_truth) * (1 - probability).log()
 
 
 class IgnoredPixelsHaveNoInfluence(Sound):
@@ -51,22 +51,22 @@ class NothingButIgnoredIsFinite(Sound):
     """Divides by the number of pixels that count."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        valid, truth = parts(logits, target)
-        return (self.terms(logits, truth) * valid).sum() / valid.sum()
+        valid, ground_truth = parts(logits, target)
+        return (self.terms(logits, ground_truth) * valid).sum() / valid.sum()
 
 
 class RightBeatsWrong(Sound):
     """Has its sign wrong."""
 
-    def terms(self, logits: Tensor, truth: Tensor) -> Tensor:
-        return -super().terms(logits, truth)
+    def terms(self, logits: Tensor, ground_truth: Tensor) -> Tensor:
+        return -super().terms(logits, ground_truth)
 
 
 class OrderOfTheBatchDoesNotMatter(Sound):
     """Weighs the first image most."""
 
-    def terms(self, logits: Tensor, truth: Tensor) -> Tensor:
-        return super().terms(logits, truth) / torch.arange(1, len(logits) + 1)[:, None, None, None]
+    def terms(self, logits: Tensor, ground_truth: Tensor) -> Tensor:
+        return super().terms(logits, ground_truth) / torch.arange(1, len(logits) + 1)[:, None, None, None]
 
 
 class _Halved(torch.autograd.Function):
@@ -82,8 +82,8 @@ class _Halved(torch.autograd.Function):
 class GradientIsTheSlope(Sound):
     """Halves its gradient on the way back."""
 
-    def terms(self, logits: Tensor, truth: Tensor) -> Tensor:
-        return super().terms(_Halved.apply(logits), truth)
+    def terms(self, logits: Tensor, ground_truth: Tensor) -> Tensor:
+        return super().terms(_Halved.apply(logits), ground_truth)
 
 
 class InputStaysAsItIs(Sound):

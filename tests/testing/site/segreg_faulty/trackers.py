@@ -18,7 +18,7 @@ class Sound:
     def epoch(self, row: Mapping[str, float]) -> None:
         self.heard.append(row)
 
-    def finish(self, results: Mapping[str, Any], pictures: Mapping[str, Any]) -> None:
+    def finish(self, results: Mapping[str, Any], images: Mapping[str, Any]) -> None:
         self.heard.append(results)
 
     def close(self) -> None:
@@ -28,7 +28,7 @@ class Sound:
 class HearsARun(Sound):
     """Counts on every metric to have a value."""
 
-    def finish(self, results: Mapping[str, Any], pictures: Mapping[str, Any]) -> None:
+    def finish(self, results: Mapping[str, Any], images: Mapping[str, Any]) -> None:
         self.heard = [float(value) for metrics in results["metrics"].values() for value in metrics.values()]
 
 

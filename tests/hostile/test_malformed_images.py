@@ -1,4 +1,4 @@
-"""Bad pictures: each is read as one would expect, or refused in one line with its path, in little time and memory."""
+"""Bad images: each is read as one would expect, or refused in one line with its path, in little time and memory."""
 
 import csv
 import json
@@ -21,10 +21,10 @@ from segreg.data.image_files import read_image, read_mask
 from segreg.errors import DataError
 from segreg.runs.run import Run
 from tests.builtins.datasets.files import blob, colours, save
-from tests.hostile.pictures import KINDS, encoded, whole, write
+from tests.hostile.malformed_images import KINDS, encoded, whole, write
 from tests.trial import call
 
-SECONDS = 20  # of the processor, for one file; the slowest takes one and a half
+SECONDS = 20  # of the CPU, for one file; the slowest takes one and a half
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]
 def test_a_malformed_file_is_read_or_refused_in_one_line(outcomes: tuple[Path, list[Any]]) -> None:
     folder, found = outcomes
     names = {name for name, *_ in found}
-    print(f"{len(names)} malformed pictures, read {len(found)} times")
+    print(f"{len(names)} malformed images, read {len(found)} times")
     assert len(names) >= 250
     for name, outcome, message, seconds in found:
         assert outcome in ("read", "refused"), (name, message)
@@ -59,7 +59,7 @@ def test_a_malformed_file_is_read_or_refused_in_one_line(outcomes: tuple[Path, l
 @given(st.sampled_from(sorted(KINDS)), st.data())
 @settings(max_examples=150)
 @pytest.mark.filterwarnings("ignore")
-def test_whatever_is_done_to_a_file_it_is_a_picture_or_one_line(
+def test_whatever_is_done_to_a_file_it_is_an_image_or_one_line(
     tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"any.{kind}"
@@ -99,7 +99,7 @@ def test_a_cmyk_jpeg_has_the_colours_that_it_was_made_of(tmp_path: Path) -> None
     assert np.abs(image.astype(int) - np.array([200, 40, 90])).max() <= 4
 
 
-def test_the_previews_in_a_picture_of_a_telephone_are_passed_over(tmp_path: Path) -> None:
+def test_the_previews_in_an_image_of_a_telephone_are_passed_over(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (16, 12), colour) for colour in ("red", "blue")]
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(frames[0], format="MPO", save_all=True, append_images=frames[1:]))
@@ -108,7 +108,7 @@ def test_the_previews_in_a_picture_of_a_telephone_are_passed_over(tmp_path: Path
     assert image[..., 0].min() > 200
 
 
-def test_an_animation_of_one_picture_is_one_picture(tmp_path: Path) -> None:
+def test_an_animation_of_one_image_is_one_image(tmp_path: Path) -> None:
     image = read_image(save(tmp_path / "a.gif", np.full((5, 7), 3, np.uint8), save_all=True))
     assert (image == 3).all()
 
@@ -130,7 +130,7 @@ def test_a_mask_that_lies_across_says_why_that_may_be(tmp_path: Path) -> None:
 
 
 def dataset(where: Path, names: list[str]) -> Path:
-    """Write pictures with masks, as the data set `folder` has them."""
+    """Write images with masks, as the dataset `folder` has them."""
     root = where / "data"
     for name in names:
         save(root / "images" / f"{name}.png", colours())
@@ -298,7 +298,7 @@ def test_a_root_that_can_be_none(root: str) -> None:
 
 @pytest.fixture
 def damaged(tmp_path: Path) -> tuple[Path, dict[str, str]]:
-    """Forty pictures, five of them bad, and what is wrong with each."""
+    """Forty images, five of them bad, and what is wrong with each."""
     root = dataset(tmp_path, [f"{number:02d}" for number in range(40)])
     images, masks = root / "images", root / "masks"
     (images / "03.png").write_bytes(b"")
@@ -311,7 +311,7 @@ def damaged(tmp_path: Path) -> tuple[Path, dict[str, str]]:
         "11": f"{images}/11.png cannot be read",
         "17": f"mask {masks}/17.png has the values 7",
         "25": f"image {images}/25.png is 8×6 and its mask {masks}/25.png is 8×5",
-        "39": f"{masks}/39.png is no picture",
+        "39": f"{masks}/39.png is no image",
     }
 
 
@@ -323,7 +323,7 @@ def test_stop_is_the_default_and_names_every_bad_file_before_anything_is_trained
     assert (status, out) == (2, "")
     first, *lines = err.splitlines()
     assert first == (
-        "segreg: 5 of 40 pictures cannot be used: mend or remove them, "
+        "segreg: 5 of 40 images cannot be used: mend or remove them, "
         "or leave them out with on_bad_image=skip (--on-bad-image skip)"
     )
     assert len(lines) == 5
@@ -336,7 +336,7 @@ def test_skip_leaves_them_out_and_keeps_their_names(damaged: tuple[Path, dict[st
     root, reasons = damaged
     status, _, err = train(root, "--on-bad-image", "skip")
     assert status == 0, err
-    assert err.startswith("5 picture(s) left out, see skipped.csv; the first: ")
+    assert err.startswith("5 image(s) left out, see skipped.csv; the first: ")
     assert err.count("\n") == 1
     assert in_splits(root) == [f"{number:02d}" for number in range(40) if f"{number:02d}" not in reasons]
     run = Run(root.parent / "run")
@@ -347,12 +347,12 @@ def test_skip_leaves_them_out_and_keeps_their_names(damaged: tuple[Path, dict[st
         assert written[name]["reason"].startswith(reason)
         assert written[name]["split"] in ("train", "valid")
     assert run.results["skipped"] == 5
-    assert sum(run.results["pictures"].values()) == 35
+    assert sum(run.results["images"].values()) == 35
     assert run.recipe.on_bad_image == "skip"
 
 
-def test_the_others_are_the_pictures_that_they_were(damaged: tuple[Path, dict[str, str]]) -> None:
-    """A picture left out must not shift the masks of those behind it."""
+def test_the_others_are_the_images_that_they_were(damaged: tuple[Path, dict[str, str]]) -> None:
+    """An image left out must not shift the masks of those behind it."""
     root, reasons = damaged
     for number in range(40):
         if f"{number:02d}" not in reasons:
@@ -362,9 +362,9 @@ def test_the_others_are_the_pictures_that_they_were(damaged: tuple[Path, dict[st
 
     data = load_data(segreg.dataset("folder", root=str(root)), (6, 8), lambda *_: None, "skip")
     assert len(data.skipped) == 5
-    for pictures in data.splits.values():
-        assert len(pictures.images) == len(pictures.masks) == len(pictures.names)
-        for name, image, mask in zip(pictures.names, pictures.images, pictures.masks, strict=True):
+    for images in data.splits.values():
+        assert len(images.images) == len(images.masks) == len(images.names)
+        for name, image, mask in zip(images.names, images.images, images.masks, strict=True):
             assert (image == int(name)).all()
             assert (mask == int(name) % 2).all()
 
@@ -374,29 +374,29 @@ def test_a_long_list_is_cut(tmp_path: Path) -> None:
     for path in sorted((root / "images").iterdir())[:33]:
         path.write_bytes(b"nonsense")
     lines = train(root)[2].splitlines()
-    assert lines[0].startswith("segreg: 33 of 40 pictures cannot be used")
+    assert lines[0].startswith("segreg: 33 of 40 images cannot be used")
     assert len(lines) == 22
     assert lines[-1] == "  and 13 more"
 
 
-def test_one_mistake_about_all_pictures_is_told_without_a_look_at_all(tmp_path: Path) -> None:
+def test_one_mistake_about_all_images_is_told_without_a_look_at_all(tmp_path: Path) -> None:
     root = dataset(tmp_path, [f"{number:03d}" for number in range(400)])
     for path in (root / "masks").iterdir():
         path.write_bytes(b"nonsense")
     lines = train(root)[2].splitlines()
-    count = int(lines[0].split(" pictures")[0].split()[-1])
-    assert lines[0].startswith(f"segreg: the first {count} pictures can all not be used")
+    count = int(lines[0].split(" images")[0].split()[-1])
+    assert lines[0].startswith(f"segreg: the first {count} images can all not be used")
     assert 100 <= count <= 132
 
 
-def test_a_split_without_a_good_picture_is_no_split(tmp_path: Path) -> None:
+def test_a_split_without_a_good_image_is_no_split(tmp_path: Path) -> None:
     root = dataset(tmp_path, [f"{number:02d}" for number in range(8)])
     names = segreg.dataset("folder", root=str(root)).splits["valid"].names
     for name in names:
         (root / "masks" / f"{name}.png").write_bytes(b"nonsense")
     status, _, err = train(root, "--on-bad-image", "skip")
     assert status == 2
-    assert err.startswith("segreg: no picture of valid can be used")
+    assert err.startswith("segreg: no image of valid can be used")
     assert len(err.splitlines()) == 1 + len(names)
 
 
@@ -406,7 +406,7 @@ def test_a_study_says_what_it_left_out(damaged: tuple[Path, dict[str, str]], tmp
     out = tmp_path / "study"
     status, _, err = call(*words, "--epochs", "1", "--device", "cpu", "--on-bad-image", "skip", "-q", "--out", str(out))
     assert status == 0, err
-    assert "5 picture(s) left out" in err
+    assert "5 image(s) left out" in err
     for report in ("report.html", "results.md"):
         assert "; 5 that cannot be used left out)" in (out / report).read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Pictures of what a component does, computed from the component itself."""
+"""Images of what a component does, computed from the component itself."""
 
 import io
 import math
@@ -16,7 +16,7 @@ from segreg.plugins import Entry
 from segreg.registry import build, dataset, metric
 from segreg.registry import loss as build_loss
 
-# Grey that can be read on white and on a dark page, since one picture serves both.
+# Grey that can be read on white and on a dark page, since one image serves both.
 _INK = "#808080"
 _TEAL, _ORANGE = "#00a08a", "#f08020"
 _SIZE = 96
@@ -25,37 +25,40 @@ _SHIFTS = range(2 * _RADIUS + 9)
 
 
 @attrs.frozen
-class Picture:
+class Drawing:
     """A file, and what it shows in a sentence."""
 
     content: bytes
     caption: str
 
 
-def pictures(entry: Entry) -> dict[str, Picture]:
-    """Draw a component, by the name of the file; no picture for a kind, or a data set, that there is none of."""
+def drawings(entry: Entry) -> dict[str, Drawing]:
+    """Draw a component, by the name of the file; no image for a kind, or a dataset, that there is none of."""
     draw = _DRAWN.get(entry.kind)
     return draw(entry.key) if draw else {}
 
 
-def _architecture(name: str) -> dict[str, Picture]:
+def _architecture(name: str) -> dict[str, Drawing]:
     figure = _figure(9, 4.2)
     draw_architecture(figure.add_subplot(), build(name), _INK, _TEAL, _ORANGE)
     caption = (
-        "The way of a 256×256 picture through the network, as its layers report it: channels, and the number of "
+        "The way of a 256×256 image through the network, as its layers report it: channels, and the number of "
         "convolutions that follow each other, by resolution."
     )
     return {"layers.svg": _svg(figure, caption)}
 
 
-def _loss(name: str) -> dict[str, Picture]:
+def _loss(name: str) -> dict[str, Drawing]:
     loss = build_loss(name)
     p = torch.linspace(0.005, 0.995, 199, dtype=torch.float64)
     value, slope = _figure(4, 2.8), _figure(4, 2.8)
     axes, slopes = value.add_subplot(), slope.add_subplot()
-    for label, truth, color in (("a pixel of the object", 1, _TEAL), ("a pixel of the background", 0, _ORANGE)):
+    for label, ground_truth, color in (
+        ("a pixel of the object", 1, _TEAL),
+        ("a pixel of the background", 0, _ORANGE),
+    ):
         logits = p.logit().requires_grad_()
-        losses = torch.stack([loss(each.view(1, 1, 1, 1), torch.full((1, 1, 1), truth)) for each in logits])
+        losses = torch.stack([loss(each.view(1, 1, 1, 1), torch.full((1, 1, 1), ground_truth)) for each in logits])
         (gradients,) = torch.autograd.grad(losses.sum(), logits)
         axes.plot(p, losses.detach(), color=color, label=label)
         slopes.plot(p, gradients, color=color, label=label)
@@ -65,7 +68,7 @@ def _loss(name: str) -> dict[str, Picture]:
     slopes.legend(frameon=False)
     slopes.axhline(0, color=_INK, linewidth=0.6)
     return {
-        "loss.svg": _svg(value, "The loss of a picture of one pixel, against the probability that it is given."),
+        "loss.svg": _svg(value, "The loss of an image of one pixel, against the probability that it is given."),
         "gradient.svg": _svg(slope, "Its gradient, which is what the network learns from."),
         "sliding.svg": _svg(_sliding_loss(loss), "The loss as a predicted disc slides off the true one."),
     }
@@ -74,10 +77,10 @@ def _loss(name: str) -> dict[str, Picture]:
 def _sliding_loss(loss: nn.Module) -> Figure:
     figure = _figure(4, 2.8)
     axes = figure.add_subplot()
-    truth = _disc()[None].long()
+    ground_truth = _disc()[None].long()
     for confidence, color in ((0.95, _TEAL), (0.7, _ORANGE)):
         logit = math.log(confidence / (1 - confidence))
-        losses = [loss(_logits(_disc(shift=shift), logit), truth).item() for shift in _SHIFTS]
+        losses = [loss(_logits(_disc(shift=shift), logit), ground_truth).item() for shift in _SHIFTS]
         axes.plot(_SHIFTS, losses, color=color, label=f"with probability {confidence}")
     _mark_apart(axes)
     axes.set(xlabel=f"shift of a disc of radius {_RADIUS}, in pixels", ylabel="loss")
@@ -85,7 +88,7 @@ def _sliding_loss(loss: nn.Module) -> Figure:
     return figure
 
 
-def _metric(name: str) -> dict[str, Picture]:
+def _metric(name: str) -> dict[str, Drawing]:
     counted = metric(name, num_classes=1)
 
     def value(predicted: Tensor) -> float:
@@ -105,13 +108,13 @@ def _metric(name: str) -> dict[str, Picture]:
     axes.set(xlabel=f"radius of the predicted disc; the true one's is {_RADIUS}", ylabel=name)
     return {
         "sliding.svg": _svg(
-            sliding, f"{name} as a predicted disc slides off the true one, in a picture of {_SIZE}×{_SIZE}."
+            sliding, f"{name} as a predicted disc slides off the true one, in an image of {_SIZE}×{_SIZE}."
         ),
         "growing.svg": _svg(growing, f"{name} as the predicted disc, in its right place, is too small or too large."),
     }
 
 
-def _dataset(name: str) -> dict[str, Picture]:
+def _dataset(name: str) -> dict[str, Drawing]:
     if name != "lesions":
         return {}
     split = dataset(name, train=6).splits["train"]
@@ -123,11 +126,11 @@ def _dataset(name: str) -> dict[str, Picture]:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=120, transparent=True)
     return {
-        "samples.png": Picture(stream.getvalue(), "The first training pictures; the white line is the mask's border.")
+        "samples.png": Drawing(stream.getvalue(), "The first training images; the white line is the mask's border.")
     }
 
 
-_DRAWN: Mapping[str, Callable[[str], dict[str, Picture]]] = {
+_DRAWN: Mapping[str, Callable[[str], dict[str, Drawing]]] = {
     "architecture": _architecture,
     "loss": _loss,
     "metric": _metric,
@@ -155,7 +158,7 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _svg(figure: Figure, caption: str) -> Picture:
+def _svg(figure: Figure, caption: str) -> Drawing:
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[:].set_color(_INK)
@@ -168,4 +171,4 @@ def _svg(figure: Figure, caption: str) -> Picture:
     stream = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "segreg"}):
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    return Picture(stream.getvalue(), caption)
+    return Drawing(stream.getvalue(), caption)

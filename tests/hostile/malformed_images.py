@@ -1,4 +1,4 @@
-"""Picture files that are damaged, odd or made to do harm. Each name begins with what is to become of it."""
+"""Image files that are damaged, odd or made to do harm. Each name begins with what is to become of it."""
 
 import io
 import struct
@@ -25,15 +25,15 @@ _FLIPS = 14
 
 
 def whole(options: dict[str, object]) -> bytes:
-    """A sound picture of 40×30 pixels, of coarse blocks, so that every format has something to compress."""
+    """A sound image of 40×30 pixels, of coarse blocks, so that every format has something to compress."""
     pixels = np.random.default_rng(0).integers(0, 256, (30 // 5, 40 // 5, 3), dtype=np.uint8)
     return encoded(Image.fromarray(pixels.repeat(5, 0).repeat(5, 1)), **options)
 
 
-def encoded(picture: Image.Image, **options: object) -> bytes:
+def encoded(image: Image.Image, **options: object) -> bytes:
     """The bytes of a file."""
     file = io.BytesIO()
-    picture.save(file, **options)
+    image.save(file, **options)
     return file.getvalue()
 
 
@@ -56,7 +56,7 @@ def corpus() -> Iterator[tuple[str, bytes]]:
         yield f"refused-without-its-head.{kind}", content[16:]
     yield from _lying_headers()
     yield from _bombs()
-    yield from _no_pictures()
+    yield from _no_images()
 
 
 def _lying_headers() -> Iterator[tuple[str, bytes]]:
@@ -97,11 +97,11 @@ def _bombs() -> Iterator[tuple[str, bytes]]:
     yield "any-100000-markers.jpg", b"\xff\xd8" + b"\xff\xfe\0\x03a" * 100_000
 
 
-def _no_pictures() -> Iterator[tuple[str, bytes]]:
+def _no_images() -> Iterator[tuple[str, bytes]]:
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(evil) print showpage\n"
     yield "refused-empty.png", b""
     yield "refused-one-byte.png", b"\x89"
-    yield "refused-text.png", b"this is no picture at all"
+    yield "refused-text.png", b"this is no image at all"
     yield "refused-zeros.bmp", bytes(10_000)
     yield "refused-postscript.png", postscript
     yield "refused-pdf.png", b"%PDF-1.4\n"
@@ -116,8 +116,8 @@ def _no_pictures() -> Iterator[tuple[str, bytes]]:
             encoded(frames[0], format=kind.upper(), save_all=True, append_images=frames[1:]),
         )
     for kind in ("ico", "icns", "jpeg2000", "pcx", "sgi", "tga", "xbm", "dds"):
-        picture = frames[0].resize((32, 32)).convert("1" if kind == "xbm" else "RGB")
-        yield f"refused-{kind}.png", encoded(picture, format=kind.upper())
+        image = frames[0].resize((32, 32)).convert("1" if kind == "xbm" else "RGB")
+        yield f"refused-{kind}.png", encoded(image, format=kind.upper())
 
 
 def png(
