@@ -1,4 +1,4 @@
-"""Repairs for other libraries that a plugin stands on."""
+"""Workarounds for other libraries that plugins depend on."""
 
 import logging
 
@@ -11,14 +11,14 @@ _SCHEMAS = {
 _declared: list[torch.library.Library] = []
 
 
-def mend_torchvision() -> None:
-    """Let torchvision be imported beside a torch that it was not built for. Call it before `import timm` and the like.
+def patch_torchvision() -> None:
+    """Make torchvision importable with a torch that it was not built for. Call it before `import timm` and the like.
 
-    pip takes a torchvision that is built for CUDA where torch is not. Its compiled operators do not load there, and
-    its Python part, which many libraries need for no more than transforms, dies of
-    `operator torchvision::nms does not exist`. Declared here without code, the operators can be registered; nothing
-    changes for a torchvision that works, or none. What was done is logged once, as a warning of `segreg.compat`;
-    a call of one of the operators still fails.
+    pip may install a CUDA build of torchvision with a torch that has no CUDA. Its compiled operators then fail to load,
+    and the import of its Python part, which many libraries need only for transforms, fails with
+    `operator torchvision::nms does not exist`. This function declares the operators without an implementation, so that
+    they can be registered; a torchvision that works, or none, is left alone. The workaround is logged once, as a
+    warning of `segreg.compat`. Calls of the operators still fail.
     """
     try:
         import torchvision
@@ -30,11 +30,11 @@ def mend_torchvision() -> None:
         library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
         for operator, schema in _SCHEMAS.items():
             library.define(operator + schema)  # type: ignore[no-untyped-call]
-        _declared.append(library)  # the declarations go with the object
+        _declared.append(library)  # the declarations last as long as the object
         import torchvision
 
         logging.getLogger(__name__).warning(
-            "torchvision %s does not fit torch %s: its operators %s are declared without code, so that it imports",
+            "torchvision %s does not match torch %s: its operators %s are declared without code to allow the import",
             torchvision.__version__,
             torch.__version__,
             " and ".join(_SCHEMAS),

@@ -1,8 +1,8 @@
-"""What the kinds of component promise each other: tensor shapes, value ranges, and the checks of both.
+"""The contracts between the kinds of component: tensor shapes, value ranges, and the checks of both.
 
 Images are float32 `[B, C, H, W]`, in [0, 1] before normalisation. Logits are float `[B, K, H, W]` and never
-activated. A target is int64 `[B, H, W]`. `segreg.task` defines what they mean, with one logit and with several. A pixel
-whose target is `IGNORE_INDEX` (255) counts for nothing, in every loss and every metric.
+activated. A target is int64 `[B, H, W]`. `segreg.task` defines what they mean, with one logit and with several. Pixels
+whose target is `IGNORE_INDEX` (255) are ignored by every loss and every metric.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,17 +23,17 @@ Sample: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 
 @runtime_checkable
 class SegmentationMetric(Protocol):
-    """Accumulates over batches. It is also an `nn.Module` whose buffers are the whole state.
+    """A metric that accumulates over batches. It is also an `nn.Module` whose buffers are its entire state.
 
-    The buffers of two instances that saw different images can be added up, and the sum is the state of one instance
-    that saw all of them. Distributed evaluation and bootstrap intervals rest on that.
+    The buffers of two instances that saw different images can be added, and the sum is the state of one instance that
+    saw all of them. Distributed evaluation and bootstrap intervals rely on that.
     """
 
     def update(self, logits: Tensor, target: Tensor) -> None:
-        """Take in a batch, logits [B, K, H, W] and target [B, H, W], without waiting for the device.
+        """Add a batch, logits [B, K, H, W] and target [B, H, W], without synchronizing with the device.
 
-        A metric that has to compute on the host, as those of boundaries do, says so in its record's `known_failures`,
-        under `update-does-not-wait`.
+        A metric that has to compute on the CPU, as the boundary metrics do, declares it in its record's
+        `known_failures`, under `update-does-not-wait`.
         """
 
     def compute(self) -> float:
@@ -48,8 +48,8 @@ class SegmentationDataset(Protocol):
     """Images with masks, in splits.
 
     `classes` names the classes: one name for a binary task, else one for each of the K values of the mask.
-    `splits` has "train" and "valid", and may have "test". A split that also has `names` (a string for each sample)
-    is reported by those names, any other by position.
+    `splits` has "train" and "valid", and may have "test". If a split also has `names` (one string per sample), reports
+    use them; otherwise they use positions.
     """
 
     classes: Sequence[str]
@@ -58,45 +58,46 @@ class SegmentationDataset(Protocol):
 
 @runtime_checkable
 class RunTracker(Protocol):
-    """Is told how one run goes, between epochs and never within a step, and shows it where people look.
+    """Receives the progress of one run, between epochs and never within a step, and logs it to another tool.
 
-    Every run builds its own, and one that goes on builds it again. If it raises, it is told no more, and the run goes
-    on without it. A process may be killed at any moment: what matters is written when it is heard.
+    Every run builds its own tracker, and a resumed run builds it again. If a tracker raises, it is disabled for the
+    rest of the run, and the run continues without it. The process may be killed at any moment, so write what matters
+    as soon as it is received.
     """
 
     def begin(self, directory: Path, recipe: Mapping[str, Any], rows: Sequence[Mapping[str, float]]) -> None:
-        """Hear that a run begins, or goes on.
+        """Called when a run starts or resumes.
 
         Args:
-            directory: The run's own, in which a tracker may have a file or folder of its name.
+            directory: The directory of the run, in which a tracker may create a file or folder of its own name.
             recipe: The settings, by name.
-            rows: The epochs that are done already, as `epoch` takes them; none for a new run. A log that has these is
-                not to show them twice, and one that has later ones is to forget those: they will be trained again.
+            rows: The epochs that are already done, as passed to `epoch`; empty for a new run. A log that already has
+                them must not show them twice, and must drop any later ones: these will be trained again.
         """
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        """Hear of an epoch: its row of `history.csv`."""
+        """Called after each epoch, with its row of `history.csv`."""
 
     def finish(self, results: Mapping[str, Any], images: Mapping[str, npt.NDArray[np.uint8]]) -> None:
-        """Hear that the run is finished.
+        """Called when the run is finished.
 
         Args:
-            results: What `results.json` holds.
-            images: By name, a few validation images: the image, the ground truth and the prediction, side by side.
+            results: The content of `results.json`.
+            images: A few validation images, by name: image, ground truth and prediction, side by side.
 
         Shapes:
             images: each uint8 [H, 3 * W, 3].
         """
 
     def close(self) -> None:
-        """Let go of files and connections. Called last, whether the run is finished, stopped or failed."""
+        """Release files and connections. Called last, whether the run finished, was stopped or failed."""
 
 
 def check_logits_and_target(logits: Tensor, target: Tensor) -> Task:
-    """Raise `ValueError` unless logits and target fit each other, and return the task that they are of.
+    """Raise `ValueError` unless logits and target match, and return their task.
 
-    Shapes and types are always checked. Values are checked on the CPU alone: elsewhere a look at them would make the
-    host wait for the device on every step, and the trainer has checked the masks when it decoded them.
+    Shapes and types are always checked. Values are checked on the CPU only: on other devices that would synchronize
+    with the host at every step, and the masks were already checked when they were decoded.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W].
@@ -118,6 +119,6 @@ def check_logits_and_target(logits: Tensor, target: Tensor) -> Task:
         wrong = target[((target < 0) | (target >= limit)) & (target != IGNORE_INDEX)]
         if wrong.numel():
             raise ValueError(
-                f"the target has the value {int(wrong[0])}: allowed are 0 to {limit - 1}, and {IGNORE_INDEX} to ignore"
+                f"the target has the value {int(wrong[0])}: expected 0 to {limit - 1}, or {IGNORE_INDEX} to ignore"
             )
     return task

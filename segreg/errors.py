@@ -1,4 +1,4 @@
-"""Every error a user can meet. The message is one line: what was wrong, with the value, and the way out."""
+"""Every error that users may see. The message is one line: what was wrong, with the value, and what to do."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,18 +7,18 @@ _LONGEST_LINE = 2000
 
 
 class SegregError(Exception):
-    """Base of all errors that segreg raises on purpose. The command line prints one as a line, with exit status 2.
+    """Base class of all errors that segreg raises on purpose. The command line prints the message and exits with 2.
 
     Args:
-        message: What was wrong, with the value, and the way out, in one line.
-        details: Where several things were wrong, a line for each.
+        message: What was wrong, with the value, and what to do, in one line.
+        details: One line for each of several things that were wrong.
     """
 
     def __init__(self, message: str = "", *details: str) -> None:
         super().__init__(message, *details)
 
     def __str__(self) -> str:
-        """Return the message, and below it the details."""
+        """Return the message, with the details below it."""
         return "\n  ".join(printable(str(line)) for line in self.args)
 
 
@@ -27,45 +27,45 @@ class ExpressionError(SegregError, ValueError):
 
 
 class UnknownNameError(SegregError, LookupError):
-    """No component of the kind asked for has this name."""
+    """No component of the requested kind has this name."""
 
 
 class OptionError(SegregError, ValueError):
-    """A component or a recipe was given an option that it does not have, or a value that the option does not take."""
+    """A component or a recipe was given an option that it does not have, or an invalid value of an option."""
 
 
 class PluginError(SegregError, RuntimeError):
-    """A name was used whose plugin is broken, disabled or contested."""
+    """The plugin of a component is missing, broken, disabled, or shares its namespace with another one."""
 
 
 class DataError(SegregError, ValueError):
-    """A dataset is missing, empty, unreadable or does not fit what its declaration says."""
+    """A dataset is missing, empty, unreadable or does not match its declaration."""
 
 
 class RunError(SegregError, RuntimeError):
-    """A run or study directory cannot be used: it belongs to something else, or is not what it should be."""
+    """A run or study directory cannot be used: it belongs to something else, or has unexpected content."""
 
 
 class TrainingError(SegregError, RuntimeError):
-    """Training could not go on, for example because the loss was no longer a finite number."""
+    """Training could not continue, for example because the loss was no longer finite."""
 
 
 def single_line(text: object) -> str:
-    """Return a text with its line breaks and runs of blanks as single blanks."""
+    """Return the text with line breaks and runs of whitespace replaced by single spaces."""
     return " ".join(str(text).split())
 
 
 def printable(text: str) -> str:
-    """Return the text as one line of moderate length that cannot steer a terminal, whatever file it came from."""
+    """Return the text as one line of limited length without escape sequences, whatever file it came from."""
     if len(text) > _LONGEST_LINE:
         half = _LONGEST_LINE // 2
         text = f"{text[:half]}…{text[-half:]}"
-    # Besides control characters these are bytes of a file name that are no text, and marks that turn its direction.
+    # Besides control characters: bytes of a file name that are not text, and marks that change the writing direction.
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def shown(value: object) -> str:
-    """Return `repr(value)`, or what can be said of a value that has none."""
+    """Return `repr(value)`, or a description of a value without one."""
     try:
         return repr(value)
     except (ValueError, RecursionError):  # an integer of thousands of digits, a list in a list in a list ...
@@ -73,6 +73,6 @@ def shown(value: object) -> str:
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
-    """Return `" (did you mean 'conv'?)"` for the nearest of the allowed names, or an empty string if none is near."""
+    """Return `" (did you mean 'conv'?)"` for the closest allowed name, or an empty string if none is close."""
     near = difflib.get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)
     return f" (did you mean {near[0]!r}?)" if near else ""

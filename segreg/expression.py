@@ -1,9 +1,9 @@
 r"""Component expressions: `unet:pool=conv,width=32` is a name with options, `bce+0.5*dice` a weighted sum of names.
 
-The same text stands on the command line, in TOML, in logs and in tables. Values are text here; the registry turns them
-into the types that the component declares. An empty value, and one with `,` `+` `[` `]` `"` or blanks at its ends, is
-written in double quotes, in which `\"` and `\\` stand for `"` and `\`. A list is written in brackets, such as
-`folder:classes=[sky,road]`.
+The same text is used on the command line, in TOML, in logs and in tables. Values are text here; the registry converts
+them to the types that the component declares. A value is written in double quotes if it is empty, contains `,` `+` `[`
+`]` `"`, or starts or ends with whitespace; inside quotes `\"` and `\\` stand for `"` and `\`. A list is written in
+brackets, such as `folder:classes=[sky,road]`.
 """
 
 import math
@@ -17,13 +17,13 @@ from segreg.errors import ExpressionError
 
 Value: TypeAlias = "str | tuple[Value, ...]"
 
-# Written so that no text makes the search for one go back over its digits again and again.
+# Written so that no text causes catastrophic backtracking.
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
 _NAME = re.compile(r"([A-Za-z0-9_-]+/)?[A-Za-z0-9_-]+")
 _OPTION = re.compile(r"[A-Za-z_]\w*")
 _WEIGHT = re.compile(rf"\s*({_NUMBER}(?:[eE][+-]?\d+)?)\s*\*")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-# The `+` after these belongs to a number such as 1e+4, at the start of a term or of an option's value.
+# A `+` after these is part of a number such as 1e+4, at the start of a term or of an option's value.
 _OPEN_EXPONENT = re.compile(rf"(?:^|=)\s*[+-]?{_NUMBER}[eE]$")
 _DEEPEST = 20
 _NEEDS_QUOTES = re.compile(rf"""[,+\[\]"\\]|^\s|\s$|^$|{_OPEN_EXPONENT.pattern}""")
@@ -42,7 +42,7 @@ class Expression:
     options: Mapping[str, Any] = attrs.field(factory=dict)
 
     def __str__(self) -> str:
-        """Write the expression such that `parse` gives it back, with its values as text."""
+        """Format the expression so that `parse` reads it back, with its values as text."""
         options = ",".join(f"{option}={_format(value)}" for option, value in self.options.items())
         return f"{self.name}:{options}" if options else self.name
 
@@ -80,7 +80,7 @@ def parse_sum(text: str) -> list[tuple[float, Expression]]:
         weighted = _WEIGHT.match(part)
         weight, component = (float(weighted[1]), part[weighted.end() :]) if weighted else (1.0, part)
         if weight == math.inf:
-            raise ExpressionError(f"{text!r} has the weight {weighted and weighted[1]}, which is no finite number")
+            raise ExpressionError(f"{text!r} has the weight {weighted and weighted[1]}, which is not finite")
         if not component.strip():
             raise ExpressionError(f"{text!r} has an empty term: write names joined by '+', such as bce+0.5*dice")
         terms.append((weight, parse(component)))
@@ -88,7 +88,7 @@ def parse_sum(text: str) -> list[tuple[float, Expression]]:
 
 
 def format_sum(terms: Iterable[tuple[float, Expression]]) -> str:
-    """Write a weighted sum such that `parse_sum` gives it back."""
+    """Format a weighted sum so that `parse_sum` reads it back."""
     return "+".join(
         str(component) if weight == 1 else f"{str(weight).removesuffix('.0')}*{component}"
         for weight, component in terms
@@ -96,7 +96,7 @@ def format_sum(terms: Iterable[tuple[float, Expression]]) -> str:
 
 
 def _split(text: str, separator: str, whole: str) -> list[str]:
-    """Split at a separator that is outside quotes and brackets, and not the `+` of a number such as 1e+4."""
+    """Split at separators outside quotes and brackets, except at the `+` of a number such as 1e+4."""
     parts, start, depth, quoted, escaped = [], 0, 0, False, False
     for position, character in enumerate(text):
         if escaped:
@@ -111,15 +111,15 @@ def _split(text: str, separator: str, whole: str) -> list[str]:
             if depth < 0:
                 raise ExpressionError(f"{whole!r} has a ']' without its '[': put a literal one in double quotes")
             if depth > _DEEPEST:
-                raise ExpressionError(f"{whole!r} has brackets {depth} deep: no option takes so many")
+                raise ExpressionError(f"{whole!r} nests brackets {depth} deep: expected {_DEEPEST} levels at most")
         elif character == separator and not depth:
-            # From the last `=` on, or a long text would be searched from its start at every separator.
+            # Only from the last `=`, or a long text would be searched from its start at every separator.
             last = max(start, text.rfind("=", start, position))
             if not _OPEN_EXPONENT.search(text[last:position]):
                 parts.append(text[start:position])
                 start = position + 1
     if quoted or depth:
-        raise ExpressionError(f"{whole!r} does not close a {'double quote' if quoted else 'bracket'}")
+        raise ExpressionError(f"{whole!r} has an unclosed {'double quote' if quoted else 'bracket'}")
     return [*parts, text[start:]]
 
 

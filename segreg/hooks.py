@@ -1,4 +1,4 @@
-"""The whole plugin interface: a hook per kind of component, which takes nothing and returns records.
+"""The whole plugin interface: one hook per kind of component, which takes no arguments and returns records.
 
 A plugin module defines any of them, marked with `@hookimpl`, and is named by an entry point in the group `segreg.v1`.
 The entry point's name becomes the namespace of the plugin's components.

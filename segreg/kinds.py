@@ -1,7 +1,7 @@
-"""The kinds of component, one row per kind. Whatever treats kinds alike loops over these rows.
+"""The kinds of component, one entry per kind. Code that treats all kinds alike loops over these entries.
 
-A new kind is a row here, its record in `specs.py`, its hook in `hooks.py`, its contract in `contracts.py`, a folder in
-`builtins/`, and a file of checks in `testing/`; if it decides or accompanies a run, also a field of `Recipe`.
+A new kind needs an entry here, a record in `specs.py`, a hook in `hooks.py`, a contract in `contracts.py`, a folder in
+`builtins/`, and a file of checks in `testing/`; if it determines or accompanies a run, also a field of `Recipe`.
 """
 
 from collections.abc import Mapping
@@ -11,22 +11,22 @@ import attrs
 from segreg.specs import Architecture, Component, Dataset, Loss, Metric, Tracker
 
 FACTS = ("in_channels", "num_classes")
-"""What the data decide: a component that has an option of such a name is given it, and a recipe leaves it out."""
+"""Options that the data decide: a component that has one of them receives its value, and a recipe leaves it out."""
 
 
 @attrs.frozen(kw_only=True)
 class Kind:
-    """What is to be known of a kind of component.
+    """Everything specific to one kind of component.
 
     Args:
-        name: What messages and options call it.
-        plural: What lists, the folder in `builtins/` and the file of checks are called.
-        record: What a plugin declares it with.
+        name: Its name in messages and options.
+        plural: Its name in lists, and of the folder in `builtins/` and the file of checks.
+        record: The class of the records with which plugins declare components.
         field: The field of `Recipe` that names components of this kind; empty if none does.
-        facts: Which of `FACTS` every component of the kind has as options; it may have the others. None for a kind
-            whose components are built before the data are read.
-        sum: What adds up components that are written as a weighted sum such as `bce+0.5*dice`, as an import string;
-            empty where a sum makes no sense.
+        facts: Those of `FACTS` that every component of the kind must have as options; it may have the others. None for
+            a kind whose components are built before the data are read.
+        sum: Import string of the class that adds up a weighted sum such as `bce+0.5*dice`; empty where a sum makes no
+            sense.
     """
 
     name: str

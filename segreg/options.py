@@ -1,7 +1,8 @@
-"""What options a component takes, read from its signature, and values turned into the types it declares."""
+"""The options of a component, read from its signature, and the conversion of values to the declared types."""
 
 import inspect
 import os
+import re
 import types
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -24,9 +25,9 @@ class Option:
     """One option of a component.
 
     Args:
-        name: As it is written in a call or an expression.
+        name: Its name in a call or an expression.
         type: The annotation, as an object.
-        default: What it is if nobody says otherwise; `REQUIRED` if somebody must.
+        default: Its value unless one is given; `REQUIRED` if one must be given.
         meaning: Its line in the docstring.
     """
 
@@ -42,7 +43,7 @@ class Option:
 
 
 def type_name(annotation: Any) -> str:
-    """Write a type as a person would: `int`, `'max' | 'conv'`, `tuple[float, ...] | None`."""
+    """Format a type as a person would write it: `int`, `'max' | 'conv'`, `tuple[float, ...] | None`."""
     arms = get_args(annotation)
     if get_origin(annotation) is Literal:
         return " | ".join(repr(choice) for choice in arms)
@@ -60,8 +61,8 @@ def options_of(target: Callable[..., Any]) -> Mapping[str, Option]:
     """Return the keyword-only parameters of a class or function, with their types and meanings.
 
     Raises:
-        TypeError: the target takes something else than explicit, annotated keyword-only parameters.
-        NameError: an annotation names something that is not imported.
+        TypeError: the target has parameters that are not explicit, annotated and keyword-only.
+        NameError: an annotation uses a name that is not imported.
     """
     meanings = meanings_of(target)
     inherits = isinstance(target, type) and "__init__" not in vars(target)
@@ -77,36 +78,54 @@ def options_of(target: Callable[..., Any]) -> Mapping[str, Option]:
 
 
 def meanings_of(target: Callable[..., Any]) -> Mapping[str, str]:
-    """Return what the `Args:` section of a docstring says of each parameter."""
+    """Return the description of each parameter in the `Args:` section of a docstring."""
     import docstring_parser
 
     docstring = docstring_parser.parse(inspect.getdoc(target) or "", style=docstring_parser.DocstringStyle.GOOGLE)
     return {parameter.arg_name: " ".join((parameter.description or "").split()) for parameter in docstring.params}
 
 
+def field_expected(
+    what: str, holds: Callable[[Any], bool], owner: Callable[[Any], str] = lambda _: ""
+) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
+    """Return a validator of an attrs field that raises `OptionError` unless the value is what is expected.
+
+    Args:
+        what: What is expected, for the message.
+        holds: Whether a value is that.
+        owner: What the message begins with, worked out from the object whose field it is.
+    """
+
+    def check(instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not holds(value):
+            raise OptionError(f"{owner(instance)}{field.name} is {shown(value)}: expected {what}")
+
+    return check
+
+
 def structured(owner: str, options: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Check given options against the declared ones and turn text into values of their types.
+    """Check given options against the declared ones and convert text to values of their types.
 
     Raises:
-        OptionError: an option is unknown or has a value that its type does not take.
+        OptionError: an option is unknown or has a value that its type does not accept.
     """
     check_names(owner, options, given)
     return {name: structure(f"{owner}: {name}", value, options[name].type) for name, value in given.items()}
 
 
 def check_names(owner: str, options: Mapping[str, Option], names: Iterable[str]) -> None:
-    """Raise `OptionError` unless all names are those of options."""
+    """Raise `OptionError` unless every name is that of an option."""
     for name in names:
         if name not in options:
             allowed = ", ".join(options) or "none"
-            raise OptionError(f"{owner} has no option {name!r}{did_you_mean(name, options)}: it has {allowed}")
+            raise OptionError(f"{owner} has no option {name!r}{did_you_mean(name, options)}; available: {allowed}")
 
 
 def structure(what: str, value: Any, annotation: Any) -> Any:
-    """Turn a value, perhaps text, into the annotated type.
+    """Convert a value, which may be text, to the annotated type.
 
     Raises:
-        OptionError: it is not of that type, nor a text that reads as one.
+        OptionError: it is neither of that type nor text that can be converted to it.
     """
     try:
         return converter().structure(value, annotation)
@@ -185,7 +204,7 @@ def _literal(value: Any, kind: Any) -> Any:
 def _sequence(strict: "Converter", value: Any, kind: Any) -> Any:
     if not isinstance(value, list | tuple | str):
         raise TypeError(value)
-    # On the command line a list of one needs no brackets.
+    # On the command line a list of one item needs no brackets.
     items = (value,) if isinstance(value, str) else value
     arms = get_args(kind)
     if get_origin(kind) is list or arms[1:] == (Ellipsis,):
@@ -197,8 +216,14 @@ def _union(strict: "Converter", value: Any, kind: Any) -> Any:
     arms = [arm for arm in get_args(kind) if arm is not types.NoneType]
     if types.NoneType in get_args(kind) and (value is None or (isinstance(value, str) and value.lower() == "none")):
         return None
-    # Text stays text only when it reads as nothing else.
+    # Text stays text only if no other type accepts it.
     for arm in sorted(arms, key=lambda arm: arm is str):
         with suppress(Exception):
             return strict.structure(value, arm)
     raise ValueError(value)
+
+
+def reference_of(target: Callable[..., Any]) -> str:
+    """Return the `Reference:` section of a docstring as one line, empty if there is none."""
+    found = re.search(r"^Reference:(.*(?:\n[ \t].*)*)", inspect.getdoc(target) or "", re.MULTILINE)
+    return " ".join(found[1].split()) if found else ""

@@ -1,4 +1,4 @@
-"""Installed plugins: found by their entry points, imported at the first look, and each one's failure kept to itself."""
+"""Installed plugins: found by their entry points and imported on first use; a broken one does not affect the others."""
 
 import contextlib
 import importlib
@@ -18,7 +18,7 @@ import pluggy
 from segreg import hooks
 from segreg.errors import PluginError, SegregError
 from segreg.kinds import KINDS, Kind
-from segreg.options import Option, options_of, structured
+from segreg.options import Option, options_of, reference_of, structured
 from segreg.specs import NAME, Component, normalize
 
 BUILTIN = "segreg"
@@ -35,9 +35,9 @@ class Entry:
 
     Args:
         kind: The name of its kind, one of `KINDS`.
-        key: What people write: `unet`, or `namespace/name` for a plugin's.
+        key: What users write: `unet`, or `namespace/name` for a component of a plugin.
         record: What the plugin declared.
-        plugin: Who declared it.
+        plugin: The plugin that declared it.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class Entry:
 
     @property
     def keys(self) -> list[str]:
-        """The key, and the same with each alias."""
+        """The key, and the same key with each alias."""
         prefix = self.key.removesuffix(self.record.name)
         return [prefix + name for name in (self.record.name, *self.record.aliases)]
 
@@ -55,7 +55,7 @@ class Entry:
         """Import and return the class or function behind the name.
 
         Raises:
-            PluginError: the import fails, or there is no such attribute.
+            PluginError: the import fails, or the attribute does not exist.
         """
         try:
             target: Callable[..., Any] = imported(self.record.target)
@@ -68,11 +68,19 @@ class Entry:
             ) from error
         return target
 
+    def reference(self) -> str:
+        """Return where the idea comes from: what the record says, else the docstring of the target; may be empty.
+
+        Raises:
+            PluginError: the target cannot be imported.
+        """
+        return self.record.reference or reference_of(self.target())
+
     def options(self) -> Mapping[str, Option]:
         """Return the options of the target, with this record's presets as defaults.
 
         Raises:
-            PluginError: the target cannot be imported, or its signature or the presets break the contract.
+            PluginError: the target cannot be imported, or its signature or the presets violate the contract.
         """
         return self._options
 
@@ -93,13 +101,13 @@ class Entry:
 
 @attrs.define
 class Plugin:
-    """An installed plugin and what became of it.
+    """An installed plugin and its status.
 
     Args:
         namespace: The entry point's name.
-        distribution: The name of the distribution that brought it.
+        distribution: The name of the distribution that provides it.
         version: The version of that distribution.
-        entry_point: Where its hook module is.
+        entry_point: The entry point that names its hook module.
         disabled: Whether `SEGREG_DISABLE_PLUGINS` names it.
         error: Why it cannot be used, or None.
     """
@@ -113,12 +121,12 @@ class Plugin:
 
     @property
     def builtin(self) -> bool:
-        """Whether it is segreg's own."""
+        """Whether it is segreg's own plugin."""
         return self.namespace == BUILTIN and self.distribution == BUILTIN
 
     @property
     def origin(self) -> str:
-        """Its distribution and version, as one reads them."""
+        """Its distribution and version, for display."""
         return f"{self.distribution} {self.version}".strip()
 
     @property
@@ -130,7 +138,7 @@ class Plugin:
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """The components it declares: imported at the first look, empty if that fails, with `error` set."""
+        """The components it declares, imported on first access; if that fails, empty, with `error` set."""
         if self.disabled or self.error:
             return []
         try:
@@ -138,7 +146,7 @@ class Plugin:
                 return self._declared()
         except KeyboardInterrupt:
             raise
-        # Not Exception alone: a plugin that calls sys.exit() while it is imported, or whose Rust panics, stops nobody.
+        # Not only Exception: a plugin that calls sys.exit() on import, or whose Rust code panics, must not stop others.
         except BaseException as error:
             self.error = error
             return []
@@ -161,23 +169,23 @@ class Plugin:
 def installed() -> list[EntryPoint]:
     """Return the entry points of the plugins in this environment.
 
-    A distribution that speaks several versions of the interface is taken at the first; one that speaks a newer version
-    alone is there too, so that `discover` can say so.
+    If a distribution supports several versions of the interface, the first one is used. One that supports only a newer
+    version is included too, so that `discover` can report it.
     """
     found = entry_points()
-    spoken: dict[Distribution | None, str] = {}
+    chosen: dict[Distribution | None, str] = {}
     return [
         point
         for group in sorted(filter(_GROUPS.fullmatch, found.groups))
         for point in found.select(group=group)
-        if spoken.setdefault(point.dist, group) == group
+        if chosen.setdefault(point.dist, group) == group
     ]
 
 
 def discover(points: Iterable[EntryPoint], disabled: Iterable[str]) -> list[Plugin]:
     """Return a plugin for every entry point, segreg's own first, without importing any.
 
-    A namespace belongs to one distribution, and `segreg` to segreg. Where two claim one, neither can be used.
+    A namespace belongs to one distribution, and `segreg` to segreg. If two claim the same one, neither can be used.
     """
     off = {normalize(name) for name in disabled}
     plugins = [_plugin(point) for point in points]
@@ -190,25 +198,27 @@ def discover(points: Iterable[EntryPoint], disabled: Iterable[str]) -> list[Plug
 
 
 def imported(target: str) -> Any:
-    """Import what an import string such as `package.module:Class` names. What is printed goes to standard error."""
+    """Import what an import string such as `package.module:Class` names; what that prints goes to standard error."""
     module, _, attribute = target.partition(":")
     with _streams_kept():
         return getattr(importlib.import_module(module), attribute)
 
 
 def missing_plugin(file: Path, name: str, distribution: str, version: str) -> PluginError:
-    """Return the error for a component that no installed plugin brings, with the version that the file names."""
-    # The file may come from anybody: what is no name of a distribution must not end up in somebody's shell.
+    """Return the error for a component that no installed plugin provides, with the version that the file names."""
+    # The file may come from anyone: what is not a distribution name must not end up in a shell.
     if not _DISTRIBUTION.fullmatch(distribution) or not _VERSION.fullmatch(version):
-        return PluginError(f"{file} needs {name!r}, which is not installed, and does not say who brings it")
+        return PluginError(
+            f"{file} needs {name!r}, which is not installed, and does not name the plugin that provides it"
+        )
     return PluginError(
-        f"{file} needs {name!r}, which is not installed; it was made with {distribution} {version}: "
+        f"{file} needs {name!r}, which is not installed; it was saved with {distribution} {version}: "
         f"if you know and trust that, pip install {distribution}=={version}"
     )
 
 
 def one_line(error: BaseException) -> str:
-    """Write an error in one line; with its type, unless it is segreg's own and says all."""
+    """Format an error in one line, with its type unless it is one of segreg's own."""
     try:
         message = str(error)
     except Exception:
@@ -226,9 +236,9 @@ def _streams_kept() -> Iterator[None]:
 
 
 def _plugin(entry_point: EntryPoint) -> Plugin:
-    # One look, since each reads the whole file.
+    # Read once, since every access parses the whole file.
     metadata = entry_point.dist.metadata if entry_point.dist else {"Name": "", "Version": ""}
-    # A distribution that was half removed has no name.
+    # A partially removed distribution has no name.
     name, version = metadata["Name"] or "an unknown distribution", metadata["Version"] or ""
     return Plugin(normalize(entry_point.name), name, version, entry_point)
 
@@ -245,7 +255,7 @@ def _objection(plugin: Plugin, plugins: Iterable[Plugin]) -> str:
     if rivals:
         return f"{claim} is also claimed by {' and '.join(rivals)}: uninstall one"
     if point.group != hooks.GROUP:
-        return f"it is written for {point.group}, and this segreg has {hooks.GROUP}: update segreg"
+        return f"it is written for {point.group}, but this segreg supports {hooks.GROUP}: update segreg"
     if not point.pattern.match(point.value):
         return f"its entry point {point.name} = {point.value} must name a module, as in 'package.plugin'"
     return ""
@@ -254,12 +264,12 @@ def _objection(plugin: Plugin, plugins: Iterable[Plugin]) -> str:
 def _records(module: ModuleType, manager: pluggy.PluginManager, kind: Kind) -> list[Component]:
     answers = getattr(manager.hook, kind.hook)()
     if hasattr(module, kind.hook) and not answers:
-        raise PluginError(f"{kind.hook} gives nothing: mark it with segreg.hookimpl and return a list")
+        raise PluginError(f"{kind.hook} returns nothing: mark it with segreg.hookimpl and return a list")
     records: list[Component] = []
     names: set[str] = set()
     for record in chain.from_iterable(answers):
         if not isinstance(record, kind.record):
-            raise PluginError(f"{kind.hook} gives {record!r}: it must give records of type {kind.record.__name__}")
+            raise PluginError(f"{kind.hook} returns {record!r}: expected records of type {kind.record.__name__}")
         for name in (record.name, *record.aliases):
             if name in names:
                 raise PluginError(f"{kind.hook} declares the name {name!r} twice")

@@ -1,7 +1,7 @@
-"""A recipe: everything that decides what a training run does, by name and in one file."""
+"""A recipe: everything that determines a training run, by name and in one file."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -16,7 +16,7 @@ from segreg.errors import DataError, OptionError, PluginError, UnknownNameError,
 from segreg.expression import format_sum, parse
 from segreg.kinds import KINDS, Kind
 from segreg.nn.normalized import Normalization
-from segreg.options import Option, meanings_of, structure, structured
+from segreg.options import Option, field_expected, meanings_of, structure, structured
 from segreg.plugins import missing_plugin
 from segreg.registry import registry
 from segreg.resolved import Resolved
@@ -31,7 +31,7 @@ def read_size(value: Any) -> tuple[int, int]:
     """Read 128, "128", "96x128" or (96, 128) as height and width.
 
     Raises:
-        OptionError: the value is none of these, or has more pixels than an image may.
+        OptionError: the value is none of these, or exceeds the maximum number of pixels.
     """
     parts = value.lower().replace("×", "x").split("x") if isinstance(value, str) else value
     parts = list(parts) if isinstance(parts, Sequence) else [parts]
@@ -39,15 +39,15 @@ def read_size(value: Any) -> tuple[int, int]:
         raise OptionError(f"size is {shown(value)}: write one number for a square, or HEIGHTxWIDTH such as 96x128")
     height, width = (structure("size", part, int) for part in (parts[0], parts[-1]))
     if min(height, width) < 1 or height * width > MAX_PIXELS:
-        raise OptionError(f"size is {shown(value)}: expected 1 or more each way, and {MAX_PIXELS:,} pixels or fewer")
+        raise OptionError(f"size is {shown(value)}: expected 1 or more each, and {MAX_PIXELS:,} pixels at most")
     return height, width
 
 
 def read_names(setting: str, value: Any) -> tuple[Any, ...]:
-    """Read "iou dice" or ("iou", "dice") as a tuple; "none" stands for no name.
+    """Read "iou dice" or ("iou", "dice") as a tuple; "none" means no name.
 
     Raises:
-        OptionError: the setting's value is neither text nor several things.
+        OptionError: the setting's value is neither text nor a sequence.
     """
     words = value.split() if isinstance(value, str) else value
     if not isinstance(words, Sequence):
@@ -59,58 +59,49 @@ def _names(value: Any) -> tuple[Any, ...]:
     return read_names("a setting", value)
 
 
-def _must_be(what: str, holds: Callable[[Any], bool]) -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
-    def check(recipe: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        if not holds(value):
-            raise OptionError(f"{field.name} is {shown(value)}: expected {what}")
-
-    return check
-
-
-# Far below where the number of a step, or four batches at once, would no longer fit into 64 bits.
-_A_COUNT = _must_be("1 or more, and at most 1000000000", lambda value: 1 <= value <= 10**9)
-# NumPy's limit, and far enough below torch's that the epochs can be counted on top of it.
-_A_SEED = _must_be("from 0 to 4294967295", lambda value: 0 <= value < 2**32)
-_A_RATE = _must_be("a finite number above 0", lambda value: 0 < value < math.inf)
-_A_DECAY = _must_be("a finite number, 0 or more", lambda value: 0 <= value < math.inf)
-_NOT_EMPTY = _must_be("one name or more, the first of which decides which weights are kept", bool)
+# Far below where step numbers, or the size of four batches, would overflow 64 bits.
+_A_COUNT = field_expected("1 or more, and at most 1000000000", lambda value: 1 <= value <= 10**9)
+# NumPy's limit, and far enough below torch's that epoch numbers can be added to it.
+_A_SEED = field_expected("from 0 to 4294967295", lambda value: 0 <= value < 2**32)
+_A_RATE = field_expected("a finite number above 0", lambda value: 0 < value < math.inf)
+_A_DECAY = field_expected("a finite number, 0 or more", lambda value: 0 <= value < math.inf)
+_NOT_EMPTY = field_expected("one name or more, the first of which decides which weights are kept", bool)
 
 
 @attrs.frozen(kw_only=True)
 class Recipe:
-    """What a training run does. The defaults follow the experiment that segreg began with, and add what paid there.
+    """All settings of a training run. The defaults follow the experiment that segreg began with, and add what helped.
 
     Args:
         model: Architecture, as an expression.
         loss: Loss, as an expression or a weighted sum such as `bce+0.5*dice`.
-        metrics: Metrics, as expressions; the first one decides which weights are the best.
+        metrics: Metrics, as expressions; the first one selects the best weights.
         data: Dataset, as an expression.
-        on_bad_image: What happens if images or masks cannot be read or used, which is found out before the first epoch:
-            `error` lists all of them and trains nothing; `skip` leaves them out, says how many, and names them in
-            `skipped.csv`.
+        on_bad_image: What to do about images or masks that cannot be read or used, all of which are found before the
+            first epoch: `error` lists them and trains nothing; `skip` leaves them out, prints how many, and lists them
+            in `skipped.csv`.
         size: Height and width that images are resized to, in pixels: `128` or `96x128`.
-        epochs: How many times every training image is seen, 1 or more.
-        batch: Images in a step, 1 or more.
-        lr: Highest learning rate of AdamW, above 0.
+        epochs: Number of passes over the training set, at least 1.
+        batch: Batch size: images per step, at least 1.
+        lr: Peak learning rate of AdamW, above 0.
         weight_decay: Weight decay of AdamW, 0 or more.
-        schedule: `onecycle` raises the learning rate over the first tenth of the steps and then lets it fall to zero
-            along a cosine; `none` keeps it constant, as runs of ten steps or fewer always do.
-        ema: Evaluate and keep an exponential moving average of the weights, which pays where the schedule does not
-            bring the learning rate down to zero.
-        augment: Random changes to each training image: `hflip`, `vflip`, `affine` (turned up to 20°, shifted up to
-            5 %, scaled 0.8 to 1.2, every second image); `none` for no change. Leave out `vflip` where images have
-            an up and a down.
-        normalize: `image` brings each channel of each image to mean 0 and standard deviation 1, which takes out how
-            it was lit and by what camera; `none` leaves images in [0, 1].
-        precision: `bf16` computes convolutions in bfloat16, `fp32` everything in float32, `auto` asks the hardware.
-        device: `auto`, or one by name, such as `cpu` or `cuda:1`.
-        seed: Of the weights, the order of the images and the augmentation, 0 to 4294967295.
-        clip_grad: Greatest norm of all gradients of a step together; longer ones are scaled down to it. Above 0; `none`
-            leaves them as they are.
-        checkpoint_every: Also save a checkpoint every so many steps, 1 or more; `none` saves them between epochs only,
-            as often as that takes no more than 5 % of the time. It does not affect the results.
-        track: Trackers, as expressions, such as `tensorboard`: they show the run where people look, and change nothing
-            in what comes out. `none` for none.
+        schedule: `onecycle` raises the learning rate over the first 10 % of the steps and then lowers it to zero along
+            a cosine; `none` keeps it constant, as do runs of ten steps or fewer.
+        ema: Evaluate and keep an exponential moving average of the weights, which helps where the schedule does not
+            lower the learning rate to zero.
+        augment: Augmentations of the training images: `hflip`, `vflip`, `affine` (half of the images are rotated by up
+            to 20°, translated by up to 5 % and scaled by 0.8 to 1.2); `none` for none. Leave out `vflip` if up and down
+            differ in the images.
+        normalize: `image` standardizes each channel of each image to zero mean and unit variance, which removes
+            lighting and camera differences; `none` leaves images in [0, 1].
+        precision: `bf16` runs convolutions in bfloat16, `fp32` everything in float32, `auto` depends on the hardware.
+        device: `auto`, or a device such as `cpu` or `cuda:1`.
+        seed: Seed of the weights, the order of the images and the augmentation, 0 to 4294967295.
+        clip_grad: Maximum global gradient norm, above 0; larger gradients are scaled down. `none` for no clipping.
+        checkpoint_every: Also save a checkpoint every N steps, at least 1; `none` saves checkpoints only between
+            epochs, using at most 5 % of the time. It does not affect the results.
+        track: Trackers, as expressions, such as `tensorboard`: they log the run to other tools and do not affect the
+            results. `none` for none.
 
     Raises:
         OptionError: a value is outside its range.
@@ -141,7 +132,7 @@ class Recipe:
     """The components that the settings name, by kind, in the order in which they are written."""
 
     def __attrs_post_init__(self) -> None:
-        """Resolve every name and option, so that a mistake shows before any image is read, and spell them one way."""
+        """Resolve and normalize every name and option, so that mistakes surface before any image is read."""
         kinds = [kind for kind in KINDS.values() if kind.field]
         components = {kind.name: _resolved(kind, getattr(self, kind.field)) for kind in kinds}
         for kind in kinds:
@@ -154,25 +145,27 @@ class Recipe:
         record = architecture.entry.record
         if isinstance(record, Architecture) and min(self.size) < record.min_size:
             height, width = self.size
-            least = f"{record.min_size}x{record.min_size}"
-            raise OptionError(f"size is {height}x{width}: {architecture.expression.name} takes {least} and more")
+            minimum = f"{record.min_size}x{record.min_size} or more for {architecture.expression.name}"
+            raise OptionError(f"size is {height}x{width}: expected {minimum}")
         try:
             self.to_toml().encode()
-        except UnicodeEncodeError as error:  # the bytes of a folder's name that are no UTF-8
+        except UnicodeEncodeError as error:  # bytes of a folder's name that are not UTF-8
             part = error.object[max(0, error.start - 20) : error.end + 20]
-            raise OptionError(f"the recipe has bytes that are no text, near {part!r}: rename what they name") from error
+            raise OptionError(
+                f"the recipe has bytes that are not text, near {part!r}: rename that file or folder"
+            ) from error
 
     @property
     def label(self) -> str:
-        """Model and loss, as a table or an image names the run."""
-        return row_label(self.model, self.loss)
+        """Model and loss, as the run is called in tables and plots."""
+        return configuration_label(self.model, self.loss)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings by name, without those that are None: TOML has no word for it."""
+        """Return the settings by name, without those that are None, which TOML cannot express."""
         return attrs.asdict(self, recurse=False, filter=lambda field, value: field.init and value is not None)
 
     def fields_that_affect_results(self) -> dict[str, Any]:
-        """Return those of the settings that decide what comes out."""
+        """Return the settings that affect the results."""
         return attrs.asdict(self, recurse=False, filter=lambda field, value: field.eq is True and value is not None)
 
     def to_toml(self) -> str:
@@ -180,8 +173,8 @@ class Recipe:
         return tomli_w.dumps(self.to_dict())
 
 
-def row_label(model: str, loss: str) -> str:
-    """Return what a model with a loss is called."""
+def configuration_label(model: str, loss: str) -> str:
+    """Return the label of a model with a loss."""
     return f"{model} · {loss}"
 
 
@@ -204,7 +197,7 @@ def make_recipe(preset: str = "default", **settings: Any) -> Recipe:
     """Make a recipe from a preset and settings, as values or as text, and check all of it.
 
     Raises:
-        OptionError: there is no such preset or setting, or a value is outside its type or range.
+        OptionError: the preset or a setting does not exist, or a value has the wrong type or is out of range.
         ExpressionError, UnknownNameError, PluginError: a component cannot be read or found.
     """
     if not isinstance(preset, str) or preset not in PRESETS:
@@ -226,15 +219,15 @@ def recipe_options() -> Mapping[str, Option]:
 
 
 def written_recipe(table: Mapping[str, Any]) -> Recipe:
-    """Make a recipe from what a run or study wrote, without the trackers that are not to be had here.
+    """Make a recipe from what a run or study wrote, without the trackers that are not available here.
 
-    They change nothing in what comes out, and must keep nobody from what did.
+    Trackers do not affect the results, so a missing one must not keep anyone from reading them.
 
     Raises:
         OptionError, ExpressionError, UnknownNameError, PluginError: as for `make_recipe`.
     """
     names = read_names("track", table.get("track", ()))
-    track = [each for each in names if not isinstance(each, str) or _is_there(each)]
+    track = [each for each in names if not isinstance(each, str) or _is_available(each)]
     return make_recipe(**{**table, "track": track})
 
 
@@ -251,7 +244,7 @@ def read_recipe(path: Path) -> Recipe:
     if not isinstance(table, dict):
         raise DataError(f"{path} has no [recipe] table")
     unknown = next((name for name in table if name not in recipe_options()), None)
-    # Near to a setting it is a slip of the hand.
+    # A name close to that of a setting is a typo.
     if unknown is not None and not did_you_mean(unknown, recipe_options()):
         raise DataError(f"{path} was written by another version of segreg: this one has no setting {unknown!r}")
     try:
@@ -268,7 +261,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _read(name: str, value: Any, options: Mapping[str, Option]) -> Any:
-    """Return a setting as its type has it, where people write it otherwise."""
+    """Convert a setting that may be written in a shorter form than its type."""
     if name == "size":
         return read_size(value)
     several = name in options and isinstance(options[name].default, tuple)
@@ -284,11 +277,11 @@ def _resolved(kind: Kind, named: str | tuple[str, ...]) -> Sequence[Resolved]:
     if isinstance(named, str):
         return registry().resolve_sum(kind.name, named, kind.decided)
     resolved = [registry().resolve(kind.name, each, kind.decided) for each in named]
-    # However it is written, one component with the same options is there once.
+    # A component with the same options is kept once, however it is written.
     return list({str(each.expression): each for each in resolved}.values())
 
 
-def _is_there(tracker: str) -> bool:
+def _is_available(tracker: str) -> bool:
     try:
         registry().find("tracker", parse(tracker).name)
     except (UnknownNameError, PluginError):

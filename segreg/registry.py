@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Description:
-    """Everything that can be said about a component without building it.
+    """Everything that is known about a component without building it.
 
     Args:
         entry: The component.
         options: Its options, with types, defaults and meanings.
-        docstring: The whole docstring of its target.
+        docstring: The full docstring of its target.
     """
 
     entry: Entry
@@ -43,7 +43,7 @@ class Registry:
 
     Args:
         entry_points: The entry points to read; by default those of the group `segreg.v1` in the environment.
-        disabled: Namespaces to leave alone, or `*` for all but segreg's own; by default `SEGREG_DISABLE_PLUGINS`,
+        disabled: Namespaces to disable, or `*` for all except segreg's own; by default `SEGREG_DISABLE_PLUGINS`,
             separated by commas.
     """
 
@@ -58,10 +58,10 @@ class Registry:
             self._namespaces.setdefault(plugin.namespace, plugin)
 
     def components(self, kind: str | None = None) -> list[Entry]:
-        """Return every component that is installed and sound, segreg's own first, in the order of declaration.
+        """Return every installed component of a working plugin, segreg's own first, in the order of declaration.
 
         Raises:
-            UnknownNameError: there is no such kind.
+            UnknownNameError: the kind does not exist.
         """
         wanted = KINDS if kind is None else (_checked(kind),)
         entries = [entry for plugin in self.plugins for entry in plugin.entries]
@@ -72,7 +72,7 @@ class Registry:
 
         Raises:
             UnknownNameError: no such component is installed.
-            PluginError: its plugin is broken, disabled or contested.
+            PluginError: its plugin is broken, disabled, or shares its namespace with another one.
         """
         kind = _checked(kind)
         namespace, _, bare = normalize(name).rpartition("/")
@@ -101,13 +101,13 @@ class Registry:
         Args:
             kind: The name of its kind.
             expression: Its name, perhaps with options.
-            decided: Options that are given when it is built, and that the expression leaves out. It must have those
-                that its kind requires, and may have the others.
+            decided: Options whose values are supplied when it is built, so that the expression must leave them out.
+                The component must have those that its kind requires, and may have the others.
             options: More options.
 
         Raises:
             ExpressionError, UnknownNameError, PluginError: the name cannot be read or found, or its plugin is broken.
-            OptionError: an option is unknown, missing, given twice, or has a value that its type does not take.
+            OptionError: an option is unknown, missing, given twice, or has a value that its type does not accept.
         """
         expression = parse(expression) if isinstance(expression, str) else expression
         entry = self.find(kind, expression.name)
@@ -127,7 +127,7 @@ class Registry:
         return Resolved(entry, written, values, undecided)
 
     def resolve_sum(self, kind: str, expression: str, decided: Collection[str] = (), /) -> list[Resolved]:
-        """Resolve the terms of a weighted sum such as `bce+0.5*dice`; of a kind that has no sums, the one component.
+        """Resolve the terms of a weighted sum such as `bce+0.5*dice`; for a kind without sums, the single component.
 
         Raises:
             ExpressionError, UnknownNameError, PluginError, OptionError: as for `resolve`.
@@ -143,13 +143,13 @@ class Registry:
 
         Raises:
             ExpressionError, UnknownNameError, PluginError: the name cannot be read or found, or its plugin is broken.
-            OptionError: an option is unknown or missing, has a value outside its type or range, or asks for more
-                memory than there is.
+            OptionError: an option is unknown or missing, has a value outside its type or range, or needs more
+                memory than available.
         """
         return self.resolve(kind, expression, **options).build()
 
     def describe(self, kind: str, name: str) -> Description:
-        """Return what a component is, which options it has, and who brought it.
+        """Return what a component is, which options it has, and which plugin provides it.
 
         Raises:
             UnknownNameError, PluginError: as for `find`.
@@ -160,7 +160,7 @@ class Registry:
 
 @cache
 def registry() -> Registry:
-    """Return the registry of this environment, made at the first call."""
+    """Return the registry of this environment, made on the first call."""
     return Registry()
 
 
@@ -188,7 +188,7 @@ def loss(expression: str, /, **options: Any) -> "nn.Module":
 
     Raises:
         ExpressionError, UnknownNameError, PluginError: a name cannot be read or found, or its plugin is broken.
-        OptionError: an option is unknown or missing, has a value outside its type or range, or stands beside a sum.
+        OptionError: an option is unknown or missing, has a value outside its type or range, or is given for a sum.
     """
     terms = parse_sum(expression)
     if options and len(terms) > 1:
@@ -212,7 +212,7 @@ def metric(name: str, /, **options: Any) -> "SegmentationMetric":
 
 
 def higher_is_better(metric: str) -> bool:
-    """Whether of two values of a metric, given as an expression, the higher one is better."""
+    """Return whether higher values of a metric, given as an expression, are better."""
     record = registry().find("metric", parse(metric).name).record
     return isinstance(record, Metric) and record.higher_is_better
 
@@ -232,13 +232,13 @@ def components(kind: str | None = None) -> list[Entry]:
     """Return the components that are installed, of one kind or of all.
 
     Raises:
-        UnknownNameError: there is no such kind.
+        UnknownNameError: the kind does not exist.
     """
     return registry().components(kind)
 
 
 def describe(kind: str, name: str) -> Description:
-    """Return what a component is, which options it has, and who brought it.
+    """Return what a component is, which options it has, and which plugin provides it.
 
     Raises:
         UnknownNameError, PluginError: no such component is installed, or its plugin is broken.

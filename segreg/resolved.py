@@ -1,4 +1,4 @@
-"""Components that were found and whose options were checked, ready to be built."""
+"""Resolved components: found, with checked options, ready to be built."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ from segreg.plugins import Entry, imported
 
 @attrs.frozen
 class Resolved:
-    """A component that was found, with options that were checked.
+    """A component that was found, with checked options.
 
     Args:
         entry: The component.
         expression: Its key with the options that were written, as values of their types.
-        options: What it is built with beside its defaults: the record's presets and what was chosen.
-        undecided: Options that are given when it is built.
+        options: What it is built with besides its defaults: the record's presets and the chosen options.
+        undecided: Options whose values are supplied when it is built.
         weight: Its factor in a weighted sum.
     """
 
@@ -35,7 +35,7 @@ class Resolved:
         """Return all options, with their defaults where nothing was chosen.
 
         Args:
-            facts: What decides the options that were left open; what it has no option for is passed over.
+            facts: Values of the undecided options; those that it has no option for are ignored.
 
         Raises:
             OptionError: a fact is not of the option's type.
@@ -50,7 +50,7 @@ class Resolved:
             facts: As for `every_option`.
 
         Raises:
-            OptionError: an option has a value outside its type or range, or asks for more memory than there is.
+            OptionError: an option has a value outside its type or range, or needs more memory than available.
             PluginError: the component cannot be imported.
         """
         options = self._chosen(facts)
@@ -61,21 +61,21 @@ class Resolved:
         except ValueError as error:
             raise OptionError(f"{self.entry.key}: {single_line(error)}") from error
         except (MemoryError, RuntimeError) as error:
-            # What torch says of a size that the memory does not hold, and of one that no memory could.
+            # torch's messages for a size that does not fit into memory, and for one that never could.
             words = ("allocate memory", "Storage size calculation overflowed")
             if isinstance(error, MemoryError) or any(each in str(error) for each in words):
                 what = ", ".join(f"{name}={value}" for name, value in options.items())
-                raise OptionError(f"{self.entry.key} takes more memory than there is with {what}: try less") from error
+                raise OptionError(f"{self.entry.key} needs more memory than available with {what}: try less") from error
             raise
 
     def _chosen(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         decided = {name: facts[name] for name in self.undecided}
-        # A copy: what one component does to a list that it is given is not to be seen by the next.
+        # A copy, so that a component that modifies a list it is given does not affect the next one.
         return {**copy.deepcopy(dict(self.options)), **structured(self.entry.key, self.entry.options(), decided)}
 
 
 def build_sum(terms: Sequence[Resolved], **facts: Any) -> Any:
-    """Build the components of a weighted sum, and what adds them up unless there is only one, of weight 1."""
+    """Build a weighted sum of components; a single component of weight 1 is built alone."""
     match terms:
         case [Resolved(weight=1.0) as single]:
             return single.build(**facts)

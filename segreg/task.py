@@ -1,8 +1,8 @@
-"""What logits, probabilities and the values of a target mean: binary or multiclass. It is asked here and nowhere else.
+"""The meaning of logits, probabilities and target values: binary or multiclass. No other module tells the two apart.
 
 `num_classes=1` is binary: one logit, whose sigmoid is the probability of the foreground, and a target of 0 and 1.
-`num_classes=K >= 2` is multiclass: K logits with the softmax over them, and a target of 0 to K - 1. In either a pixel
-whose target is `IGNORE_INDEX` counts for nothing.
+`num_classes=K >= 2` is multiclass: K logits with the softmax over them, and a target of 0 to K - 1. In both, pixels
+whose target is `IGNORE_INDEX` are ignored.
 """
 
 from abc import ABC, abstractmethod
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 IGNORE_INDEX = 255
-"""In a target: this pixel counts for nothing."""
+"""The target value of pixels that are ignored."""
 
 
 class Task(ABC):
-    """The meaning of K logits. `task_of` gives the one of a number of classes.
+    """The meaning of K logits. `task_of` returns the task for a number of classes.
 
-    Logits and probabilities are float `[..., K, H, W]`, the classes that are decided int64 `[..., H, W]`.
+    Logits and probabilities are float `[..., K, H, W]`, predicted classes int64 `[..., H, W]`.
     """
 
     name: str
@@ -28,24 +28,24 @@ class Task(ABC):
     """K, the number of logits, and of classes with a name."""
 
     num_values: int
-    """How many values a target can have, 0 to `num_values - 1`. A confusion matrix has a row for each."""
+    """Number of values that a target can have, 0 to `num_values - 1`. A confusion matrix has one row per value."""
 
     class_indices: range
-    """The value of each class in a target. These are scored and have a name; others are background."""
+    """The value of each class in a target. These are scored and have a name; other values are background."""
 
     independent: bool
-    """Whether classes are decided one by one. If so, an image without a class says something about it; if not, what is
-    wrongly given to an absent class is missing from one that is present."""
+    """Whether each class is predicted on its own. If so, an image without a class is scored for it; if not, pixels that
+    are wrongly assigned to an absent class are missing from one that is present, and count there."""
 
     black_and_white: bool
-    """Whether a mask may be an image in black and white."""
+    """Whether a mask may be a black-and-white image."""
 
     formula: str
-    """How logits become probabilities, for readers."""
+    """How logits become probabilities, as text."""
 
     @property
     def single_class(self) -> bool:
-        """Whether there is one class only: it needs no legend, and is drawn as a tint and by its border."""
+        """Whether there is only one class, which needs no legend and is drawn as a tint and a border."""
         return self.num_classes == 1
 
     @abstractmethod
@@ -62,11 +62,11 @@ class Task(ABC):
 
     @abstractmethod
     def confidence(self, probabilities: Tensor) -> Tensor:
-        """Return the probability of the class that is predicted, float [..., H, W]."""
+        """Return the probability of the predicted class, float [..., H, W]."""
 
     @abstractmethod
     def logits_of(self, probabilities: Tensor) -> Tensor:
-        """Return logits with these probabilities, from which the same class is decided, ties included.
+        """Return logits with these probabilities that give the same predicted class, ties included.
 
         Shapes:
             probabilities: float [..., K, H, W];  returns: the same.
@@ -74,7 +74,7 @@ class Task(ABC):
 
     @abstractmethod
     def as_softmax(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the same as a choice among the values of a target.
+        """Return logits and target in the form of a softmax over the target values.
 
         Shapes:
             returns: logits [N, num_values, H, W], whose softmax is the probability of each value, and target [N, H, W].
@@ -89,18 +89,18 @@ class Task(ABC):
         return [*logits.shape[:-3], *logits.shape[-2:]]
 
     def counted(self, target: Tensor) -> Tensor:
-        """Return which logits have something to be compared with, bool [..., 1, H, W]."""
+        """Return which pixels are not ignored, bool [..., 1, H, W]."""
         return (target != IGNORE_INDEX).unsqueeze(-3)
 
     def count(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Count the pixels of each image by the value of their target, without waiting for the device.
+        """Count the pixels of each image by target value, without synchronizing with the device.
 
         Shapes:
             logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: int64 [3, B, num_values], the pixels that
-                are right, that are predicted to have the value, and that truly have it.
+                are correct, that are predicted to have the value, and whose target has it.
         """
         values = self.num_values
-        # Ignored pixels go to a row of their own, which is then cut off: to pick them out would need a sync.
+        # Ignored pixels go to an extra row, which is then cut off: selecting them would need a sync.
         cell = target.clamp(max=values).mul_(values).add_(self.decide(logits)).flatten(1)
         matrix = cell.new_zeros(len(cell), (values + 1) * values)
         matrix.scatter_add_(1, cell, cell.new_ones(()).expand_as(cell))
@@ -109,11 +109,11 @@ class Task(ABC):
 
     @property
     def scored(self) -> slice:
-        """Which of the values that are counted are classes to be scored."""
+        """Which of the counted values are classes to be scored."""
         return slice(self.class_indices.start, None)
 
     def one_hot(self, target: Tensor) -> Tensor:
-        """Return where a pixel belongs to a class. Ignored pixels belong to none.
+        """Return which pixels belong to each class. Ignored pixels belong to none.
 
         Shapes:
             target: int64 [..., H, W];  returns: bool [..., K, H, W].
@@ -146,7 +146,7 @@ class Binary(Task):
         return (probabilities.select(-3, 0) > 0.5).long()
 
     def confidence(self, probabilities: Tensor) -> Tensor:
-        """Return the larger one of the probabilities of foreground and background."""
+        """Return the larger of the probabilities of foreground and background."""
         foreground = probabilities.select(-3, 0)
         return torch.maximum(foreground, 1 - foreground)
 
@@ -164,7 +164,7 @@ class Binary(Task):
 
 
 class Multiclass(Task):
-    """Several classes, of which each pixel has one: a logit for each.
+    """Several classes, of which each pixel has exactly one: one logit per class.
 
     Args:
         num_classes: K, 2 to 255.
@@ -185,12 +185,12 @@ class Multiclass(Task):
         return logits.softmax(dim=-3)
 
     def decide(self, logits: Tensor) -> Tensor:
-        """Return the class of the largest logit, the first one of equals."""
+        """Return the class with the largest logit; of equal ones, the first."""
         # The indices of max are those of argmax, which takes five times as long on CPU across contiguous planes.
         return logits.max(dim=-3).indices
 
     def decide_probabilities(self, probabilities: Tensor) -> Tensor:
-        """Return the class of the largest probability, the first one of equals."""
+        """Return the class with the largest probability; of equal ones, the first."""
         return self.decide(probabilities)
 
     def confidence(self, probabilities: Tensor) -> Tensor:
@@ -199,24 +199,24 @@ class Multiclass(Task):
 
     def logits_of(self, probabilities: Tensor) -> Tensor:
         """Return the logarithms of the probabilities, shifted so that the largest is 0."""
-        # Of the logarithms themselves two neighbouring numbers may be equal. Here only the largest gives 0.
+        # The logarithms of two neighbouring numbers may be equal. Here only the largest gives 0.
         return (probabilities / probabilities.amax(dim=-3, keepdim=True)).clamp(min=1e-30).log()
 
     def as_softmax(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return both as they are."""
+        """Return both unchanged."""
         return logits, target
 
     def value_names(self, classes: Sequence[str]) -> Sequence[str]:
-        """Return the names themselves."""
+        """Return the names unchanged."""
         return classes
 
 
 def task_of(num_classes: int) -> Task:
-    """Return the task of so many classes, which is also that of so many logits.
+    """Return the task for a number of classes, which is also the number of logits.
 
     Raises:
         ValueError: it is not 1 to 255.
     """
     if not 1 <= num_classes <= IGNORE_INDEX:
-        raise ValueError(f"num_classes is {num_classes}: allowed are 1 (binary) and 2 to {IGNORE_INDEX}")
+        raise ValueError(f"num_classes is {num_classes}: expected 1 (binary) or 2 to {IGNORE_INDEX}")
     return Binary() if num_classes == 1 else Multiclass(num_classes)

@@ -15,7 +15,7 @@ from tests.trained import photograph as photograph
 from tests.trained import run as run
 
 THREADS = torch.get_num_threads()
-# The tests' models are so small that threads would wait for each other longer than they compute.
+# The tests' models are so small that threads would spend longer waiting for each other than computing.
 torch.set_num_threads(1)
 
 settings.register_profile("segreg", deadline=None, derandomize=True, max_examples=60)
@@ -23,10 +23,10 @@ settings.load_profile("segreg")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what tests recorded to be said: what they print stays with the process that runs them."""
+    """Print the summaries that tests recorded: what they print themselves stays in the worker process."""
     for report in terminalreporter.getreports("passed"):
         for name, text in report.user_properties:
-            if name == "said":
+            if name == "summary":
                 terminalreporter.write_line(str(text))
 
 
@@ -46,7 +46,7 @@ class Site:
         module: str | None = None,
         metadata: bool = True,
     ) -> str:
-        """Write a distribution whose one module holds `source`, and return the module's name."""
+        """Write a distribution whose one module contains `source`, and return the module's name."""
         module = module or f"{distribution.replace('-', '_')}_plugin"
         (self.path / f"{module}.py").write_text(source, encoding="utf-8")
         info = self.path / f"{distribution.replace('-', '_')}-{version}.dist-info"

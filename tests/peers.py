@@ -4,18 +4,18 @@ from types import ModuleType
 
 import pytest
 
-from segreg.compat import mend_torchvision
+from segreg.compat import patch_torchvision
 
 
 def import_smp() -> ModuleType:
     """Return segmentation_models_pytorch."""
-    mend_torchvision()
+    patch_torchvision()
     return pytest.importorskip("segmentation_models_pytorch")
 
 
 def import_monai() -> ModuleType:
     """Return MONAI, with its losses imported."""
-    mend_torchvision()
+    patch_torchvision()
     monai = pytest.importorskip("monai")
     pytest.importorskip("monai.losses")
     return monai

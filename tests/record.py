@@ -1,12 +1,12 @@
-"""What a fixed set of recipes gives, as digests: to compare before and after a change that is to change no result.
+"""Digests of the results of a fixed set of recipes, to compare before and after a change that must not alter results.
 
     python record.py before.json              with the old version installed
     python record.py after.json               with the new one, on the same machine
     python record.py --compare before.json after.json
 
-The last call names every digest that differs. With names behind the file only these cases are recorded. It takes some
-eight minutes, and goes through the command line and the files that it writes alone, so that any version can be
-recorded. One thread, since the order of summation follows from their number.
+The last call names every digest that differs. With names after the file only these cases are recorded. It takes about
+eight minutes, and uses only the command line and the files that it writes, so that any version can be recorded.
+One thread, since the order of summation depends on their number.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ Digests = dict[str, str]
 
 
 def record(out: Path, only: Sequence[str]) -> Digests:
-    """Run the cases below `out`, and return a digest by case and thing."""
+    """Run the cases below `out`, and return the digests by case and output."""
     digests: Digests = {}
     for name, size in (("two", 2), ("eleven", 11), ("binary", 1)):
         draw(out / name, size)
@@ -67,7 +67,7 @@ def record(out: Path, only: Sequence[str]) -> Digests:
         train(f"plugin-{name}", f"{model} {SMALL}")
         data = f"--data folder:root={out / 'eleven'},classes={CLASSES['eleven']} --size 32 --epochs 1"
         train(f"plugin-{name}-eleven", f"{model} {data} --loss cross-entropy")
-    # Its option had another name before.
+    # Its option had a different name before.
     ema = "--ema" if "--ema" in call("train --help") else "--average ema"
     train("ema", f"{TINY} {SMALL} {ema}")
     train("original", f"{TINY} {SMALL} --preset original --epochs 4")
@@ -95,7 +95,7 @@ def record(out: Path, only: Sequence[str]) -> Digests:
 
 
 def draw(folder: Path, classes: int) -> None:
-    """Write 20 images of odd sizes with masks of so many classes, some of whose pixels are ignored."""
+    """Write 20 images of odd sizes with masks of the given classes, some of whose pixels are ignored."""
     rng = np.random.default_rng(classes)
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True)
@@ -119,7 +119,7 @@ def resume(run: Path, digests: Digests) -> None:
 
 
 def study(name: str, out: Path, digests: Digests, words: str = "") -> None:
-    said = call(f"compare {words} --out {out} --device cpu -q")
+    printed = call(f"compare {words} --out {out} --device cpu -q")
     with (out / "results.csv").open(encoding="utf-8", newline="") as file:
         rows = [
             {key: value for key, value in row.items() if key not in (*TIMES, "images/s")}
@@ -127,7 +127,7 @@ def study(name: str, out: Path, digests: Digests, words: str = "") -> None:
         ]
     digests[f"study {name}: results.csv"] = digest(json.dumps(rows))
     digests[f"study {name}: conclusion"] = digest(
-        "".join(line for line in said.splitlines(True) if " best on " in line)
+        "".join(line for line in printed.splitlines(True) if " best on " in line)
     )
     for each in ("samples.png",):
         digests[f"study {name}: {each}"] = of_image(out / each)
@@ -148,7 +148,7 @@ def predict(out: Path, digests: Digests) -> None:
         written = f"--out {folder} --overlay --probabilities --device cpu -q"
         call(f"predict {out / run} {out / images / 'images'} {written} {words}")
         for path in sorted(folder.rglob("*.*")):
-            # Indices, and no colours of a palette.
+            # Indices, not the colours of a palette.
             content = np.asarray(Image.open(path)).tobytes() if path.suffix == ".png" else path.read_bytes()
             digests[f"predict {name}: {path.relative_to(folder)}"] = digest(content)
 
@@ -161,8 +161,8 @@ def evaluate(out: Path, digests: Digests) -> None:
         ("tta", ["loss-lovasz"], "--tta"),
     ):
         folder = out / f"evaluated-{name}"
-        said = call(f"evaluate {' '.join(str(out / run) for run in runs)} --out {folder} --device cpu -q {words}")
-        digests[f"evaluate {name}: said"] = digest(said.replace(str(out), ""))
+        printed = call(f"evaluate {' '.join(str(out / run) for run in runs)} --out {folder} --device cpu -q {words}")
+        digests[f"evaluate {name}: output"] = digest(printed.replace(str(out), ""))
         for path in sorted(folder.rglob("*.*")):
             of = of_image(path) if path.suffix == ".png" else digest(path.read_text("utf-8").replace(str(out), ""))
             digests[f"evaluate {name}: {path.relative_to(folder)}"] = of
@@ -217,7 +217,7 @@ def of_run(name: str, run: Path) -> Digests:
             if file.metadata():
                 found[f"{file_name} metadata"] = digest(json.dumps(file.metadata()))
     for path in sorted((run / "worst").glob("*")):
-        # Indices, and no colours of a palette.
+        # Indices, not the colours of a palette.
         found[f"worst {path.name}"] = digest(np.asarray(Image.open(path)).tobytes())
     return {f"run {name}: {key}": value for key, value in found.items()}
 
@@ -232,14 +232,14 @@ def digest(content: str | bytes) -> str:
 
 def call(words: str) -> str:
     """Run a command, and return what it prints."""
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said):
+        with contextlib.redirect_stdout(printed):
             main(words.split())
     except SystemExit as left:
         if left.code:
             raise RuntimeError(f"segreg {words} ended with {left.code}") from left
-    return said.getvalue()
+    return printed.getvalue()
 
 
 def differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

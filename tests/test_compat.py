@@ -1,4 +1,4 @@
-"""torchvision beside a torch that it was not built for, with a stand-in that fails as the real one does."""
+"""torchvision next to a torch that it was not built for, with a stand-in that fails as the real one does."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-# What torchvision does at its import: it registers the operators that its compiled part would have declared.
+# What torchvision does at its import: it registers operators that its compiled part would have declared.
 TORCHVISION = """
 import torch
 __version__ = "9.9+cu999"
@@ -25,13 +25,13 @@ for name in ("nms", "qnms"):
 
 
 def outcome(folder: Path, torchvision: str | None) -> tuple[str, str]:
-    """The last lines that a process prints and complains, after it has mended this torchvision twice."""
+    """The output and errors of a process that has fixed this torchvision twice."""
     if torchvision is not None:
         (folder / "torchvision.py").write_text(torchvision)
     script = (
         f"import sys; sys.path.insert(0, {str(folder)!r})\n"
         + ("" if torchvision is not None else "sys.modules['torchvision'] = None\n")
-        + "from segreg.compat import mend_torchvision\nmend_torchvision()\nmend_torchvision()\n"
+        + "from segreg.compat import patch_torchvision\npatch_torchvision()\npatch_torchvision()\n"
         + ("import torchvision\n" if torchvision is not None else "")
         + "print('fine')"
     )
@@ -39,23 +39,23 @@ def outcome(folder: Path, torchvision: str | None) -> tuple[str, str]:
     return done.stdout.strip(), done.stderr.strip()
 
 
-def test_without_the_repair_it_dies(tmp_path: Path) -> None:
+def test_without_the_fix_the_import_fails(tmp_path: Path) -> None:
     (tmp_path / "torchvision.py").write_text(TORCHVISION)
     script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import torchvision"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "operator torchvision::nms does not exist" in done.stderr
 
 
-def test_it_is_mended_and_said_once(tmp_path: Path) -> None:
+def test_it_is_fixed_and_reported_once(tmp_path: Path) -> None:
     out, err = outcome(tmp_path, TORCHVISION)
     assert out == "fine"
     assert len(err.splitlines()) == 1
-    assert err.startswith("torchvision 9.9+cu999 does not fit torch ")
-    assert err.endswith("its operators nms and qnms are declared without code, so that it imports")
+    assert err.startswith("torchvision 9.9+cu999 does not match torch ")
+    assert err.endswith("its operators nms and qnms are declared without code to allow the import")
 
 
 @pytest.mark.parametrize("torchvision", [BUILT_FOR_IT + TORCHVISION, None], ids=["one that fits", "none"])
-def test_what_needs_no_repair_is_left_alone(tmp_path: Path, torchvision: str | None) -> None:
+def test_what_needs_no_fix_is_left_alone(tmp_path: Path, torchvision: str | None) -> None:
     assert outcome(tmp_path, torchvision) == ("fine", "")
 
 

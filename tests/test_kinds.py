@@ -1,4 +1,4 @@
-"""A kind of component is a row, and what goes with the row is where the row says."""
+"""A kind of component is one table entry, and everything it refers to is where the entry says."""
 
 import inspect
 from importlib import import_module
@@ -47,7 +47,7 @@ def test_its_field_names_components_of_a_recipe(kind: Kind) -> None:
 
 
 @every_kind
-def test_what_the_data_decide_is_refused_in_a_recipe(kind: Kind) -> None:
+def test_options_determined_by_the_data_are_refused_in_a_recipe(kind: Kind) -> None:
     entry = segreg.components(kind.name)[0]
     for fact in kind.facts or ():
         with pytest.raises(segreg.OptionError, match=f"sets '{fact}', which the data decide: leave it out"):
@@ -60,7 +60,7 @@ def test_the_terms_of_a_sum_are_resolved_with_their_weights() -> None:
     assert terms[1].every_option() == {"smooth": 2.0}
 
 
-def test_a_recipe_however_it_is_made_has_its_components() -> None:
+def test_a_recipe_has_its_components_however_it_is_created() -> None:
     assert Recipe(model="UNET:width=4").model == "unet:width=4"
     written = Recipe(metrics="iou DICE iou", size=64, augment="none", track=["tensorboard"])
     assert (written.metrics, written.size, written.augment) == (("iou", "dice"), (64, 64), ())

@@ -16,7 +16,7 @@ from segreg.options import REQUIRED
 
 
 class Probe:
-    """Keeps what it is given.
+    """Stores its options.
 
     Args:
         whole: A whole number,
@@ -75,23 +75,23 @@ class Swallows:
 
 
 class Anything:
-    """Has a constructor like that of torch's modules."""
+    """Has a constructor like torch's modules."""
 
     def __init__(self, *args, **kwargs) -> None: ...  # type: ignore[no-untyped-def]
 
 
 class Plain(Anything):
-    """Takes no options, and so has no constructor of its own."""
+    """Takes no options, and so has no constructor."""
 
 
 class Unknowable:
-    """Takes an option of a type that is nowhere."""
+    """Takes an option of a type that does not exist."""
 
     def __init__(self, *, size: "Nowhere" = 1) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
 class Strict:
-    """Has something to say about values."""
+    """Raises errors about values."""
 
     def __init__(self, *, size: int = 1) -> None:
         if size < 1:
@@ -229,7 +229,7 @@ def test_every_whole_number_is_read_from_its_text(number: int) -> None:
 
 
 @given(st.floats(allow_nan=False))
-def test_every_number_is_read_from_its_text_and_none_is_rounded(number: float) -> None:
+def test_every_number_is_read_from_its_text_without_rounding(number: float) -> None:
     assert probe(number=repr(number))["number"] == number
     assert repr(number) in refusal("here/probe", whole=number)
     assert repr(number) in refusal("here/probe", whole=repr(number))
@@ -243,13 +243,15 @@ def test_options_from_an_expression() -> None:
     assert built.given == probe() | options
 
 
-def test_an_unknown_option_is_named_with_the_nearest_and_all() -> None:
+def test_an_unknown_option_is_named_with_the_closest_match_and_all_options() -> None:
     message = refusal("here/probe", hole=3)
-    assert message.startswith("here/probe has no option 'hole' (did you mean 'whole'?): it has whole, number, flag, ")
-    assert refusal("here/function:x=1") == "here/function has no option 'x': it has size"
+    assert message.startswith(
+        "here/probe has no option 'hole' (did you mean 'whole'?); available: whole, number, flag, "
+    )
+    assert refusal("here/function:x=1") == "here/function has no option 'x'; available: size"
 
 
-def test_a_near_choice_is_suggested() -> None:
+def test_a_similar_choice_is_suggested() -> None:
     message = refusal("here/probe:choice=covn")
     assert message == "here/probe: choice is 'covn' (did you mean 'conv'?): expected 'max' | 'conv' | 2"
 
@@ -264,7 +266,7 @@ def test_an_option_given_twice_is_named() -> None:
     assert message == "'here/probe:whole=2,text=a' sets 'text', which is already 'b': leave it out"
 
 
-def test_what_the_component_says_of_a_value_is_passed_on() -> None:
+def test_the_error_of_a_component_about_a_value_is_passed_on() -> None:
     assert refusal("here/strict:size=0") == "here/strict: size is 0: expected 1 or more"
 
 
@@ -275,7 +277,7 @@ def test_any_name_can_be_an_option() -> None:
             segreg.build("unet", **{name: "x"})
 
 
-def test_presets_give_way_to_what_is_asked_for() -> None:
+def test_given_options_override_presets() -> None:
     assert registry.build("loss", "here/preset").given == probe(whole=7, choice="conv")
     assert registry.build("loss", "here/preset:whole=8").given == probe(whole=8, choice="conv")
     assert registry.build("loss", "here/preset", choice="max").given == probe(whole=7)
@@ -283,7 +285,7 @@ def test_presets_give_way_to_what_is_asked_for() -> None:
 
 def test_a_class_without_a_constructor_takes_no_options() -> None:
     assert isinstance(registry.build("loss", "here/plain"), Plain)
-    assert refusal("here/plain:size=1") == "here/plain has no option 'size': it has none"
+    assert refusal("here/plain:size=1") == "here/plain has no option 'size'; available: none"
 
 
 def test_a_function_is_a_target_too() -> None:

@@ -1,4 +1,4 @@
-"""The public face: what can be imported from segreg, and what that costs."""
+"""The public API: what can be imported from segreg, and what that costs."""
 
 import ast
 import importlib
@@ -13,7 +13,7 @@ import segreg
 
 
 def seen_by_type_checkers() -> dict[str, str]:
-    """The names that type checkers take from the package, each with its module."""
+    """The names that type checkers see in the package, each with its module."""
     tree = ast.parse(Path(segreg.__file__).read_text(encoding="utf-8"))
     [block] = [each for each in tree.body if isinstance(each, ast.If) and ast.unparse(each.test) == "TYPE_CHECKING"]
     return {name.name: each.module for each in block.body for name in each.names}
@@ -26,7 +26,7 @@ def test_what_can_be_imported_is_what_type_checkers_see() -> None:
 
 
 @pytest.mark.parametrize("name", segreg.__all__)
-def test_a_public_name_is_there_and_documented(name: str) -> None:
+def test_a_public_name_exists_and_is_documented(name: str) -> None:
     value = getattr(segreg, name)
     assert getattr(segreg, name) is value
     assert name == "hookimpl" or value.__doc__

@@ -1,4 +1,4 @@
-"""Recipes: what they accept, how they are spelled, and what they say about a mistake."""
+"""Recipes: what they accept, how they are spelled, and their error messages."""
 
 import tomllib
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_the_defaults_are_those_of_the_experiment() -> None:
     )
 
 
-def test_original_is_the_plain_protocol_and_gives_way_to_settings() -> None:
+def test_original_is_the_plain_protocol_and_settings_override_it() -> None:
     recipe = make_recipe("original", epochs=3)
     assert attrs.asdict(recipe) == attrs.asdict(
         Recipe(epochs=3, batch=25, schedule="none", ema=False, augment=(), normalize="none", precision="fp32")
@@ -80,28 +80,28 @@ def test_height_comes_before_width() -> None:
 
 
 def test_text_from_the_command_line_means_what_values_mean() -> None:
-    said = make_recipe(epochs="3", lr="1e-2", metrics="iou dice", augment="hflip affine", seed="7")
+    given = make_recipe(epochs="3", lr="1e-2", metrics="iou dice", augment="hflip affine", seed="7")
     meant = make_recipe(epochs=3, lr=0.01, metrics=["iou", "dice"], augment=["hflip", "affine"], seed=7)
-    assert said == meant
+    assert given == meant
 
 
 @pytest.mark.parametrize("nothing", ["none", ["none"], [], ()])
-def test_none_switches_augmentation_off(nothing: Any) -> None:
+def test_none_disables_augmentation(nothing: Any) -> None:
     assert make_recipe(augment=nothing).augment == ()
 
 
 def test_a_component_is_spelled_in_one_way() -> None:
-    said = make_recipe(
+    given = make_recipe(
         model="UNet_Convpool: width=08", loss="0.50*BCE + Cross_Entropy", metrics="F1 dice IoU", data="Lesions:size=064"
     )
-    assert said.model == "unet-convpool:width=8"
-    assert said.loss == "0.5*bce+cross-entropy"
-    assert said.metrics == ("dice", "iou")
-    assert said.data == "lesions:size=64"
+    assert given.model == "unet-convpool:width=8"
+    assert given.loss == "0.5*bce+cross-entropy"
+    assert given.metrics == ("dice", "iou")
+    assert given.data == "lesions:size=64"
 
 
 @pytest.mark.parametrize(
-    ("settings", "kind", "says"),
+    ("settings", "kind", "message"),
     [
         ({"epoch": 3}, OptionError, ["'epoch'", "did you mean 'epochs'?", "weight_decay"]),
         ({"epochs": "many"}, OptionError, ["epochs", "'many'", "int"]),
@@ -152,11 +152,11 @@ def test_a_component_is_spelled_in_one_way() -> None:
         ({"data": "lesions:sise=64"}, OptionError, ["'sise'", "did you mean 'size'?"]),
     ],
 )
-def test_a_mistake_is_named_in_one_line(settings: dict[str, Any], kind: type[SegregError], says: list[str]) -> None:
+def test_a_mistake_is_named_in_one_line(settings: dict[str, Any], kind: type[SegregError], message: list[str]) -> None:
     with pytest.raises(kind) as error:
         make_recipe(**settings)
     assert "\n" not in str(error.value)
-    for part in says:
+    for part in message:
         assert part in str(error.value)
 
 
@@ -165,30 +165,30 @@ def test_an_unknown_preset_is_named() -> None:
         make_recipe("orginal")
 
 
-def test_a_recipe_made_by_hand_is_checked_too() -> None:
+def test_a_recipe_created_directly_is_checked_too() -> None:
     with pytest.raises(OptionError, match="epochs is 0: expected 1 or more"):
         Recipe(epochs=0)
 
 
-def test_a_model_that_takes_less_than_32_pixels_gets_them() -> None:
+def test_a_model_that_accepts_less_than_32_pixels_gets_them() -> None:
     assert make_recipe(model="trial/dot", size=5).size == (5, 5)
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("[recipes]\n", "no [recipe] table"),
         ("recipe = 3\n", "no [recipe] table"),
         ("[recipe\n", "cannot be read as TOML"),
     ],
 )
-def test_a_file_that_is_no_recipe_is_named(tmp_path: Path, text: str, says: str) -> None:
+def test_a_file_that_is_not_a_recipe_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text(text)
     with pytest.raises(DataError) as error:
         read_recipe(path)
     assert str(path) in str(error.value)
-    assert says in str(error.value)
+    assert message in str(error.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_file_whose_tracker_is_not_installed_is_read_without_it(
     recipe = read_recipe(path)
     assert recipe == make_recipe(epochs=3)
     assert recipe.track == ("tensorboard",) if disabled else ("tensorboard", "trial/diary")
-    # Whoever asks for it now is told.
+    # Requesting it now is an error.
     with pytest.raises(UnknownNameError, match="unknown tracker 'mine/lines'"):
         make_recipe(track="mine/lines")
     registry.cache_clear()

@@ -1,4 +1,4 @@
-"""Plugins as they are really installed, sound and broken ones."""
+"""Plugins as they are really installed, working and broken ones."""
 
 import sys
 from importlib.metadata import EntryPoint, entry_points
@@ -75,7 +75,7 @@ def test_components_come_kind_by_kind_with_segreg_first(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["good/model-a", "GOOD/Model_A", "good/FIRST", " Good/model_a "])
-def test_case_and_underscores_do_not_matter(site: Site, name: str) -> None:
+def test_case_and_underscores_in_names_do_not_matter(site: Site, name: str) -> None:
     site.install("good", GOOD)
     registry = Registry([*site.entry_points(), *own()])
     assert registry.find("architecture", name).key == "good/model-a"
@@ -144,9 +144,9 @@ BROKEN = {
     "hook without a mark": (
         hook("return []") + "\ndef segreg_losses():\n    return []\n",
         PluginError,
-        "segreg_losses gives nothing: mark it with segreg.hookimpl and return a list",
+        "segreg_losses returns nothing: mark it with segreg.hookimpl and return a list",
     ),
-    "hook that forgets to return": (hook("[]"), PluginError, "segreg_architectures gives nothing: mark it"),
+    "hook that forgets to return": (hook("[]"), PluginError, "segreg_architectures returns nothing: mark it"),
     "hook that fails": (hook("return 1 / 0"), ZeroDivisionError, "ZeroDivisionError: division by zero"),
     "hook that exits": (hook("sys.exit('bye')"), SystemExit, "SystemExit: bye"),
     "hook that fails half-way": (hook(f"yield {record()}; 1 / 0"), ZeroDivisionError, "division by zero"),
@@ -154,17 +154,17 @@ BROKEN = {
     "record of another kind": (
         hook(f"return [{record(kind='Loss')}]"),
         PluginError,
-        "it must give records of type Architecture",
+        "expected records of type Architecture",
     ),
     "no record at all": (
         hook("return ['model-a']"),
         PluginError,
-        "segreg_architectures gives 'model-a': it must give records of type Architecture",
+        "segreg_architectures returns 'model-a': expected records of type Architecture",
     ),
     "bad record": (
         hook(f"return [{record('min_size=0')}]"),
         ValueError,
-        "Architecture 'model-a': min_size must be a whole number from 1 up, not 0",
+        "Architecture 'model-a': min_size is 0: expected a whole number from 1 up",
     ),
     "record with a misspelt field": (
         hook(f"return [{record('alias=()')}]"),
@@ -206,7 +206,7 @@ def test_a_broken_plugin_breaks_only_its_own_names(
 
 
 @pytest.mark.parametrize("target", ["module_that_is_not_there:Model", "fine:Missing", "exits:Model", "fails:Model"])
-def test_a_target_that_cannot_be_imported_is_listed_and_named_when_it_is_used(site: Site, target: str) -> None:
+def test_a_target_that_cannot_be_imported_is_listed_and_named_on_use(site: Site, target: str) -> None:
     (site.path / "fine.py").write_text("")
     (site.path / "exits.py").write_text("import sys\nsys.exit()")
     (site.path / "fails.py").write_text("raise RuntimeError('first\\nsecond')")
@@ -256,7 +256,7 @@ def test_two_distributions_with_one_namespace_are_both_left_out(site: Site) -> N
 
 
 @pytest.mark.parametrize("namespace", ["segreg", "SegReg"])
-def test_nobody_else_can_be_segreg(site: Site, namespace: str) -> None:
+def test_no_other_distribution_can_claim_the_namespace_segreg(site: Site, namespace: str) -> None:
     module = site.install("imposter", GOOD, namespace=namespace)
     for points in ([*site.entry_points(), *own()], [*own(), *site.entry_points()]):
         registry = Registry(points)
@@ -270,7 +270,7 @@ def test_nobody_else_can_be_segreg(site: Site, namespace: str) -> None:
 
 
 @pytest.mark.parametrize("namespace", ["my models", "my.models", "a/b", "-"])
-def test_a_namespace_that_nobody_could_write_is_refused(site: Site, namespace: str) -> None:
+def test_a_namespace_that_cannot_be_written_is_refused(site: Site, namespace: str) -> None:
     module = site.install("odd", GOOD, namespace=namespace)
     registry = Registry(site.entry_points())
     assert keys(registry) == []
@@ -288,7 +288,7 @@ def test_a_distribution_without_metadata_works(site: Site) -> None:
 
 
 @pytest.mark.parametrize("value", ["no such module", "a:b:c", "", "tests.conftest:missing", "tests.conftest:Site"])
-def test_an_entry_point_that_leads_nowhere_is_kept_apart(value: str) -> None:
+def test_a_broken_entry_point_is_isolated(value: str) -> None:
     registry = Registry([EntryPoint("odd", value, "segreg.v1"), *own()])
     assert keys(registry) == keys(Registry(own()))
     with pytest.raises(PluginError, match="needs the plugin 'odd' of an unknown distribution: "):
@@ -334,7 +334,7 @@ def test_plugins_can_be_disabled(site: Site, monkeypatch: pytest.MonkeyPatch, di
     assert modules.keys() & {name for name, module in modules.items() if module in sys.modules} == set(left)
 
 
-def test_an_unknown_name_is_told_with_the_nearest(site: Site) -> None:
+def test_an_unknown_name_is_named_with_the_closest_match(site: Site) -> None:
     site.install("good", GOOD)
     registry = Registry([*site.entry_points(), *own()])
     for kind, name, message in [
@@ -384,7 +384,7 @@ def test_without_segreg_installed_the_namespace_is_named() -> None:
         Registry([]).find("architecture", "unet")
 
 
-def test_a_plugin_speaks_of_itself(site: Site) -> None:
+def test_a_plugin_has_its_distribution_and_version(site: Site) -> None:
     site.install("good", ALONE, version="3.1")
     entry = Registry(site.entry_points()).find("architecture", "good/first")
     assert (entry.kind, entry.key, entry.keys) == ("architecture", "good/model-a", ["good/model-a", "good/first"])
@@ -392,7 +392,7 @@ def test_a_plugin_speaks_of_itself(site: Site) -> None:
     assert entry.plugin.cause == ""
 
 
-def test_a_description_says_everything(site: Site) -> None:
+def test_a_description_is_complete(site: Site) -> None:
     site.install("good", GOOD.replace("'''Does nothing.'''", "'''Does nothing.\n\n        At all.\n        '''"))
     description = Registry(site.entry_points()).describe("architecture", "good/unet")
     assert description.entry.record.summary == "Another"
@@ -400,7 +400,7 @@ def test_a_description_says_everything(site: Site) -> None:
     assert description.docstring == "Does nothing.\n\nAt all."
 
 
-def test_errors_are_what_they_are_called() -> None:
+def test_errors_have_the_expected_base_classes() -> None:
     assert issubclass(segreg.UnknownNameError, LookupError)
     assert issubclass(segreg.OptionError, ValueError)
     assert issubclass(segreg.ExpressionError, ValueError)
@@ -409,7 +409,7 @@ def test_errors_are_what_they_are_called() -> None:
     )
 
 
-def test_a_metric_says_which_way_is_better(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_metric_declares_which_direction_is_better(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     source = """
 from segreg import Metric, hookimpl
 
@@ -470,7 +470,7 @@ def particular(site: Site) -> Registry:
     return Registry()
 
 
-def test_what_the_data_decide_is_checked_as_any_option_is(particular: Registry) -> None:
+def test_options_determined_by_the_data_are_checked_like_any_other(particular: Registry) -> None:
     resolved = particular.resolve("architecture", "p/model", FACTS)
     with pytest.raises(OptionError, match=r"p/model: in_channels is 4: expected 1 \| 3"):
         resolved.build(in_channels=4, num_classes=1)
@@ -478,21 +478,21 @@ def test_what_the_data_decide_is_checked_as_any_option_is(particular: Registry) 
         particular.resolve("architecture", "p/open", FACTS)
 
 
-def test_a_component_that_changes_its_options_changes_them_for_nobody_else(particular: Registry) -> None:
+def test_a_component_that_changes_its_options_does_not_affect_others(particular: Registry) -> None:
     resolved = particular.resolve("architecture", "p/model:widths=[2]", FACTS)
     facts = {"in_channels": 3, "num_classes": 1}
     assert [resolved.build(**facts).widths for _ in range(3)] == [[3, 2]] * 3
     assert resolved.every_option(**facts) == {**facts, "widths": [2]}
 
 
-def test_any_component_that_asks_for_a_fact_is_given_it(particular: Registry) -> None:
+def test_any_component_that_declares_a_fact_receives_it(particular: Registry) -> None:
     [resolved] = particular.resolve_sum("loss", "p/weighted:power=2", FACTS)
     assert resolved.build(in_channels=3, num_classes=4).weights == [2.0] * 4
     with pytest.raises(OptionError, match="sets 'num_classes', which the data decide: leave it out"):
         particular.resolve_sum("loss", "p/weighted:num_classes=4", FACTS)
 
 
-def test_a_dataset_has_such_options_for_itself(particular: Registry) -> None:
+def test_a_dataset_may_use_such_options_for_itself(particular: Registry) -> None:
     [resolved] = particular.resolve_sum("dataset", "p/drawn:num_classes=3", KINDS["dataset"].decided)
     assert resolved.build().classes == ["0", "1", "2"]
 

@@ -13,7 +13,7 @@ def test_a_name_has_one_spelling(record: type[Architecture]) -> None:
     assert record(**FIELDS, aliases=["F_1", "f2"]).aliases == ("f-1", "f2")
 
 
-def test_what_is_left_out() -> None:
+def test_the_defaults_of_omitted_fields() -> None:
     record = Architecture(**FIELDS)
     assert (record.options, record.reference, record.aliases, record.min_size) == ({}, "", (), 32)
     assert Metric(**FIELDS).higher_is_better
@@ -41,16 +41,16 @@ def test_a_bad_field_is_refused_in_one_line(record: type[Loss], field: str, bad:
         record(**FIELDS | {field: bad})
     text = str(caught.value)
     assert "\n" not in text
-    assert text.startswith(f"{record.__name__} {bad if field == 'name' else 'x-net'!r}: {field} must be ")
-    assert text.endswith(f", not {bad!r}")
+    owner = f"{record.__name__} {bad if field == 'name' else 'x-net'!r}"
+    assert text.startswith(f"{owner}: {field} is {bad!r}: expected {message}")
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_a_field_that_a_record_needs(field: str) -> None:
+def test_a_required_field_is_named(field: str) -> None:
     with pytest.raises(TypeError, match=field):
         Loss(**{name: value for name, value in FIELDS.items() if name != field})
 
 
-def test_a_record_does_not_change() -> None:
+def test_a_record_is_immutable() -> None:
     with pytest.raises(AttributeError):
         Loss(**FIELDS).name = "other"  # type: ignore[misc]

@@ -41,7 +41,7 @@ def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
 
 
 def test_no_function_has_too_many_parameters() -> None:
-    """But constructors of components, and what is public: those are read in their documentation, a name at a time."""
+    """Except constructors of components and public functions: their parameters are documented and given by name."""
     exported = (getattr(segreg, name) for name in segreg.__all__)
     public = {f"{each.__module__}.{each.__qualname__}" for each in exported if hasattr(each, "__qualname__")}
     targets = {entry.record.target.replace(":", ".") for entry in components()}
@@ -62,15 +62,15 @@ def test_no_function_has_too_many_parameters() -> None:
     assert not too_many, f"more than {MOST_PARAMETERS} parameters: {', '.join(too_many)}"
 
 
-def test_nothing_in_the_package_bears_the_name_of_a_public_function() -> None:
-    """`import segreg.export.onnx` would put a module in the place of `segreg.export`."""
+def test_nothing_in_the_package_has_the_name_of_a_public_function() -> None:
+    """`import segreg.export.onnx` would replace `segreg.export` by a module."""
     public = {name for name in segreg.__all__ if not isinstance(getattr(segreg, name), type)}
     taken = {path.name for path in (ROOT / "segreg").iterdir() if path.stem in public}
     assert not taken, f"in segreg/, these hide the public functions of their names: {', '.join(sorted(taken))}"
 
 
 def imported(node: ast.AST) -> Iterator[str]:
-    """What the code below a node imports, in functions too, but not for type checkers alone."""
+    """What the code below a node imports, in functions too, but not imports only for type checkers."""
     if isinstance(node, ast.Import):
         yield from (each.name for each in node.names)
     elif isinstance(node, ast.ImportFrom):
@@ -84,7 +84,7 @@ def imported(node: ast.AST) -> Iterator[str]:
                 yield from imported(child)
 
 
-def test_no_imports_go_in_a_circle() -> None:
+def test_there_are_no_circular_imports() -> None:
     modules = dict(sources(ROOT / "segreg"))
     graph = {
         name: {found if found in modules else found.rpartition(".")[0] for found in imported(module)} & modules.keys()
@@ -100,22 +100,22 @@ def test_no_imports_go_in_a_circle() -> None:
 
 
 def of_one_name(found: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
-    """What is there more than once, by name."""
+    """What exists more than once, by name."""
     places: dict[str, list[str]] = {}
     for name, place in found:
         places.setdefault(name, []).append(place)
     return {name: each for name, each in places.items() if len(each) > 1}
 
 
-def test_no_two_modules_have_one_name() -> None:
-    """But components, the verbs of the command line and the kit's files, which are called as what they are for."""
+def test_no_two_modules_have_the_same_name() -> None:
+    """Except components, the verbs of the command line and the kit's files, which are named after their purpose."""
     apart = ("segreg.builtins.", "segreg.cli.", "segreg.testing.")
     names = [name for name, _ in sources(ROOT / "segreg") if not name.startswith(apart) and "scaffold" not in name]
     twice = of_one_name((name.rpartition(".")[2], name) for name in names)
     assert not twice
 
 
-def test_no_two_public_classes_and_no_two_functions_of_an_exported_name() -> None:
+def test_no_two_public_classes_or_exported_functions_have_the_same_name() -> None:
     exported = {name for name in segreg.__all__ if not isinstance(getattr(segreg, name), type)}
     twice = of_one_name(
         (node.name, name)

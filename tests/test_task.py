@@ -1,4 +1,4 @@
-"""The oracle here goes pixel by pixel, in NumPy and float64."""
+"""The oracle here works pixel by pixel, in NumPy and float64."""
 
 import ast
 import json
@@ -27,7 +27,7 @@ Indices = npt.NDArray[np.int64]
 
 
 def drawn(seed: int, *, whole: bool = False) -> Floats:
-    """Logits [B, K, H, W] of any shape; whole numbers, if asked for, of which many are equal."""
+    """Logits [B, K, H, W] of any shape; optionally whole numbers, many of them equal."""
     rng = np.random.default_rng(seed)
     shape = (rng.integers(1, 4), rng.integers(1, 6), rng.integers(1, 5), rng.integers(1, 5))
     return rng.integers(-2, 3, shape).astype(np.float64) if whole else 3 * rng.standard_normal(shape)
@@ -83,7 +83,7 @@ def test_the_softmax_over_the_values_of_a_target_has_the_probabilities_of_the_cl
 
 
 @given(seed=seeds)
-def test_of_equal_logits_the_first_is_decided_and_no_foreground_at_zero(seed: int) -> None:
+def test_of_equal_logits_the_first_is_predicted_and_zero_is_background(seed: int) -> None:
     logits = drawn(seed, whole=True)
     for dtype in (torch.float32, torch.bfloat16):
         found = task_of(logits.shape[1]).decide(torch.from_numpy(logits).to(dtype))
@@ -92,13 +92,13 @@ def test_of_equal_logits_the_first_is_decided_and_no_foreground_at_zero(seed: in
 
 
 @given(seed=seeds)
-def test_classes_are_decided_from_probabilities_as_from_the_logits(seed: int) -> None:
+def test_classes_from_probabilities_are_those_from_the_logits(seed: int) -> None:
     logits = drawn(seed)
     task = task_of(logits.shape[1])
     probabilities = task.activate(torch.from_numpy(logits))
     found = task.decide_probabilities(probabilities).numpy()
     np.testing.assert_array_equal(found, classes_of(probabilities.numpy(), 0.5))
-    # The largest of the logits, and of 0 for the background, may be nearer to the next than rounding keeps apart.
+    # The largest logit, with 0 for the background, may be closer to the second largest than rounding can distinguish.
     as_softmax, _ = task.as_softmax(torch.from_numpy(logits), torch.zeros(0))
     ordered = np.sort(as_softmax.numpy(), axis=1)
     apart = ordered[:, -1] - ordered[:, -2] > 1e-9
@@ -118,7 +118,7 @@ def test_classes_are_those_of_argmax(dtype: torch.dtype, layout: torch.memory_fo
 
 
 @given(seed=seeds)
-def test_confidence_is_the_probability_of_what_is_decided(seed: int) -> None:
+def test_confidence_is_the_probability_of_the_predicted_class(seed: int) -> None:
     logits = drawn(seed)
     task = task_of(logits.shape[1])
     probabilities = task.activate(torch.from_numpy(logits))
@@ -159,7 +159,7 @@ def test_one_hot_marks_the_class_of_each_pixel_and_none_where_it_is_ignored(seed
 
 
 @given(seed=seeds, num_classes=counts)
-def test_who_is_sure_of_the_target_decides_for_it(seed: int, num_classes: int) -> None:
+def test_logits_certain_of_the_target_predict_it(seed: int, num_classes: int) -> None:
     target = torch.from_numpy(drawn_target(seed, num_classes))
     task = task_of(num_classes)
     shown = task.one_hot(target).float()
@@ -169,7 +169,7 @@ def test_who_is_sure_of_the_target_decides_for_it(seed: int, num_classes: int) -
 
 
 @pytest.mark.parametrize("num_classes", [1, 2, 5])
-def test_a_batch_is_answered_as_each_image_alone(num_classes: int) -> None:
+def test_a_batch_is_processed_as_each_image_alone(num_classes: int) -> None:
     task = task_of(num_classes)
     logits = torch.randn(3, num_classes, 4, 5, generator=torch.Generator().manual_seed(0))
     probabilities = task.activate(logits)
@@ -199,7 +199,7 @@ def test_values_of_a_target_have_names() -> None:
 
 @pytest.mark.parametrize("num_classes", [-1, 0, 256])
 def test_other_numbers_of_classes_are_refused(num_classes: int) -> None:
-    with pytest.raises(ValueError, match=rf"num_classes is {num_classes}: allowed are 1 \(binary\) and 2 to 255"):
+    with pytest.raises(ValueError, match=rf"num_classes is {num_classes}: expected 1 \(binary\) or 2 to 255"):
         task_of(num_classes)
 
 
@@ -209,12 +209,12 @@ def test_a_target_is_checked_by_the_values_of_its_task(num_classes: int, largest
     task = check_logits_and_target(logits, torch.tensor([[[0, largest, 255]]]))
     assert (task.num_classes, task.num_values) == (num_classes, largest + 1)
     for wrong in (-1, largest + 1, 254):
-        with pytest.raises(ValueError, match=f"has the value {wrong}: allowed are 0 to {largest}, and 255"):
+        with pytest.raises(ValueError, match=f"has the value {wrong}: expected 0 to {largest}, or 255"):
             check_logits_and_target(logits, torch.tensor([[[0, wrong, 255]]]))
 
 
 @pytest.mark.parametrize("num_classes", [0, 256])
-def test_a_model_of_other_numbers_of_classes_is_no_model_of_segreg(num_classes: int) -> None:
+def test_a_model_of_other_numbers_of_classes_is_not_a_model_of_segreg(num_classes: int) -> None:
     options = {"in_channels": 3, "num_classes": num_classes}
     about = {"segreg": "0.1", "architecture": "unet", "options": options, "plugin": "segreg 0.1", "size": [32, 32]}
     about |= {"classes": ["a"] * num_classes, "normalize": "image"}
@@ -222,14 +222,14 @@ def test_a_model_of_other_numbers_of_classes_is_no_model_of_segreg(num_classes: 
         about_of({"segreg": json.dumps(about)})
 
 
-# Where the number of classes is looked at without asking for the task.
+# Where the number of classes is used without determining the task.
 MEANT = {
     "segreg/evaluation/evaluate.py": {"len(classes) > 1"},  # the plural of a word
 }
 
 
 def questions(source: str) -> Iterator[str]:
-    """Give what asks for the task by the number of classes or of logits, and what decides by argmax."""
+    """Yield code that determines the task from the number of classes or logits, or predicts by argmax."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
@@ -265,14 +265,14 @@ def _is(node: ast.expr, number: int) -> bool:
     return isinstance(node, ast.Constant) and node.value == number
 
 
-def test_the_task_is_asked_for_nowhere_else() -> None:
+def test_the_task_is_determined_nowhere_else() -> None:
     files = [*PACKAGE.rglob("*.py"), *PLUGINS.glob("*/segreg_*/**/*.py")]
     assert {"confusion.py", "losses.py", "hinge.py"} <= {path.name for path in files}
     found = {}
     for path in files:
         name = path.relative_to(PACKAGE.parent if path.is_relative_to(PACKAGE) else PLUGINS.parent).as_posix()
         asked = set(questions(path.read_text(encoding="utf-8"))) - MEANT.get(name, set())
-        # The conformance kit is an oracle, and does not ask what it checks.
+        # The conformance kit is an oracle, and does not use what it checks.
         if asked and name != "segreg/task.py" and not name.startswith("segreg/testing/"):
             found[name] = asked
     assert not found
@@ -293,11 +293,11 @@ def test_the_task_is_asked_for_nowhere_else() -> None:
         "np.argmax(logits, axis=1)",
     ],
 )
-def test_asking_is_noticed(source: str) -> None:
+def test_determining_the_task_is_detected(source: str) -> None:
     assert list(questions(source))
 
 
-def test_what_does_not_ask_is_left_alone() -> None:
+def test_other_code_is_left_alone() -> None:
     harmless = "logits.shape[1] != self.num_classes, x.shape[0] == 1, max(1, batch), len(names) == 1, x.shape[1] == 3"
     assert not list(questions(harmless))
 

@@ -1,16 +1,16 @@
-"""A few trained runs, which several tests use as anybody would."""
+"""A few trained runs, which several tests use as a user would."""
 
 from pathlib import Path
 
 import pytest
 
 import segreg
-from segreg.builtins.datasets.examples import camvid
+from segreg.builtins.datasets.camvid import example
 
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> segreg.Run:
-    """A model that looks no more than ten pixels around, and separates skin from lesion well enough to have both."""
+    """A model that sees at most ten pixels around, and separates skin from lesion well enough to predict both."""
     return segreg.fit(
         "unet:width=4,depth=1",
         data="lesions:train=16,valid=4,test=6",
@@ -25,7 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> segreg.Run:
 
 @pytest.fixture(scope="session")
 def photograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An image of its own size, as a file without loss."""
+    """An image of a different size, as a lossless file."""
     from PIL import Image
 
     image, _ = segreg.dataset("lesions", train=1, valid=1, test=1).splits["test"][0]
@@ -36,9 +36,9 @@ def photograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def of_classes(tmp_path_factory: pytest.TempPathFactory) -> segreg.Run:
-    """A model of several classes, which has learnt next to nothing."""
+    """A model of several classes, which has learnt almost nothing."""
     folder = tmp_path_factory.mktemp("classes")
-    camvid(folder / "camvid")
+    example(folder / "camvid")
     return segreg.fit(
         "unet:width=2,depth=1",
         loss="cross-entropy",

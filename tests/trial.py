@@ -1,4 +1,4 @@
-"""The plugin of the tests, installed for as long as a test lasts, and what several tests ask of a run."""
+"""The plugin of the tests, installed for the duration of a test, and what several tests need of a run."""
 
 import importlib
 import io
@@ -34,7 +34,7 @@ def parts() -> Any:
 
 
 def without_times(history: list[Any]) -> list[dict[str, float]]:
-    """A history without what differs from one time to the next."""
+    """A history without timings."""
     return [{name: value for name, value in row.items() if name not in TIMING} for row in history]
 
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 _SIZE = 256
-# The one change that no layer makes: segreg's SegNets call a function.
+# The only change of resolution without a layer: segreg's SegNets call a function.
 _UNPOOLING = "unpooling by indices"
 
 
@@ -15,11 +15,11 @@ class Box:
     """Features of one resolution and number of channels.
 
     Args:
-        channels: How many.
+        channels: Number of channels.
         size: Height and width, in pixels.
-        convolutions: How many convolutions in a row give features of this form.
+        convolutions: Number of successive convolutions that output features of this shape.
         came_by: What changed the resolution before the first of them, if anything did.
-        joined: How many channels of an earlier box were joined to it.
+        joined: Number of channels concatenated from an earlier box.
     """
 
     channels: int
@@ -30,7 +30,7 @@ class Box:
 
 
 def boxes(model: nn.Module) -> list[Box]:
-    """Run the network, without any arithmetic, and return what its layers make of an image, in order."""
+    """Run the network on the `meta` device, and return the features that its layers output, in order."""
     found = [Box(3, _SIZE, 0)]
 
     def see(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
@@ -106,9 +106,9 @@ def draw_architecture(axes: Axes, model: nn.Module, ink: str, teal: str, orange:
     for name, color in colors.items():
         axes.plot([], [], color=color, label=name)
     if any(box.joined for box in found):
-        axes.plot([], [], color=ink, alpha=0.6, label="skip connection: channels are joined")
+        axes.plot([], [], color=ink, alpha=0.6, label="skip connection: channels are concatenated")
     if _UNPOOLING in colors:
-        axes.plot([], [], ":", color=ink, alpha=0.6, label="indices: where each maximum was")
+        axes.plot([], [], ":", color=ink, alpha=0.6, label="indices of the maxima")
     axes.set(xlim=(-0.8, len(found) - 0.2), ylim=(-len(rows) + 0.3, 1.4), xticks=[])
     axes.set_yticks([-row for row in rows.values()], [f"{size}×{size}" for size in rows])
     axes.spines[["bottom", "left"]].set_visible(False)
@@ -120,12 +120,12 @@ def _change(layer: nn.Module) -> str:
     """Name what a layer does that changes the resolution."""
     match layer:
         case nn.MaxPool2d():
-            return "2×2 maximum"
+            return "2×2 max pooling"
         case nn.AvgPool2d():
-            return "2×2 average"
+            return "2×2 average pooling"
         case nn.ConvTranspose2d():
             return "transposed convolution"
         case nn.Upsample():
             return f"{layer.mode} upsampling"
         case _:
-            return "convolution of stride 2"
+            return "stride-2 convolution"

@@ -1,4 +1,4 @@
-"""Images of what a component does, computed from the component itself."""
+"""Plots of what a component does, computed from the component itself."""
 
 import io
 import math
@@ -16,7 +16,7 @@ from segreg.plugins import Entry
 from segreg.registry import build, dataset, metric
 from segreg.registry import loss as build_loss
 
-# Grey that can be read on white and on a dark page, since one image serves both.
+# A grey that is legible on light and dark pages, since both use the same file.
 _INK = "#808080"
 _TEAL, _ORANGE = "#00a08a", "#f08020"
 _SIZE = 96
@@ -26,14 +26,14 @@ _SHIFTS = range(2 * _RADIUS + 9)
 
 @attrs.frozen
 class Drawing:
-    """A file, and what it shows in a sentence."""
+    """An image file with its caption."""
 
     content: bytes
     caption: str
 
 
 def drawings(entry: Entry) -> dict[str, Drawing]:
-    """Draw a component, by the name of the file; no image for a kind, or a dataset, that there is none of."""
+    """Draw a component, by file name; some kinds and datasets have no drawing."""
     draw = _DRAWN.get(entry.kind)
     return draw(entry.key) if draw else {}
 
@@ -42,8 +42,8 @@ def _architecture(name: str) -> dict[str, Drawing]:
     figure = _figure(9, 4.2)
     draw_architecture(figure.add_subplot(), build(name), _INK, _TEAL, _ORANGE)
     caption = (
-        "The way of a 256×256 image through the network, as its layers report it: channels, and the number of "
-        "convolutions that follow each other, by resolution."
+        "The path of a 256×256 image through the network, as reported by its layers: channels and number of "
+        "successive convolutions, by resolution."
     )
     return {"layers.svg": _svg(figure, caption)}
 
@@ -63,14 +63,14 @@ def _loss(name: str) -> dict[str, Drawing]:
         axes.plot(p, losses.detach(), color=color, label=label)
         slopes.plot(p, gradients, color=color, label=label)
     axes.set(xlabel="predicted probability of the object", ylabel="loss")
-    slopes.set(xlabel="predicted probability of the object", ylabel="gradient by the logit")
+    slopes.set(xlabel="predicted probability of the object", ylabel="gradient with respect to the logit")
     axes.legend(frameon=False)
     slopes.legend(frameon=False)
     slopes.axhline(0, color=_INK, linewidth=0.6)
     return {
-        "loss.svg": _svg(value, "The loss of an image of one pixel, against the probability that it is given."),
-        "gradient.svg": _svg(slope, "Its gradient, which is what the network learns from."),
-        "sliding.svg": _svg(_sliding_loss(loss), "The loss as a predicted disc slides off the true one."),
+        "loss.svg": _svg(value, "The loss of a single pixel, against its predicted probability."),
+        "gradient.svg": _svg(slope, "Its gradient, from which the network learns."),
+        "sliding.svg": _svg(_sliding_loss(loss), "The loss as a predicted disc slides off the ground-truth disc."),
     }
 
 
@@ -105,12 +105,12 @@ def _metric(name: str) -> dict[str, Drawing]:
     axes = growing.add_subplot()
     axes.plot(radii, [value(_disc(radius=radius)) for radius in radii], color=_TEAL)
     axes.axvline(_RADIUS, color=_INK, linewidth=0.6, linestyle=":")
-    axes.set(xlabel=f"radius of the predicted disc; the true one's is {_RADIUS}", ylabel=name)
+    axes.set(xlabel=f"radius of the predicted disc; ground truth: {_RADIUS}", ylabel=name)
     return {
         "sliding.svg": _svg(
-            sliding, f"{name} as a predicted disc slides off the true one, in an image of {_SIZE}×{_SIZE}."
+            sliding, f"{name} as a predicted disc slides off the ground-truth disc, in an image of {_SIZE}×{_SIZE}."
         ),
-        "growing.svg": _svg(growing, f"{name} as the predicted disc, in its right place, is too small or too large."),
+        "growing.svg": _svg(growing, f"{name} of a concentric predicted disc that is too small or too large."),
     }
 
 
@@ -126,7 +126,9 @@ def _dataset(name: str) -> dict[str, Drawing]:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=120, transparent=True)
     return {
-        "samples.png": Drawing(stream.getvalue(), "The first training images; the white line is the mask's border.")
+        "samples.png": Drawing(
+            stream.getvalue(), "The first training images; the white line is the border of the mask."
+        )
     }
 
 
@@ -139,13 +141,13 @@ _DRAWN: Mapping[str, Callable[[str], dict[str, Drawing]]] = {
 
 
 def _disc(*, shift: float = 0, radius: float = _RADIUS) -> Tensor:
-    """Return a mask, bool [H, W]: a disc left of the middle, so that there is room to slide to the right."""
+    """Return a mask, bool [H, W]: a disc left of the centre, with room to slide to the right."""
     y, x = torch.meshgrid(torch.arange(_SIZE), torch.arange(_SIZE), indexing="ij")
     return (x - _SIZE / 4 - shift) ** 2 + (y - _SIZE / 2) ** 2 < radius**2
 
 
 def _logits(mask: Tensor, logit: float) -> Tensor:
-    """Return logits, float [1, 1, H, W], that say the mask with the given confidence."""
+    """Return logits, float [1, 1, H, W], that predict the mask with the given confidence."""
     return torch.where(mask, logit, -logit)[None, None]
 
 

@@ -1,4 +1,4 @@
-"""A hook of MkDocs: adds a page for each of segreg's own components to the site, with its images."""
+"""MkDocs hooks: add a page for each of segreg's own components to the site, with its plots."""
 
 from functools import cache
 
@@ -6,33 +6,33 @@ from drawings import drawings
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from pages import TITLES, address, check_blocks, component_page, components, overview_table, record_blocks
+from pages import TITLES, check_blocks, component_page, components, overview_table, page_path, record_blocks
 
 _OVERVIEW = "reference/components.md"
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """Put the pages into the navigation, below the overview."""
+    """Add the pages to the navigation, below the overview."""
     for section in config.nav or []:
         for entry in section.get("Reference", []) if isinstance(section, dict) else []:
             if entry == {"Components": _OVERVIEW}:
                 entry["Components"] = [
                     _OVERVIEW,
                     *(
-                        {title: [{each.key: f"reference/{address(each)}.md"} for each in components(kind)]}
+                        {title: [{each.key: f"reference/{page_path(each)}.md"} for each in components(kind)]}
                         for kind, title in TITLES.items()
                     ),
                 ]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:
-    """Add the pages and their images."""
+    """Add the pages and their plots."""
     for path, content in _generated().items():
         files.append(File.generated(config, f"reference/{path}", content=content))
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Fill in what is made from the kinds of component: the tables of the overview, and the records and checks."""
+    """Insert what is generated for each kind of component: the tables of the overview, the records and the checks."""
     parts = {f"<!-- table: {kind} -->": lambda kind=kind: overview_table(kind) for kind in TITLES}
     parts |= {"<!-- records -->": record_blocks, "<!-- checks -->": check_blocks}
     for mark, made in parts.items():
@@ -43,11 +43,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 @cache
 def _generated() -> dict[str, str | bytes]:
-    """Make the pages and images, by their path below `reference/`; once, however often the site is served."""
+    """Generate the pages and plots, by their path below `reference/`; only once while the site is served."""
     made: dict[str, str | bytes] = {}
     for kind in TITLES:
         for entry in components(kind):
-            drawn = {f"{address(entry)}-{name}": drawing for name, drawing in drawings(entry).items()}
+            drawn = {f"{page_path(entry)}-{name}": drawing for name, drawing in drawings(entry).items()}
             made |= {path: drawing.content for path, drawing in drawn.items()}
-            made[f"{address(entry)}.md"] = component_page(entry, {path: each.caption for path, each in drawn.items()})
+            made[f"{page_path(entry)}.md"] = component_page(entry, {path: each.caption for path, each in drawn.items()})
     return made

@@ -28,34 +28,34 @@ def components(kind: str) -> list[Entry]:
     return [entry for entry in registry().components(kind) if entry.plugin.builtin]
 
 
-def address(entry: Entry) -> str:
-    """Return where the page of a component is, below `reference/` and without a suffix."""
+def page_path(entry: Entry) -> str:
+    """Return the path of a component's page, below `reference/` and without a suffix."""
     return f"{KINDS[entry.kind].plural}/{entry.key}"
 
 
 def overview_table(kind: str) -> str:
-    """Return a table of the components of a kind that links to their pages."""
-    rows = [f"| [`{entry.key}`]({address(entry)}.md) | {entry.record.summary} |" for entry in components(kind)]
+    """Return a table of the components of a kind, with links to their pages."""
+    rows = [f"| [`{entry.key}`]({page_path(entry)}.md) | {entry.record.summary} |" for entry in components(kind)]
     return "\n".join(["| name | what |", "|---|---|", *rows])
 
 
 def record_blocks() -> str:
-    """Return the marks that mkdocstrings replaces by the docstrings of all records."""
+    """Return the directives that mkdocstrings replaces with the docstrings of all records."""
     return "\n".join(f"::: segreg.specs.{kind.record.__name__}" for kind in KINDS.values())
 
 
 def check_blocks() -> str:
-    """Return the marks that mkdocstrings replaces by the checks of each kind, under a heading each."""
+    """Return the directives that mkdocstrings replaces with the checks of each kind, one heading per kind."""
     options = "{show_root_heading: false, heading_level: 4, members_order: source, show_signature: false}"
     return "\n\n".join(
-        f"### Of {'an' if kind.name[0] in 'aeiou' else 'a'} {kind.name}\n\n"
+        f"### For {'an' if kind.name[0] in 'aeiou' else 'a'} {kind.name}\n\n"
         f"::: segreg.testing.{kind.plural}\n    options: {options}"
         for kind in KINDS.values()
     )
 
 
 def component_page(entry: Entry, drawings: Mapping[str, str]) -> str:
-    """Return the page of a component, with images given as paths with captions."""
+    """Return the page of a component, with its drawings as paths with captions."""
     described = registry().describe(entry.kind, entry.key)
     about, *rest = _SECTION.split(described.docstring)
     sections = dict(zip(rest[::2], rest[1::2], strict=True))
@@ -76,7 +76,7 @@ def component_page(entry: Entry, drawings: Mapping[str, str]) -> str:
         figures = "\n\n".join(_figure(path, caption) for path, caption in drawings.items())
         parts.append(f'<div class="grid" markdown>\n\n{figures}\n\n</div>' if len(drawings) > 1 else figures)
     if isinstance(entry.record, Dataset) and entry.record.example:
-        parts += ["## How its folder looks", _block("text", _layout(entry.record.example))]
+        parts += ["## Folder layout", _block("text", _layout(entry.record.example))]
     parts += ["## Options", _options(described.options) if described.options else "None."]
     parts += ["## Use", _use(entry)]
     if "Shapes" in sections:
@@ -85,10 +85,10 @@ def component_page(entry: Entry, drawings: Mapping[str, str]) -> str:
         parts += _throughput(entry)
     if "Raises" in sections:
         parts += ["## Errors", _dedented(sections["Raises"])]
-    if "Reference" in sections or entry.record.reference:
-        parts += ["## Reference", _linked(_dedented(sections.get("Reference", entry.record.reference)))]
+    if entry.reference():
+        parts += ["## Reference", _linked(entry.reference())]
     if entry.kind == "dataset":
-        parts.append("Where to get it and what a mask may be is in the guide on [data](../../guides/data.md).")
+        parts.append("The guide on [data](../../guides/data.md) explains where to get it and which masks are accepted.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -126,39 +126,39 @@ def _use(entry: Entry) -> str:
 
 
 def _layout(example: str) -> str:
-    """Write down the tree of files that the dataset's own example makes."""
+    """Return the tree of files that the dataset's own example writes."""
     with tempfile.TemporaryDirectory() as folder:
         imported(example)(Path(folder))
         return "\n".join(_tree(Path(folder)))
 
 
-def _tree(folder: Path, most: int = 3) -> list[str]:
+def _tree(folder: Path, maximum: int = 3) -> list[str]:
     lines = []
     found = sorted(folder.iterdir())
     folders, files = [each for each in found if each.is_dir()], [each for each in found if each.is_file()]
-    # Folders that hold files are all shown, and of folders that hold folders one.
+    # With more than six folders, only the first one is shown.
     for each in folders if len(folders) <= 6 else folders[:1]:
-        lines += [f"{each.name}/", *(f"  {line}" for line in _tree(each, most))]
+        lines += [f"{each.name}/", *(f"  {line}" for line in _tree(each, maximum))]
     lines += ["..."] if len(folders) > 6 else []
-    lines += [each.name for each in files[: most - 1]] + (["..."] if len(files) >= most else [])
+    lines += [each.name for each in files[: maximum - 1]] + (["..."] if len(files) >= maximum else [])
     return lines
 
 
 def _throughput(entry: Entry) -> list[str]:
     measured = json.loads(_THROUGHPUT.read_text(encoding="utf-8"))
-    figures = next((each for each in measured["figures"] if each["model"] == entry.key), None)
-    if figures is None:
+    timings = next((each for each in measured["timings"] if each["model"] == entry.key), None)
+    if timings is None:
         return []
-    milliseconds, spread = figures["milliseconds"]
+    milliseconds, spread = timings["milliseconds"]
     return [
         "## Throughput",
-        f"| images a second | ms a batch of {figures['batch']} | GFLOP/s | of its convolutions | peak MB "
+        f"| images/s | ms/batch of {timings['batch']} | GFLOP/s | % of conv. peak | peak MB "
         "| parameters |\n"
         "|---|---|---|---|---|---|\n"
-        f"| {figures['images_per_second']:.3g} | {milliseconds:.0f} ± {spread / 2:.0f} | {figures['gflops']:.0f} "
-        f"| {figures['of_convolutions'][0]:.0%} | {figures['megabytes']:.0f} | {figures['parameters']:,} |",
-        f"Predictions at {figures['size']}×{figures['size']} with `{measured['command']}`, on {measured['machine']}, "
-        f"{measured['date']}. What the columns mean is under [Performance](../../performance.md).",
+        f"| {timings['images_per_second']:.3g} | {milliseconds:.0f} ± {spread / 2:.0f} | {timings['gflops']:.0f} "
+        f"| {timings['of_convolutions'][0]:.0%} | {timings['megabytes']:.0f} | {timings['parameters']:,} |",
+        f"Predictions at {timings['size']}×{timings['size']} with `{measured['command']}`, on {measured['machine']}, "
+        f"{measured['date']}. [Performance](../../performance.md) explains the columns.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""A model's convolutions, each on its own: the time they take is the least that the model can take."""
+"""A model's convolutions, each on its own: their time is a lower bound for the model's."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -30,12 +30,12 @@ class Convolution:
     first: bool
 
     def forward(self, device: torch.device, dtype: torch.dtype) -> Callable[[], Tensor]:
-        """Return what computes it once, on random numbers in channels-last memory."""
+        """Return a function that computes it once, on random numbers in channels-last memory."""
         images, weight = (_random(shape, device, dtype) for shape in (self.images, self.weight))
         return lambda: _convolution(images, weight, None, *self.settings)
 
     def step(self, device: torch.device, dtype: torch.dtype) -> Callable[[], Tensor]:
-        """Return what computes it and its gradients once."""
+        """Return a function that computes it and its gradients once."""
         images, weight = (_random(shape, device, dtype) for shape in (self.images, self.weight))
         gradient = torch.randn_like(_convolution(images, weight, None, *self.settings))
 
@@ -51,8 +51,8 @@ def convolutions(model: nn.Module, shape: tuple[int, int, int, int]) -> Counter[
     """Return the convolutions that a model computes for images of a shape, with how often each is computed.
 
     Args:
-        model: Its weights do not matter: give one on the device `meta`.
-        shape: Of the images, [B, C, H, W].
+        model: A model on the device `meta`: its weights do not matter.
+        shape: Shape of the images, [B, C, H, W].
     """
     recorder = _Recorder()
     with torch.no_grad(), recorder:

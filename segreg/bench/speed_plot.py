@@ -1,16 +1,16 @@
-"""The image of `segreg bench`."""
+"""The plot of `segreg bench`."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from segreg.bench.timing import Figures
+from segreg.bench.timing import Timings
 from segreg.support.render import without_frame, write_figure
 
 
-def plot_speed(path: Path, found: Sequence[Figures]) -> None:
-    """Draw images a second as bars, with what the convolutions alone would reach as an outline."""
+def plot_speed(path: Path, found: Sequence[Timings]) -> None:
+    """Draw images per second as bars, with what the convolutions alone would reach as an outline."""
     figure = Figure(figsize=(8, 1.2 + 0.45 * len(found)), layout="constrained")
     axes = figure.add_subplot()
     for row, each in enumerate(found):
@@ -30,6 +30,6 @@ def plot_speed(path: Path, found: Sequence[Figures]) -> None:
     axes.invert_yaxis()
     axes.margins(x=0.15)
     without_frame(axes)
-    axes.set_xlabel(f"images a second, {'training' if found[0].workload.training else 'prediction'}")
+    axes.set_xlabel(f"images/s, {'training' if found[0].workload.training else 'prediction'}")
     axes.legend(frameon=False, fontsize=8, loc="lower right")
     write_figure(path, figure, dpi=150)

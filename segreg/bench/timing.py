@@ -1,4 +1,4 @@
-"""How fast models are on this machine, and how near to what their convolutions alone would take."""
+"""How fast models are on this machine, and how close to the speed of their convolutions alone."""
 
 import multiprocessing
 import statistics
@@ -29,8 +29,8 @@ from segreg.training.trainer import Trainer
 
 How: TypeAlias = Literal["segreg", "plain fp32"]
 _CHANNELS = 3
-# So that the quickest of models is timed over more than the clock's own noise.
-_LEAST_SECONDS = 0.02
+# Long enough that even the fastest model is timed well above the clock's noise.
+_MIN_SECONDS = 0.02
 
 
 @attrs.frozen(kw_only=True)
@@ -39,12 +39,12 @@ class Workload:
 
     Args:
         model: An architecture, as an expression.
-        how: `segreg` for the way that segreg trains and predicts, with no option set; `plain fp32` for a loop as most
-            people write it: float32, default memory format, unfused optimizer.
-        training: A training step with BCE and AdamW, or a prediction.
-        batch: Images at a time.
+        how: `segreg` for the way that segreg trains and predicts by default; `plain fp32` for a loop as most people
+            write it: float32, default memory format, unfused optimizer.
+        training: Whether to time training steps with BCE and AdamW, or else predictions.
+        batch: Batch size.
         size: Height and width, in pixels.
-        device: Where.
+        device: Device to run on.
     """
 
     model: str
@@ -56,24 +56,24 @@ class Workload:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of the images."""
+        """Shape of the images."""
         return self.batch, _CHANNELS, self.size, self.size
 
 
 @attrs.frozen(kw_only=True)
-class Figures:
-    """What was seen of a workload. A pair of numbers is the median and the spread (largest minus smallest) over rounds.
+class Timings:
+    """The timings of a workload. A pair of numbers is the median and the spread (maximum minus minimum) over rounds.
 
     Args:
         workload: What was timed.
-        milliseconds: For a batch.
-        images_per_second: Median alone.
-        gflops: Billions of floating-point operations a second, of convolutions and products of matrices.
+        milliseconds: Time per batch.
+        images_per_second: The median only.
+        gflops: Billions of floating-point operations per second, of convolutions and matrix products.
         of_convolutions: The time of the convolutions alone, in segreg's type and memory format, as a share of the time
             of the workload; both are timed in the same round.
-        speed: Images a second as a multiple of the first workload's, in the same round.
-        megabytes: Memory that it took at its peak beyond what torch takes by itself; None where it is not known.
-        parameters: What the model learns.
+        speed: Speed-up over the first workload, in the same round.
+        megabytes: Peak memory beyond what torch takes by itself; None if unknown.
+        parameters: Number of learnable parameters.
     """
 
     workload: Workload
@@ -86,13 +86,13 @@ class Figures:
     parameters: int
 
 
-def bench(workloads: Sequence[Workload], rounds: int, progress: Callable[[str, int, int], None]) -> list[Figures]:
-    """Time workloads against each other: in every round each workload once, and right after it its convolutions.
+def bench(workloads: Sequence[Workload], rounds: int, progress: Callable[[str, int, int], None]) -> list[Timings]:
+    """Time workloads against each other: each workload once per round, and right after it its convolutions.
 
     Args:
         workloads: What to time; the others are compared with the first.
-        rounds: How often, after one that does not count.
-        progress: Called with what goes on, how much of it is done, and how much there is.
+        rounds: Number of rounds, after a warm-up.
+        progress: Called with what is being done, how much of it is done, and the total.
 
     Raises:
         OptionError, ExpressionError, UnknownNameError, PluginError: a model cannot be built.
@@ -100,7 +100,7 @@ def bench(workloads: Sequence[Workload], rounds: int, progress: Callable[[str, i
     if rounds < 1:
         raise OptionError(f"rounds is {rounds}: expected 1 or more")
     for workload in workloads:
-        _recipe(workload)  # objects to a model or a size before anything is timed
+        _recipe(workload)  # rejects a model or a size before anything is timed
     total = len(workloads) * (rounds + 2)
     megabytes = []
     for number, workload in enumerate(workloads):
@@ -115,22 +115,22 @@ def bench(workloads: Sequence[Workload], rounds: int, progress: Callable[[str, i
         for number, workload in enumerate(workloads):
             progress(f"{workload.model}, {workload.how}", len(workloads) * (each + 1) + number, total)
             took = _seconds(runners[number], workload.device)
-            least = sum(count * _seconds(run, workload.device) for run, count in alone[number])
+            alone_took = sum(count * _seconds(run, workload.device) for run, count in alone[number])
             if each:
                 seconds[number].append(took)
-                convolving[number].append(least)
+                convolving[number].append(alone_took)
     found = []
     for number, workload in enumerate(workloads):
         pace = [workloads[0].batch / first for first in seconds[0]]
         median = statistics.median(seconds[number])
         found.append(
-            Figures(
+            Timings(
                 workload=workload,
                 milliseconds=_median_and_spread([1000 * each for each in seconds[number]]),
                 images_per_second=workload.batch / median,
                 gflops=_operations(workload) / median / 1e9,
                 of_convolutions=_median_and_spread(
-                    [least / took for least, took in zip(convolving[number], seconds[number], strict=True)]
+                    [each / took for each, took in zip(convolving[number], seconds[number], strict=True)]
                 ),
                 speed=_median_and_spread(
                     [workload.batch / took / base for took, base in zip(seconds[number], pace, strict=True)]
@@ -147,7 +147,7 @@ def _recipe(workload: Workload) -> Recipe:
 
 
 def runner(workload: Workload) -> Callable[[], object]:
-    """Return what does the workload once."""
+    """Return a function that runs the workload once."""
     images = torch.rand(workload.shape, device=workload.device)
     target = (images[:, 0] > 0.5).long()
     if workload.how == "segreg" and workload.training:
@@ -172,7 +172,7 @@ def runner(workload: Workload) -> Callable[[], object]:
 
 
 def trainer(workload: Workload) -> Trainer:
-    """Return what segreg trains the model of a workload with, in epochs of one batch: the default recipe and BCE."""
+    """Return the trainer for the model of a workload, in epochs of one batch: the default recipe with BCE."""
     images = torch.empty(workload.shape, dtype=torch.uint8)
     split = InMemory(images, images[:, 0], [""] * workload.batch)
     data = Data(classes=("foreground",), in_channels=_CHANNELS, splits={"train": split, "valid": split})
@@ -181,7 +181,7 @@ def trainer(workload: Workload) -> Trainer:
 
 @torch.no_grad()
 def _predicted(model: nn.Module, images: Tensor) -> Tensor:
-    """Return the logits as segreg predicts them, with a model that is ready to."""
+    """Return the logits as segreg predicts them, with a model that is ready to predict."""
     with devices.autocast(images.device, "auto"):
         logits: Tensor = model(images)
     return logits
@@ -211,11 +211,11 @@ def _convolutions_alone(workload: Workload) -> list[tuple[Callable[[], Tensor], 
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:
-    """Return what one call takes, from as many as it takes to measure it."""
+    """Return the time of one call, averaged over enough calls to measure it."""
     calls = 0
     _wait(device)
     started = time.perf_counter()
-    while calls == 0 or time.perf_counter() - started < _LEAST_SECONDS:
+    while calls == 0 or time.perf_counter() - started < _MIN_SECONDS:
         run()
         calls += 1
         _wait(device)
@@ -228,7 +228,7 @@ def _wait(device: torch.device) -> None:
 
 
 def _peak_megabytes(workload: Workload) -> float | None:
-    """Return what the workload takes at its peak: on a CPU seen in a process of its own, which does nothing else."""
+    """Return the peak memory of the workload: on a CPU measured in a separate process, which does nothing else."""
     if workload.device.type == "cuda":
         torch.cuda.synchronize(workload.device)
         before = torch.cuda.memory_allocated(workload.device)
@@ -251,7 +251,7 @@ def _resident_megabytes(workload: Workload) -> float:
     _on_meta(workload)  # imports what the model needs
     if workload.how == "segreg":
         devices.keep_freed_memory()
-    # Begins the mark of the highest water anew; `getrusage` would remember that of the process which started this one.
+    # Resets the high-water mark; `getrusage` would keep that of the process which started this one.
     Path("/proc/self/clear_refs").write_text("5")
     before = _high_water_kilobytes()
     _repeat(workload)

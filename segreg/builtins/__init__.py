@@ -1,1 +1,1 @@
-"""segreg's own plugin, laid out as anybody's: `plugin.py` declares the components that lie in the folders beside it."""
+"""segreg's own plugin, laid out like any other: `plugin.py` declares the components in the folders beside it."""

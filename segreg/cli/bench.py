@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 
 from segreg.bench.speed_plot import plot_speed
-from segreg.bench.timing import Figures, How, Workload, bench
+from segreg.bench.timing import How, Timings, Workload, bench
 from segreg.cli.output import print_table
 from segreg.errors import OptionError
 from segreg.support.device import detect, device_name
@@ -16,7 +16,7 @@ from segreg.support.progress import Display
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the verb takes."""
+    """Declare the arguments of the verb."""
     parser.add_argument(
         "models", nargs="*", metavar="MODEL", help="architectures, such as unet:width=32. Default: unet"
     )
@@ -25,14 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="MODEL",
-        help="architectures to time twice: in a plain float32 loop, as most people write it, and as segreg runs them",
+        help="architectures to time twice: in a plain float32 loop, as most people write it, and in segreg",
     )
-    parser.add_argument("--train", action="store_true", help="time training steps; without it, predictions")
+    parser.add_argument("--train", action="store_true", help="time training steps instead of predictions")
     parser.add_argument("--size", type=int, default=256, help="height and width, in pixels. Default: 256")
-    parser.add_argument("--batch", type=int, default=4, help="images at a time. Default: 4")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is timed, in turn. Default: 5")
+    parser.add_argument("--batch", type=int, default=4, help="batch size. Default: 4")
+    parser.add_argument("--rounds", type=int, default=5, help="number of timing rounds. Default: 5")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps, ... Default: auto")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw the figures, as PNG or SVG")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="also plot the timings, as PNG or SVG")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name) < 1:
             raise OptionError(f"--{name} is {getattr(arguments, name)}: expected 1 or more")
     if arguments.plot and (arguments.plot.suffix not in (".png", ".svg") or not arguments.plot.parent.is_dir()):
-        raise OptionError(f"--plot is {arguments.plot}: it must end in .png or .svg, in a folder that exists")
+        raise OptionError(f"--plot is {arguments.plot}: expected a .png or .svg file in an existing folder")
     device = detect(arguments.device)
     plain: list[tuple[str, How]] = [(model, "plain fp32") for model in arguments.against]
     ours: list[tuple[str, How]] = [
@@ -67,16 +67,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print(found: Sequence[Figures], arguments: argparse.Namespace) -> None:
+def _print(found: Sequence[Timings], arguments: argparse.Namespace) -> None:
     print_table(
         (
             "model",
             "how",
-            "ms a batch",
+            "ms/batch",
             "images/s",
-            "times the first",
+            "speed-up",
             "GFLOP/s",
-            "of its convolutions",
+            "% of conv. peak",
             "peak MB",
             "parameters",
         ),
@@ -101,11 +101,11 @@ def _print(found: Sequence[Figures], arguments: argparse.Namespace) -> None:
     print(f"{what} of {size} on {device}; median of {arguments.rounds} rounds, ± half their spread")
 
 
-def _with_spread(figure: tuple[float, float], form: str) -> str:
-    median, spread = figure
+def _with_spread(pair: tuple[float, float], form: str) -> str:
+    median, spread = pair
     return f"{median:{form}} ±{spread / 2:{form}}"
 
 
-def _fields(figures: Figures) -> dict[str, object]:
-    fields = attrs.asdict(figures)
-    return {**fields.pop("workload"), **fields, "device": str(figures.workload.device)}
+def _fields(timings: Timings) -> dict[str, object]:
+    fields = attrs.asdict(timings)
+    return {**fields.pop("workload"), **fields, "device": str(timings.workload.device)}

@@ -1,4 +1,4 @@
-"""`segreg check`: whether plugins and components keep their contracts."""
+"""`segreg check`: run the conformance checks on plugins and components."""
 
 import argparse
 import traceback
@@ -11,7 +11,7 @@ from segreg.testing.cases import STATUSES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the verb takes."""
+    """Declare the arguments of the verb."""
     parser.add_argument(
         "names", nargs="+", metavar="NAME", help="a plugin's namespace, or a component such as unet:width=8"
     )

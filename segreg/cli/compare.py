@@ -11,22 +11,25 @@ from segreg.studies.summary import cells, conclusion
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the verb takes."""
+    """Declare the arguments of the verb."""
     parser.add_argument(
         "study",
         nargs="?",
         help="a study file, or the name of one that comes with segreg: quick (synthetic lesions, about three minutes "
-        "on two cores) or experiment (the same rows, 40 epochs at 256x256). Default: quick; with --data, experiment",
+        "on two cores) or experiment (the same configurations, 40 epochs at 256x256). Default: quick; with --data, "
+        "experiment",
     )
-    parser.add_argument("--models", nargs="+", metavar="MODEL", help="architectures, in the place of the study's")
-    parser.add_argument("--losses", nargs="+", metavar="LOSS", help="losses, in the place of the study's")
-    parser.add_argument("--seeds", nargs="+", metavar="SEED", help="one run of each row a seed, such as 0 1 2")
+    parser.add_argument("--models", nargs="+", metavar="MODEL", help="architectures, instead of the study's")
+    parser.add_argument("--losses", nargs="+", metavar="LOSS", help="losses, instead of the study's")
+    parser.add_argument(
+        "--seeds", nargs="+", metavar="SEED", help="one run of each configuration per seed, such as 0 1 2"
+    )
     parser.add_argument("--out", type=Path, help="directory of the study; by default studies/NAME-DATASET")
     parser.add_argument(
         "--force",
         action="store_true",
-        help="go on with a run though a plugin, torch, the device or the images have changed since it was "
-        "interrupted, and try runs again that failed three times",
+        help="resume a run even if a plugin, torch, the device or the images have changed since it was interrupted, "
+        "and retry runs that failed three times",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     add_settings(parser, without=["model", "loss", "seed"])
@@ -45,8 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
             quiet=arguments.quiet,
             **given_settings(arguments),
         )
-    print_table(*cells(made.rows, made.plan.recipes[0]))
-    concluded = conclusion(made.rows, made.plan.recipes[0])
+    print_table(*cells(made.configurations, made.plan.recipes[0]))
+    concluded = conclusion(made.configurations, made.plan.recipes[0])
     if concluded:
         print(f"{concluded}\n")
     if made.best:

@@ -1,4 +1,4 @@
-"""`segreg evaluate`: what a trained model scores, and whether two of them differ."""
+"""`segreg evaluate`: the scores of a trained model, and whether two models differ."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ from segreg.evaluation.report import class_table, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the verb takes."""
+    """Declare the arguments of the verb."""
     parser.add_argument(
         "runs",
         nargs="+",
@@ -21,14 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", help="dataset, as an expression. Default: that of the run")
     parser.add_argument(
-        "--split", help="train, valid, test, or all for the images of all. Default: test if there is one, else valid"
+        "--split", help="train, valid, test, or all for all of them. Default: test if there is one, else valid"
     )
     parser.add_argument(
         "--metrics",
         nargs="+",
         default=(),
         metavar="METRIC",
-        help="metrics, as expressions; the first one says which images are the worst. Default: all of segreg's",
+        help="metrics, as expressions; the first one decides which images are worst. Default: all of segreg's",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="directory of the results; by default a new one under evaluations/"
@@ -37,12 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tile", type=int, help="predict in tiles of this height and width, in pixels, as `segreg predict` does"
     )
-    parser.add_argument("--tta", action="store_true", help="average over the eight turned and mirrored views")
+    parser.add_argument("--tta", action="store_true", help="average over the eight rotated and flipped views")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate, and print what came out."""
+    """Evaluate, and print the results."""
     with stoppable():
         evaluation = evaluate(
             *arguments.runs,
@@ -62,7 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(printable(model.label))
             print_table(header, rows)
     images = len(evaluation.models[0].names)
-    print(f"{images} images of {evaluation.split} of {printable(evaluation.data)}; in brackets: 95 % over images")
+    data = printable(evaluation.data)
+    print(f"{images} images of {evaluation.split} of {data}; in brackets: 95 % interval over images")
     for line in (*evaluation.words, *evaluation.notes):
         print(printable(line))
     print(f"written: {evaluation.path / 'evaluation.md'}")

@@ -10,7 +10,7 @@ from segreg.errors import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the verb takes."""
+    """Declare the arguments of the verb."""
     parser.add_argument("source", metavar="RUN", help="directory of a run, or a model.safetensors")
     parser.add_argument("--format", default="onnx", help=f"{' or '.join(get_args(Format))}. Default: onnx")
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: model.onnx or model.pt2 beside the weights")
@@ -18,14 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-normalization",
         dest="normalization",
         action="store_false",
-        help="leave the normalisation of images out of the file, whose metadata then say how to normalise them",
+        help="leave the normalisation of images out of the file; its metadata then say how to normalise them",
     )
-    parser.add_argument("--force", action="store_true", help="write over a file that exists")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing file")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the file and say how it compares with the model."""
+    """Write the file and print how it compares with the model."""
     with stoppable():
         made = export(**vars(arguments))
     print(printable(f"{made.path}: {made.path.stat().st_size / 1e6:.1f} MB"))
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if made.passed_over:
         print(
-            f"drawn anew: {made.passed_over} batch(es), where the model chose otherwise between values that are equal "
-            "but for rounding"
+            f"redrawn: {made.passed_over} batch(es), where the model chose otherwise between values that are equal "
+            "except for rounding"
         )
     return 0

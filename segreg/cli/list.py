@@ -1,4 +1,4 @@
-"""`segreg list`: what is installed."""
+"""`segreg list`: the installed components."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ _KIND_OF = {word: kind.name for kind in KINDS.values() for word in (kind.name, k
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the verb takes."""
+    """Declare the arguments of the verb."""
     parser.add_argument("kind", nargs="?", help=f"{', '.join(kind.plural for kind in KINDS.values())}; by default all")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -29,7 +29,6 @@ def run(arguments: argparse.Namespace) -> int:
                 "plugin": entry.plugin.distribution,
                 "version": entry.plugin.version,
                 "aliases": entry.record.aliases,
-                "reference": entry.record.reference,
             }
             for entry in entries
         ]

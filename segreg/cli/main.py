@@ -1,4 +1,4 @@
-"""The command `segreg`: its verbs, and how errors reach a person."""
+"""The command `segreg`: its verbs, and how errors are reported."""
 
 import argparse
 import importlib
@@ -12,11 +12,11 @@ from segreg.cli.output import warn
 from segreg.errors import SegregError, did_you_mean, printable
 
 _VERBS = {
-    "list": "list the components that are installed",
-    "show": "show a component's options, with types, defaults and meaning",
-    "plugins": "list the plugins that are installed, the broken ones too",
-    "new-plugin": "write a small plugin to begin with",
-    "check": "check that a plugin's components keep their contracts",
+    "list": "list the installed components",
+    "show": "show a component's options, with types, defaults and meanings",
+    "plugins": "list the installed plugins, including broken ones",
+    "new-plugin": "write a small plugin to start from",
+    "check": "run the conformance checks on plugins and components",
     "train": "train a model and keep its best weights",
     "compare": "train every model with every loss, and report them side by side",
     "evaluate": "score a trained model, or two against each other, on images with masks",
@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             known = [option for action in self._actions for option in action.option_strings]
             word = unknown[0].partition("=")[0]
-            self.error(f"{word!r} is not understood{did_you_mean(word, known)}")
+            self.error(f"unknown argument {word!r}{did_you_mean(word, known)}")
         return arguments
 
     def error(self, message: str) -> NoReturn:
@@ -47,9 +47,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command line. Exit status: 0 well, 1 a run failed, 2 a mistake in what was asked, 130 interrupted."""
+    """Run the command line. Exit status: 0 success, 1 a run failed, 2 a usage error, 130 interrupted."""
     words = sys.argv[1:] if words is None else words
-    # Not every pipe takes every character of a plugin's summary.
+    # Not every encoding has every character of a plugin's summary.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -60,10 +60,10 @@ def main(words: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # Whoever read the output has gone, as `| head` does; Python would complain once more when it closes stdout.
+        # The reader of the output is gone, as with `| head`; Python would complain again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    # A directory that may not be written to, a full disk: the message names the file.
+    # A directory without write permission, a full disk: the message names the file.
     except OSError as error:
         warn(printable(str(error)))
         sys.exit(2)
@@ -73,7 +73,7 @@ def _run(words: Sequence[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         width = max(map(len, _VERBS))
         verbs = "\n".join(f"  {verb:<{width}}  {summary}" for verb, summary in _VERBS.items())
-        print(f"usage: segreg VERB ...\n\n{verbs}\n\n`segreg VERB --help` tells more.")
+        print(f"usage: segreg VERB ...\n\n{verbs}\n\n`segreg VERB --help` shows its options.")
         return 0
     verb, *rest = words
     if verb == "--version":
@@ -83,7 +83,7 @@ def _run(words: Sequence[str]) -> int:
         return 0
     if verb not in _VERBS:
         Parser().error(f"unknown command {verb!r}{did_you_mean(verb, _VERBS)}; available: {', '.join(_VERBS)}")
-    # A verb is imported when it is asked for, so that `segreg list` does not wait for torch.
+    # A verb is imported when it is needed, so that `segreg list` does not wait for torch.
     module = importlib.import_module(f"segreg.cli.{verb.replace('-', '_')}")
     parser = Parser(verb)
     module.add_arguments(parser)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 
 def print_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    """Print a table: with colours and folded cells on a terminal, one line a row elsewhere."""
+    """Print a table: with colours and folded cells on a terminal, one line per row elsewhere."""
     # A file has no width to fold lines at, and rich would take 0.2 s for the lines of a hundred plugins.
     if not sys.stdout.isatty():
         widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
@@ -28,5 +28,5 @@ def print_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
 
 
 def warn(text: str) -> None:
-    """Print what is not part of the answer."""
+    """Print a warning."""
     print(f"segreg: {text}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`segreg plugins`: who brought what, and what became of it."""
+"""`segreg plugins`: the installed plugins, and whether they work."""
 
 import argparse
 import json
@@ -9,14 +9,14 @@ from segreg.registry import registry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the verb takes."""
+    """Declare the arguments of the verb."""
     parser.add_argument("-v", "--verbose", action="store_true", help="print the traceback of each failure")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """List the plugins."""
-    # The look at its entries is what imports a plugin, and so what shows whether it works.
+    # Reading its entries imports a plugin, and so shows whether it works.
     found = [(plugin, len(plugin.entries)) for plugin in registry().plugins]
     if arguments.json:
         fields = [

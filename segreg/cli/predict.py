@@ -11,40 +11,40 @@ from segreg.support.progress import Display
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the verb takes."""
+    """Declare the arguments of the verb."""
     parser.add_argument("run", metavar="RUN", help="directory of a run, or a model.safetensors")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="images, and folders of images")
     parser.add_argument(
-        "--out", type=Path, required=True, help="folder that gets masks/, and overlays/ and probabilities/ if asked for"
+        "--out", type=Path, required=True, help="folder for masks/, and for overlays/ and probabilities/ if requested"
     )
-    parser.add_argument("--overlay", action="store_true", help="also the images with what is predicted over them")
+    parser.add_argument("--overlay", action="store_true", help="also write the images with the predictions over them")
     parser.add_argument(
         "--probabilities",
         action="store_true",
-        help="also the probability of each class at each pixel, as arrays of NumPy, float16 [K, H, W]",
+        help="also write the probability of each class at each pixel, as NumPy arrays, float16 [K, H, W]",
     )
     parser.add_argument(
         "--tile",
         type=int,
         help="cut images into tiles of this height and width, in pixels, at their own scale. By default they are "
-        "resized to the size of training",
+        "resized to the training size",
     )
-    parser.add_argument("--overlap", type=int, help="how far tiles overlap, in pixels. Default: an eighth of the tile")
+    parser.add_argument("--overlap", type=int, help="minimum overlap of tiles, in pixels. Default: 1/8 of the tile")
     parser.add_argument(
-        "--tta", action="store_true", help="average over turned and mirrored views, which takes eight times as long"
+        "--tta", action="store_true", help="average over rotated and flipped views, which takes eight times as long"
     )
     parser.add_argument(
         "--if-exists",
         choices=["error", "skip", "overwrite"],
         default="error",
-        help="what to do where files are there already. Default: error",
+        help="what to do if files exist already. Default: error",
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps, ... Default: auto")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict, and say where the results are; 1 if an image could not be read."""
+    """Predict, and print where the results are; 1 if an image could not be read."""
     outputs = plan(
         arguments.images,
         arguments.out,

@@ -8,7 +8,7 @@ from segreg.recipe import PRESETS, recipe_options
 
 
 def add_settings(parser: argparse.ArgumentParser, without: Collection[str]) -> None:
-    """Declare an option for each field of `Recipe` but some, and `--preset`."""
+    """Declare an option for each field of `Recipe` except some, and `--preset`."""
     group = parser.add_argument_group("recipe")
     for option in recipe_options().values():
         if option.name in without:
@@ -17,7 +17,7 @@ def add_settings(parser: argparse.ArgumentParser, without: Collection[str]) -> N
         default = "x".join(map(str, option.default)) if option.name == "size" else option.default
         shown = "none" if default in (None, ()) else " ".join(default) if several else default
         if option.type is bool:
-            # None stands for what was not written.
+            # None means not given.
             group.add_argument(_flag(option.name), action="store_true", default=None, help=_help(option.meaning))
             continue
         group.add_argument(
@@ -29,11 +29,11 @@ def add_settings(parser: argparse.ArgumentParser, without: Collection[str]) -> N
             metavar=option.name.upper(),
             help=_help(f"{option.meaning} Default: {shown}."),
         )
-    group.add_argument("--preset", help=f"settings to begin with: {' or '.join(PRESETS)}")
+    group.add_argument("--preset", help=f"settings to start from: {' or '.join(PRESETS)}")
 
 
 def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings that were written on the command line."""
+    """Return the settings given on the command line."""
     names = (*recipe_options(), "preset")
     return {name: value for name, value in vars(arguments).items() if name in names and value is not None}
 

@@ -13,7 +13,7 @@ from segreg.registry import Description, build, registry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the verb takes."""
+    """Declare the arguments of the verb."""
     parser.add_argument("name", help="a component's name, such as unet")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -62,7 +62,7 @@ def _named(name: str) -> list[Entry]:
 
 
 def _parameters(description: Description) -> int | None:
-    """Count what a model learns; None for other kinds, and for a model that has an option without a default."""
+    """Return the number of parameters; None for other kinds, and for a model that has an option without a default."""
     required = any(option.default is REQUIRED for option in description.options.values())
     if description.entry.kind != "architecture" or required:
         return None
@@ -81,7 +81,7 @@ def _fields(description: Description) -> dict[str, Any]:
         "plugin": entry.plugin.distribution,
         "version": entry.plugin.version,
         "summary": entry.record.summary,
-        "reference": entry.record.reference,
+        "reference": entry.reference(),
         "options": {
             option.name: {
                 "type": option.type_name,

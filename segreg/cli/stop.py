@@ -1,4 +1,4 @@
-"""How a verb that takes long ends when it is told to by a signal: in order, and with the status that shells expect."""
+"""How a long-running verb ends on a signal: in order, and with the exit status that shells expect."""
 
 import math
 import signal
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# SIGHUP, which comes when a terminal is closed, is not on Windows.
+# Windows has no SIGHUP, which is sent when a terminal is closed.
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 _SECONDS_TO_END = 5
@@ -16,11 +16,11 @@ _SECONDS_TO_END = 5
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Turn signals into exceptions for the length of the block.
+    """Turn signals into exceptions during the block.
 
-    SIGINT raises `KeyboardInterrupt`, SIGTERM and SIGHUP a `SystemExit` with status 128 + n. More of them do nothing
-    while the block ends, unless it has not ended after five seconds: the next one then breaks off what it does. A
-    signal that is ignored, as SIGHUP is under `nohup`, stays so.
+    SIGINT raises `KeyboardInterrupt`, SIGTERM and SIGHUP a `SystemExit` with status 128 + n. Further signals
+    are ignored while the block ends; if it has not ended after five seconds, the next one interrupts it again. A signal
+    that is ignored, as SIGHUP is under `nohup`, stays ignored.
     """
     last = -math.inf
 
@@ -40,7 +40,7 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     finally:
-        # When the process ends, another Ctrl-C must not add a traceback to that.
+        # While the process ends, another Ctrl-C must not add a traceback.
         if last == -math.inf:
             for number, handler in former.items():
                 signal.signal(number, handler)

@@ -10,19 +10,19 @@ from segreg.training.fit import fit, resume
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the verb takes."""
+    """Declare the arguments of the verb."""
     parser.add_argument("model", nargs="?", help="architecture, such as unet:pool=conv. Default: unet")
     parser.add_argument("--out", type=Path, help="directory of the run; by default a new one under runs/")
     parser.add_argument(
         "--resume",
         type=Path,
         metavar="RUN",
-        help="go on with the run in this directory; settings beside it take the place of the run's own",
+        help="resume the run in this directory; other settings given replace the run's own",
     )
     parser.add_argument(
         "--force",
         action="store_true",
-        help="with --resume: go on though the recipe, a plugin, torch, the device or the images have changed",
+        help="with --resume: resume even if the recipe, a plugin, torch, the device or the images have changed",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     add_settings(parser, without=["model"])
@@ -33,11 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
     settings = given_settings(arguments)
     with stoppable():
         if arguments.resume:
-            if extra := [name for name in ("out", "preset") if getattr(arguments, name)]:
-                raise OptionError(f"--resume goes on with the run as it is: leave out {', '.join(extra)}")
+            if extra := [f"--{name}" for name in ("out", "preset") if getattr(arguments, name)]:
+                raise OptionError(f"--resume keeps the run's directory and settings: leave out {', '.join(extra)}")
             made = resume(arguments.resume, **settings, force=arguments.force, quiet=arguments.quiet)
         elif arguments.force:
-            raise OptionError("--force goes with --resume: a new run has nothing that could have changed")
+            raise OptionError("--force needs --resume: a new run has nothing that could have changed")
         else:
             made = fit(**settings, out=arguments.out, quiet=arguments.quiet)
     for split, metrics in made.results["metrics"].items():

@@ -1,4 +1,4 @@
-"""Decoding one sample of a dataset, whoever made it: what cannot be used becomes a reason of one line."""
+"""Decodes one sample of any dataset; a sample that cannot be used becomes a reason of one line."""
 
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
@@ -18,10 +18,10 @@ class Skipped:
     """An image that could not be used.
 
     Args:
-        split: Where it belongs.
-        name: What reports would have called it.
+        split: The split that it belongs to.
+        name: Its name in reports.
         reason: What is wrong with it, in one line.
-        cause: What was raised.
+        cause: The exception that was raised.
     """
 
     split: str
@@ -34,10 +34,10 @@ def decode(split: str, samples: Sequence[Sample], position: int, name: str, limi
     """Return a sample of a split, or why it cannot be used.
 
     Args:
-        split: What the split is called.
+        split: The name of the split.
         samples: The split.
-        position: Which sample.
-        name: What reports call it.
+        position: The index of the sample.
+        name: Its name in reports.
         limit: One more than the largest class index in a mask.
     """
     where = f"{split} image {name!r}"
@@ -54,7 +54,7 @@ def decode(split: str, samples: Sequence[Sample], position: int, name: str, limi
 def decode_resized(
     split: str, samples: Sequence[Sample], position: int, name: str, limit: int, size: tuple[int, int]
 ) -> Sample | Skipped:
-    """Return a sample at a size: its image with antialiasing, its mask to the nearest pixel. Else as `decode`."""
+    """Return a sample resized, its image with antialiasing, its mask to the nearest pixel; otherwise as `decode`."""
     read = decode(split, samples, position, name, limit)
     if isinstance(read, Skipped):
         return read
@@ -73,15 +73,15 @@ def resized(pixels: np.ndarray, size: tuple[int, int], resampling: Image.Resampl
 
 
 def names_of(samples: Sequence[Sample]) -> list[str]:
-    """Return what reports call the samples of a split: their names, or else their positions."""
-    # Not every file system has names that are text.
+    """Return the names of the samples of a split in reports: their own, or else their positions."""
+    # On some file systems names need not be valid text.
     return [
         str(name).encode(errors="backslashreplace").decode() for name in getattr(samples, "names", range(len(samples)))
     ]
 
 
 def check_sample(image: np.ndarray, mask: np.ndarray, where: str, limit: int) -> None:
-    """Raise `DataError` unless a sample keeps the contract of datasets."""
+    """Raise `DataError` unless a sample follows the contract of datasets."""
     if image.dtype != np.uint8 or image.ndim != 3 or mask.dtype != np.uint8 or mask.shape != image.shape[:2]:
         raise DataError(
             f"{where} has an image {image.dtype} {list(image.shape)} and a mask {mask.dtype} {list(mask.shape)}: "
@@ -90,5 +90,5 @@ def check_sample(image: np.ndarray, mask: np.ndarray, where: str, limit: int) ->
     wrong = mask[(mask >= limit) & (mask != IGNORE_INDEX)]
     if wrong.size:
         raise DataError(
-            f"{where} has the value {wrong[0]} in its mask: allowed are 0 to {limit - 1}, and {IGNORE_INDEX} to ignore"
+            f"{where} has the value {wrong[0]} in its mask: expected 0 to {limit - 1}, or {IGNORE_INDEX} to ignore"
         )

@@ -1,4 +1,4 @@
-"""Finds a dataset's folders, and where one is missing says what was expected and what is there instead."""
+"""Finds a dataset's folders; the error for a missing one says what was expected and what is there instead."""
 
 import os
 from collections.abc import Callable
@@ -20,10 +20,10 @@ def need_folder(root: str | os.PathLike[str] | None, *, dataset: str, expected: 
         expected: What the folder is, for messages.
 
     Raises:
-        DataError: it was not given, does not exist or is no folder. A folder with a similar name is suggested.
+        DataError: it was not given, does not exist or is not a folder. A folder with a similar name is suggested.
     """
     if root is None:
-        raise DataError(f"{dataset} needs root=FOLDER, {expected}: docs/guides/data.md says where to get it")
+        raise DataError(f"{dataset} needs root=FOLDER, {expected}: see docs/guides/data.md for where to get it")
     try:
         path = Path(root).expanduser()
         if path.is_dir():
@@ -31,7 +31,7 @@ def need_folder(root: str | os.PathLike[str] | None, *, dataset: str, expected: 
         if path.exists():
             raise DataError(f"root {path} of {dataset} is a file: give the folder, {expected}")
         siblings = subfolders(path.parent) if path.parent.is_dir() else []
-    except (OSError, RuntimeError) as cause:  # a name that is too long, the home of somebody unknown
+    except (OSError, RuntimeError) as cause:  # a name that is too long, the home of an unknown user
         reason = cause.strerror if isinstance(cause, OSError) else cause
         raise DataError(f"root {root} of {dataset} cannot be opened ({reason}): give {expected}") from cause
     near = did_you_mean(path.name, [sibling.name for sibling in siblings])
@@ -45,7 +45,7 @@ def wrong_folder(root: Path, *, dataset: str, expected: str, fits: Callable[[Pat
         root: What the user gave.
         dataset: The dataset's name.
         expected: What the folder should hold.
-        fits: Gives something true for a folder that is what was expected.
+        fits: Returns something true for a folder with the expected content.
     """
     for near in (root.resolve().parent, *subfolders(root)):
         with suppress(DataError, OSError):
@@ -65,7 +65,7 @@ def entries(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError as cause:
         raise DataError(
-            f"{folder} cannot be listed ({cause.strerror}): see whether it is there and may be read"
+            f"{folder} cannot be listed ({cause.strerror}): check that it exists and is readable"
         ) from cause
 
 
@@ -78,7 +78,7 @@ def subfolder(parent: Path, *names: str) -> Path | None:
     """Return the folder in `parent` that has one of the names, in any case, or None.
 
     Raises:
-        DataError: there are several.
+        DataError: several do.
     """
     found = [path for path in subfolders(parent) if path.name.lower() in names]
     if len(found) > 1:
@@ -89,8 +89,8 @@ def subfolder(parent: Path, *names: str) -> Path | None:
 def image_and_mask_folders(root: Path) -> dict[str, tuple[Path, Path]]:
     """Return the folders of images and of masks by split.
 
-    Both `train/images` with `train/masks` and `images/train` with `masks/train` are understood. Where there is no
-    level for splits, the only key is "". Where there is nothing of the kind, the result is empty.
+    Both `train/images` with `train/masks` and `images/train` with `masks/train` are supported. Without a level for
+    splits the only key is "". Without such folders the result is empty.
 
     Raises:
         DataError: images come without masks, or masks without images.
@@ -115,4 +115,4 @@ def image_and_mask_folders(root: Path) -> dict[str, tuple[Path, Path]]:
 def _both(images: Path | None, masks: Path | None, images_at: str, masks_at: str) -> tuple[Path, Path]:
     if images and masks:
         return images, masks
-    raise DataError(f"there is no folder {masks_at if images else images_at}: images and masks go side by side")
+    raise DataError(f"folder {masks_at if images else images_at} does not exist: images and masks go side by side")

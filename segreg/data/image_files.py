@@ -1,4 +1,4 @@
-"""Reads one image or one mask from a file. Whatever is wrong with the file becomes a `DataError` of one line."""
+"""Reads one image or one mask from a file. Anything wrong with the file becomes a `DataError` of one line."""
 
 import stat
 import warnings
@@ -17,11 +17,11 @@ from segreg.errors import DataError
 from segreg.task import Task, task_of
 
 MAX_PIXELS = 89_478_485
-"""The largest image that is read, in pixels. It is the size from which Pillow suspects a decompression bomb."""
+"""The maximum size of an image, in pixels. It is the size from which Pillow suspects a decompression bomb."""
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
-# Told by content, whatever the suffix says. Pillow knows more, some of which start other programs to draw a page.
+# Detected by content, whatever the suffix. Pillow supports more, some of which start other programs to render a page.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _ROWS = 256
 _RAISING = Lock()
@@ -33,18 +33,18 @@ _Indices: TypeAlias = npt.NDArray[np.integer[Any]]
 
 
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Read an image as RGB, turned upright by its EXIF orientation.
+    """Read an image as RGB, rotated upright by its EXIF orientation.
 
     Args:
         path: The file.
-        max_pixels: The largest image that is read, in pixels.
+        max_pixels: The maximum size of the image, in pixels.
 
     Shapes:
         returns: uint8 [H, W, 3].
 
     Raises:
-        DataError: the file is missing, truncated, no image, larger than `max_pixels`, an animation, or has several
-            pages, or cannot become RGB.
+        DataError: the file is missing, truncated, not an image, larger than `max_pixels`, an animation, has several
+            pages, or cannot be converted to RGB.
     """
     with _opened(path, max_pixels) as image:
         return as_rgb(image, str(path))
@@ -57,7 +57,7 @@ def as_rgb(image: Image.Image, what: str) -> Pixels:
 
     Args:
         image: The image.
-        what: What messages call it.
+        what: Its name in messages.
 
     Shapes:
         returns: uint8 [H, W, 3].
@@ -66,9 +66,9 @@ def as_rgb(image: Image.Image, what: str) -> Pixels:
         DataError: its pixels are floating-point, or of 32 bits.
     """
     if image.mode == "F":
-        raise DataError(f"{what} holds floating-point pixels: save it with 8 or 16 bits a channel")
+        raise DataError(f"{what} holds floating-point pixels: save it with 8 or 16 bits per channel")
     pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
-    # In parts, since what lies between takes several times the room.
+    # In parts, since the intermediate results take several times the memory.
     for top in range(0, image.height, _ROWS):
         part = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
         if part.mode in _SIXTEEN_BIT:
@@ -79,24 +79,24 @@ def as_rgb(image: Image.Image, what: str) -> Pixels:
 
 
 def read_mask(path: Path, *, num_classes: int, ignore_value: int | None = None, by_index: bool = False) -> Pixels:
-    """Read a mask as class indices, turned upright by its EXIF orientation.
+    """Read a mask as class indices, rotated upright by its EXIF orientation.
 
     A binary mask (`num_classes=1`) holds 0 and 1, or 0 and white (255; 65535 in 16 bits), and becomes 0 and 1. In a
     JPEG, white and black may be off by compression noise. Any other mask holds class indices, 0 to
-    `num_classes - 1`, and 255 where no class applies. The indices of a palette image count, not its colours,
-    except in a binary mask whose palette is black and white.
+    `num_classes - 1`, and 255 where no class applies. Of a palette image the indices are read, not the
+    colours, except in a binary mask whose palette is black and white.
 
     Args:
         path: The file.
         num_classes: 1 for a binary mask, else the number of classes.
         ignore_value: A value of the file that means "no class here", and becomes 255.
-        by_index: Whether the indices of a palette image count even if its colours are black and white.
+        by_index: Whether the indices of a palette image are read even if its colours are black and white.
 
     Shapes:
         returns: uint8 [H, W].
 
     Raises:
-        DataError: as for `read_image`, or the mask has colours or values that are not allowed.
+        DataError: as for `read_image`, or the mask has invalid colours or values.
     """
     task = task_of(num_classes)
     with _opened(path) as image:
@@ -134,7 +134,7 @@ def _some(values: npt.NDArray[np.intp]) -> str:
 
 
 def _values(image: Image.Image, path: Path, *, colours_count: bool) -> _Indices:
-    """Return the one number of each pixel, [H, W]."""
+    """Return the single value of each pixel, [H, W]."""
     if image.mode in _SIXTEEN_BIT:
         return _sixteen_bit(image, path)
     if image.mode == "F":
@@ -160,9 +160,9 @@ def _sixteen_bit(image: Image.Image, what: object) -> _Indices:
 
 @contextmanager
 def pillow_warnings_ignored() -> Iterator[None]:
-    """Ignore Pillow's warnings of oddities that change no pixel: they read like errors of ours.
+    """Ignore Pillow's warnings about oddities that change no pixel: they read like errors of segreg.
 
-    Filters belong to the whole process: no two threads may enter this at once.
+    Filters apply to the whole process: no two threads may enter this at once.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -171,20 +171,20 @@ def pillow_warnings_ignored() -> Iterator[None]:
 
 @contextmanager
 def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """Give the upright image; turn everything that Pillow raises over a damaged file into a `DataError`."""
+    """Yield the upright image; everything that Pillow raises about a damaged file becomes a `DataError`."""
     try:
-        # Opening a pipe would wait for somebody to write into it.
+        # Opening a pipe would block until something is written to it.
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
-            raise DataError(f"{path} is no file: remove it")
+            raise DataError(f"{path} is not a regular file: remove it")
         if not about.st_size:
             raise DataError(f"{path} is empty: fetch it again or remove it")
         with _allowed(max_pixels), Image.open(path, formats=_FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise Image.DecompressionBombError
-            # The other images of an MPO are previews, as telephones make them.
+            # The other images of an MPO are previews, as phones save them.
             if image.format != "MPO" and getattr(image, "is_animated", False):
-                raise DataError(f"{path} is an animation or has several pages: save one image a file")
+                raise DataError(f"{path} is an animation or has several pages: save one image per file")
             ImageOps.exif_transpose(image, in_place=True)
             yield image
     except DataError:
@@ -192,11 +192,11 @@ def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as cause:
         raise DataError(f"{path} has more than {max_pixels:,} pixels: cut it into tiles") from cause
     except UnidentifiedImageError as cause:
-        raise DataError(f"{path} is no image of a kind that is read ({', '.join(_FORMATS)}): replace it") from cause
-    except Exception as cause:  # decoders raise nearly anything over damaged bytes
+        raise DataError(f"{path} is not an image in a supported format ({', '.join(_FORMATS)}): replace it") from cause
+    except Exception as cause:  # decoders raise nearly anything on damaged bytes
         if isinstance(cause, OSError) and cause.errno is not None:
             raise DataError(
-                f"{path} cannot be read ({cause.strerror}): see whether it is there and may be read"
+                f"{path} cannot be read ({cause.strerror}): check that it exists and is readable"
             ) from cause
         reason = " ".join(str(cause)[:200].split()) or type(cause).__name__
         raise DataError(
@@ -206,7 +206,7 @@ def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
 
 @contextmanager
 def _allowed(max_pixels: int) -> Iterator[None]:
-    """Raise Pillow's own limit, which is one for the whole process, for as long as one image is read."""
+    """Raise Pillow's own limit, which applies to the whole process, while one image is read."""
     if max_pixels <= MAX_PIXELS:
         yield
         return

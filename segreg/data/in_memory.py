@@ -1,4 +1,4 @@
-"""A split that is kept in memory: decoded and resized once, as bytes."""
+"""A split that is kept in memory: decoded and resized once, as uint8."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from segreg.task import task_of
 
 _THREADS = 4
 _LISTED = 20
-_HOPELESS = 100  # so many bad images, and no good one among them, are one mistake and not many
+_GIVE_UP = 100  # this many bad images without a good one are one mistake and not many
 
 
 @attrs.frozen(eq=False)
@@ -27,7 +27,7 @@ class InMemory:
     Args:
         images: uint8 [N, C, H, W].
         masks: uint8 [N, H, W].
-        names: One an image.
+        names: One per image.
     """
 
     images: Tensor
@@ -46,7 +46,7 @@ class InMemory:
     def batches(
         self, size: int, device: torch.device, order: Sequence[int] | Tensor | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give batches on the device: images float32 [B, C, H, W] in [0, 1], and targets int64 [B, H, W]."""
+        """Yield batches on the device: images float32 [B, C, H, W] in [0, 1], and targets int64 [B, H, W]."""
         order = torch.arange(len(self)) if order is None else torch.as_tensor(order, dtype=torch.long)
         for chosen in torch.split(order, size):
             images = self.images[chosen].to(device, non_blocking=True).float().div_(255)
@@ -62,21 +62,21 @@ def load_data(
     """Decode every image of a dataset and resize it: images with antialiasing, masks to the nearest pixel.
 
     Args:
-        dataset: Where from.
+        dataset: The dataset to read.
         size: Height and width, in pixels.
-        progress: Called with what goes on, how many images of the split are done, and how many there are.
-        on_bad_image: `error` refuses a dataset with bad images after a look at all, `skip` leaves them out.
+        progress: Called with what is being done, how many images of the split are done, and their number.
+        on_bad_image: `error` refuses a dataset with bad images once all are checked, `skip` leaves them out.
 
     Raises:
-        DataError: a split is missing or empty, no class is named, images do not fit into memory, or cannot be read
-            or do not keep the contract of datasets and are not to be skipped.
+        DataError: a split is missing or empty, no class is named, images do not fit into memory, or images
+            that must not be skipped cannot be read or do not follow the contract of datasets.
     """
     if not len(dataset.classes):
-        raise DataError("the dataset names no class: it needs one name for a binary task, else one a class")
+        raise DataError("the dataset names no class: expected one name for a binary task, else one per class")
     try:
         limit = task_of(len(dataset.classes)).num_values
     except ValueError as error:
-        raise DataError(f"the dataset names {len(dataset.classes)} classes: it may name 255 at most") from error
+        raise DataError(f"the dataset names {len(dataset.classes)} classes: expected 255 at most") from error
     for split in ("train", "valid"):
         if split not in dataset.splits or not len(dataset.splits[split]):
             raise DataError(f"the dataset has no images in its split {split!r}: training needs 'train' and 'valid'")
@@ -102,7 +102,7 @@ def _refusal(bad: Sequence[Skipped], what: str) -> DataError:
     if len(bad) == 1:
         return DataError(bad[0].reason)
     more = [f"and {len(bad) - _LISTED} more"] if len(bad) > _LISTED else []
-    way_out = "mend or remove them, or leave them out with on_bad_image=skip (--on-bad-image skip)"
+    way_out = "fix or remove them, or leave them out with on_bad_image=skip (--on-bad-image skip)"
     return DataError(f"{what}: {way_out}", *(each.reason for each in bad[:_LISTED]), *more)
 
 
@@ -114,7 +114,7 @@ def _read(
     progress: Callable[[str, int, int], None],
     stop: bool,
 ) -> tuple[InMemory, list[Skipped]]:
-    """Read one split, and say what cannot be used of it."""
+    """Read one split; return it and the images that cannot be used."""
     bad: list[Skipped] = []
     masks = _empty((len(samples), *size), split)
     names = names_of(samples)
@@ -125,7 +125,7 @@ def _read(
 
     good: list[str] = []
     with ThreadPoolExecutor(_THREADS) as pool, pillow_warnings_ignored():
-        # In portions, so that a failure or Ctrl-C is not answered only after everything queued has been decoded.
+        # In portions, so that a failure or Ctrl-C does not have to wait until everything queued has been decoded.
         positions = iter(range(len(samples)))
         while portion := list(islice(positions, 8 * _THREADS)):
             for position, read in zip(portion, pool.map(one, portion), strict=True):
@@ -137,14 +137,14 @@ def _read(
                     images = _empty((len(samples), image.shape[2], *size), split)
                 if image.shape[2] != images.shape[1]:
                     raise DataError(
-                        f"{split} image {name!r} has {image.shape[2]} channels where others have {images.shape[1]}"
+                        f"{split} image {name!r} has {image.shape[2]} channels, but others have {images.shape[1]}"
                     )
                 images[len(good)] = torch.from_numpy(image).permute(2, 0, 1)
                 masks[len(good)] = torch.from_numpy(mask)
                 good.append(name)
             progress(f"reading {split}", portion[-1] + 1, len(samples))
-            if stop and not good and len(bad) >= _HOPELESS:
-                raise _refusal(bad, f"the first {len(bad)} images can all not be used")
+            if stop and not good and len(bad) >= _GIVE_UP:
+                raise _refusal(bad, f"none of the first {len(bad)} images can be used")
     images = _empty((0, 0, *size), split) if images is None else images
     return InMemory(images[: len(good)], masks[: len(good)], good), bad
 

@@ -1,4 +1,4 @@
-"""Lists images and masks, pairs them by name and splits them. Nothing is decoded before it is asked for."""
+"""Lists images and masks, pairs them by name and splits them. Nothing is decoded before it is accessed."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ class Pair:
     """An image and its mask, as files.
 
     Args:
-        name: What reports call the sample.
+        name: The name of the sample in reports.
         image: The image's file.
         mask: The mask's file.
     """
@@ -31,7 +31,7 @@ class Pair:
 
 @attrs.frozen
 class Pairs(Sequence[Sample]):
-    """A split: samples that are decoded each time they are asked for. It can be pickled.
+    """A split: samples that are decoded on every access. It can be pickled.
 
     Args:
         pairs: The files.
@@ -57,13 +57,13 @@ class Pairs(Sequence[Sample]):
     @overload
     def __getitem__(self, index: slice) -> "Pairs": ...
     def __getitem__(self, index: int | slice) -> "Sample | Pairs":
-        """Decode a sample, or take a part of the split.
+        """Decode a sample, or return a slice of the split.
 
         Shapes:
             returns: image uint8 [H, W, 3] and mask uint8 [H, W].
 
         Raises:
-            DataError: a file cannot be read, the mask has values that are not allowed, or the sizes differ.
+            DataError: a file cannot be read, the mask has invalid values, or the sizes differ.
         """
         if isinstance(index, slice):
             return attrs.evolve(self, pairs=self.pairs[index])
@@ -72,22 +72,22 @@ class Pairs(Sequence[Sample]):
         mask = read_mask(pair.mask, num_classes=self.num_classes, ignore_value=self.ignore_value)
         if image.shape[:2] != mask.shape:
             (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape
-            turned = (width, height) == (mask_height, mask_width)
-            hint = "; perhaps an EXIF orientation turns one of them alone" if turned else ""
+            rotated = (width, height) == (mask_height, mask_width)
+            hint = "; perhaps only one of them has an EXIF orientation" if rotated else ""
             raise DataError(
                 f"image {pair.image} is {width}×{height} and its mask {pair.mask} is {mask_width}×{mask_height}: "
-                f"they must have one size{hint}"
+                f"expected the same size{hint}"
             )
         return image, mask
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:
-    """Return the images of a folder by stem. Other files, hidden ones and folders are passed over.
+    """Return the images of a folder by stem, without other files, hidden files and folders.
 
-    A link that leads nowhere is listed, so that it is missed when it is read and not left out unsaid.
+    A broken link is listed, so that it is an error when it is read instead of being left out silently.
 
     Raises:
-        DataError: two images have one stem.
+        DataError: two images have the same stem.
     """
     found: dict[str, Path] = {}
     for path in entries(folder):
@@ -95,7 +95,7 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
             # A file system may write é as one character or as two, so the names of a pair may differ in that.
             stem = unicodedata.normalize("NFC", path.stem)
             if stem in found:
-                raise DataError(f"{found[stem]} and {path} have one stem: remove one of them")
+                raise DataError(f"{found[stem]} and {path} have the same stem: remove one of them")
             found[stem] = path
     return found
 
@@ -110,10 +110,10 @@ def paired(images: Mapping[str, Path], masks: Mapping[str, Path], *, images_in: 
         masks_in: Where the masks were looked for, for messages.
 
     Raises:
-        DataError: there are no images, or some have no mask, or some masks no image.
+        DataError: there are no images, some have no mask, or some masks have no image.
     """
     if not images:
-        raise DataError(f"there are no images in {images_in}: expected files such as {', '.join(sorted(SUFFIXES))}")
+        raise DataError(f"{images_in} contains no images: expected files such as {', '.join(sorted(SUFFIXES))}")
     for kind, other, have, lack, where in (
         ("image", "mask", images, masks, masks_in),
         ("mask", "image", masks, images, images_in),
@@ -134,8 +134,8 @@ def divided(
 
     Args:
         pairs: What to divide.
-        shares: Each split's share, in (0, 1), in sum 1. The first takes what rounding leaves.
-        seed: Of the shuffle.
+        shares: Fraction of each split, in (0, 1), in total 1. The first one takes the rounding error.
+        seed: Seed of the shuffle.
         where: The folder, for messages.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What training, scoring and drawing ask of a split, wherever its images are kept."""
+"""What training, scoring and plotting need from a split, wherever its images are kept."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -13,17 +13,17 @@ from segreg.task import Task, task_of
 
 
 class Split(Protocol):
-    """The images and masks of one split, all of one size. Nobody asks it for more than this."""
+    """The images and masks of one split, all of one size. Nothing else is required of a split."""
 
     @property
     def names(self) -> Sequence[str]:
-        """What reports call the images, in order."""
+        """The names of the images in reports, in order."""
 
     def __len__(self) -> int:
         """Count the images."""
 
     def take(self, positions: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return some of the images and their masks, as they are kept.
+        """Return some of the images and their masks, unchanged.
 
         Shapes:
             returns: uint8 [n, H, W, C] and uint8 [n, H, W], on the CPU.
@@ -32,27 +32,27 @@ class Split(Protocol):
     def batches(
         self, size: int, device: torch.device, order: Sequence[int] | Tensor | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give batches on the device.
+        """Yield batches on the device.
 
         Args:
-            size: Images in a batch; the last one may have fewer.
-            device: Where to.
-            order: Which positions, in which order; by default all of them as they stand.
+            size: Images per batch; the last one may have fewer.
+            device: The device of the batches.
+            order: The positions of the images, in order; by default all of them.
 
         Shapes:
-            gives: images float32 [B, C, H, W] in [0, 1], and targets int64 [B, H, W].
+            yields: images float32 [B, C, H, W] in [0, 1], and targets int64 [B, H, W].
         """
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Data:
-    """All splits of a dataset at the size of training.
+    """All splits of a dataset, at the training size.
 
     Args:
-        classes: One name for a binary task, else one a class.
+        classes: One name for a binary task, else one per class.
         in_channels: Channels of the images.
         splits: `train`, `valid`, and `test` if there is one.
-        skipped: What was left out of them.
+        skipped: The images that were left out.
     """
 
     classes: Sequence[str]
@@ -72,5 +72,5 @@ class Data:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What components need to know of the data."""
+        """What components need to know about the data."""
         return {name: getattr(self, name) for name in FACTS}

@@ -18,7 +18,7 @@ from torch.export import Dim, ExportedProgram
 
 from segreg.errors import OptionError, RunError, SegregError, did_you_mean
 from segreg.expression import Expression
-from segreg.nn.normalized import Normalization, Normalized
+from segreg.nn.normalized import FORMULAS, Normalization, Normalized
 from segreg.runs.locate import weights_of
 from segreg.runs.model_file import About, read_model
 from segreg.runs.run import Run
@@ -37,23 +37,20 @@ METADATA = "segreg.json"
 
 _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
 _DRAWS = 5
-_NORMALIZED = (
-    ", each channel of each image brought to mean 0 and standard deviation 1 by (x - mean) / max(deviation, 1/255)"
-)
 
 
 @attrs.frozen(kw_only=True)
 class Exported:
-    """A file that was exported, and how it compares with the model.
+    """An exported file, and how it compares with the model.
 
     Args:
         path: The file.
-        metadata: What the file says of the model.
-        shapes: Of the random images that it was compared on, [B, C, H, W].
-        difference: The largest difference of a logit.
+        metadata: The metadata in the file.
+        shapes: Shapes of the random images that it was compared on, [B, C, H, W].
+        difference: Maximum difference of a logit.
         share: The same as a share of the logits' spread; `TOLERANCE` is allowed.
-        passed_over: How many random batches were drawn anew, because the model chose otherwise between values that are
-            equal but for rounding.
+        passed_over: Number of random batches that were redrawn, because the model chose otherwise between values that
+            are equal except for rounding.
     """
 
     path: Path
@@ -73,25 +70,25 @@ def export(
     force: bool = False,
     quiet: bool = False,
 ) -> Exported:
-    """Write a trained model as a file for production, and compare it with the model at once.
+    """Export a trained model as a file for production, and compare it with the model right away.
 
     The file maps `images`, float32 [B, C, H, W], to `logits`, float32 [B, K, H, W], for any batch, and for any height
-    and width from the model's smallest size up. It is run on random images of three sizes, and is kept only if it gives
+    and width from the model's minimum size up. It is run on random images of three sizes, and is kept only if it gives
     what the model gives. It holds metadata: ONNX in its `metadata_props`, torch-export in the extra file `segreg.json`.
 
     Args:
         source: A run, its directory, or a `model.safetensors` that segreg wrote.
         out: The file; by default `model.onnx` or `model.pt2` beside the weights.
         format: `onnx`, or `torch-export` for `torch.export.load`.
-        normalization: Whether the file normalises images itself. Without it, its metadata say how to: images that
-            are cut into tiles are normalised as a whole.
-        force: Write over a file that exists.
+        normalization: Whether the file normalises images itself. If not, its metadata say how to: images that are cut
+            into tiles are normalised as a whole.
+        force: Overwrite an existing file.
         quiet: Show no progress.
 
     Raises:
-        OptionError: an option has a value that it does not take, or a library for ONNX is not installed.
-        RunError: there is no such model; the file exists or cannot be written; the model cannot be exported, or what
-            was exported gives something else.
+        OptionError: an option has an invalid value, or a library for ONNX is not installed.
+        RunError: the model does not exist; the file exists or cannot be written; the model cannot be exported, or the
+            exported file gives something else.
         PluginError: the plugin that the model came from is not installed, or broken.
     """
     if format not in _SUFFIXES:
@@ -107,13 +104,13 @@ def export(
         model = Normalized(model.model, "none")
     with Display(quiet) as display, _one_line(about, format), _without_chatter():
         display.progress(f"{path.name}: tracing", 0, 3)
-        program, smallest = _program(model.requires_grad_(False), about)
+        program, minimum = _program(model.requires_grad_(False), about)
         display.progress(f"{path.name}: writing", 1, 3)
-        metadata = _metadata(about, smallest, left)
+        metadata = _metadata(about, minimum, left)
         with replacing(path) as aside:
             _WRITE[format](program, aside, metadata)
             display.progress(f"{path.name}: comparing", 2, 3)
-            shapes = _shapes(about.in_channels, smallest)
+            shapes = _shapes(about.in_channels, minimum)
             difference, share, passed_over = _compared(model, _READ[format](aside), shapes)
     return Exported(
         path=path, metadata=metadata, shapes=shapes, difference=difference, share=share, passed_over=passed_over
@@ -121,46 +118,45 @@ def export(
 
 
 def _check_path(path: Path, format: Format, force: bool) -> None:  # noqa: A002
-    """Find what is wrong with the file before the work and not after it."""
+    """Report what is wrong with the file before the work rather than after it."""
     suffix = _SUFFIXES[format]
     if path.suffix != suffix or not path.parent.is_dir():
-        raise OptionError(f"--out is {path}: for {format} it must end in {suffix}, in a folder that exists")
+        raise OptionError(f"--out is {path}: expected a {suffix} file in an existing folder for {format}")
     if path.exists() and not force:
-        raise RunError(f"{path} exists already: choose another --out, or write over it with --force")
+        raise RunError(f"{path} exists already: choose another --out, or overwrite it with --force")
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if not find_spec(name)]
     if format == "onnx" and missing:
         raise OptionError(f"format is 'onnx', which needs {' and '.join(missing)}: pip install {' '.join(missing)}")
 
 
 def _program(model: nn.Module, about: About) -> tuple[ExportedProgram, int]:
-    """Trace the model, and return the program with the smallest height and width that it takes."""
+    """Trace the model, and return the program with the minimum height and width that it takes."""
     try:
         return _traced(model, about.in_channels, about.min_size), about.min_size
-    # torch.export takes feature maps of a single pixel for a case of their own.
+    # torch.export treats feature maps of a single pixel as a case of their own.
     except Exception:
         return _traced(model, about.in_channels, about.min_size + 1), about.min_size + 1
 
 
-def _traced(model: nn.Module, channels: int, smallest: int) -> ExportedProgram:
-    images = torch.zeros(2, channels, smallest + 2, smallest + 15)
-    sizes = {0: Dim("batch"), 2: Dim("height", min=smallest), 3: Dim("width", min=smallest)}
+def _traced(model: nn.Module, channels: int, minimum: int) -> ExportedProgram:
+    images = torch.zeros(2, channels, minimum + 2, minimum + 15)
+    sizes = {0: Dim("batch"), 2: Dim("height", min=minimum), 3: Dim("width", min=minimum)}
     with torch.no_grad():
         program = torch.export.export(model, (images,), dynamic_shapes={"images": sizes})
     for module in program.graph_module.modules():
         if isinstance(module, fx.GraphModule):
             for node in module.graph.nodes:
-                # It has the paths of this machine.
+                # It contains paths of this machine.
                 node.meta.pop("stack_trace", None)
     return program
 
 
-def _metadata(about: About, smallest: int, normalize: Normalization) -> dict[str, Any]:
+def _metadata(about: About, minimum: int, normalize: Normalization) -> dict[str, Any]:
     height, width = about.size
     channels = "red, green and blue" if about.in_channels == 3 else f"{about.in_channels} channels"
-    normalized = _NORMALIZED if normalize == "image" else ""
     usage = (
-        f"images: float32 [B, {about.in_channels}, H, W], {channels} in [0, 1]{normalized}; "
-        f"H and W from {smallest} up, trained at {height}×{width}. "
+        f"images: float32 [B, {about.in_channels}, H, W], {channels} in [0, 1], {FORMULAS[normalize]}; "
+        f"H and W from {minimum} up, trained at {height}×{width}. "
         f"logits: float32 [B, {about.num_classes}, H, W]; {about.task.formula}."
     )
     return {
@@ -169,7 +165,7 @@ def _metadata(about: About, smallest: int, normalize: Normalization) -> dict[str
         "plugin": about.plugin,
         "classes": about.classes,
         "size": about.size,
-        "min_size": smallest,
+        "min_size": minimum,
         "normalize": normalize,
         "usage": usage,
     }
@@ -221,41 +217,41 @@ _WRITE = {"onnx": _write_onnx, "torch-export": _write_program}
 _READ = {"onnx": _read_onnx, "torch-export": _read_program}
 
 
-def _shapes(channels: int, smallest: int) -> tuple[Shape, ...]:
+def _shapes(channels: int, minimum: int) -> tuple[Shape, ...]:
     return (
-        (1, channels, smallest, smallest),
-        (3, channels, (smallest + 1) | 1, (smallest + 15) | 1),
-        (2, channels, 2 * smallest + 1, smallest + 8),
+        (1, channels, minimum, minimum),
+        (3, channels, (minimum + 1) | 1, (minimum + 15) | 1),
+        (2, channels, 2 * minimum + 1, minimum + 8),
     )
 
 
 def _compared(model: nn.Module, run: Model, shapes: Iterable[Shape]) -> tuple[float, float, int]:
-    """Return the largest difference, the largest share of the logits' spread, and how many batches were drawn anew."""
+    """Return the largest difference, the largest share of the logits' spread, and how many batches were redrawn."""
     generator = torch.Generator().manual_seed(0)
-    differences, shares, drawn_anew = zip(*(_agreeing(model, run, shape, generator) for shape in shapes), strict=True)
-    return max(differences), max(shares), sum(drawn_anew)
+    differences, shares, redrawn = zip(*(_agreeing(model, run, shape, generator) for shape in shapes), strict=True)
+    return max(differences), max(shares), sum(redrawn)
 
 
 @torch.no_grad()
 def _agreeing(model: nn.Module, run: Model, shape: Shape, generator: torch.Generator) -> tuple[float, float, int]:
-    # SegNet keeps which of four values is the largest, and of two that are equal but for rounding either may be it.
-    # What is translated wrongly is wrong on every batch.
-    for drawn_anew in range(_DRAWS):
+    # SegNet keeps the position of the largest of four values; if two are equal except for rounding, it may be either.
+    # A wrong translation is wrong on every batch.
+    for redrawn in range(_DRAWS):
         images = torch.rand(shape, generator=generator)
         expected = model(images)
         difference = float((run(images) - expected).abs().max())
         share = difference / max(float(expected.std(correction=0)), 1e-3 * float(expected.abs().max()), 1e-30)
         if share <= TOLERANCE:
-            return difference, share, drawn_anew
+            return difference, share, redrawn
     raise RunError(
-        f"the file gives other logits than the model, off by {share:.2g} of their spread on images of "
-        f"{'×'.join(map(str, shape))}, where {TOLERANCE:g} is allowed: it was not kept"
+        f"the exported logits differ from the model's by {share:.2g} of their spread on images of "
+        f"{'×'.join(map(str, shape))}, but {TOLERANCE:g} is allowed: the file was not kept"
     )
 
 
 @contextmanager
 def _one_line(about: About, format: Format) -> Iterator[None]:  # noqa: A002
-    """Turn what an exporter has to say into one line: it may be anything."""
+    """Turn whatever an exporter raises into a one-line error."""
     try:
         yield
     except SegregError:
@@ -270,7 +266,7 @@ def _one_line(about: About, format: Format) -> Iterator[None]:  # noqa: A002
 
 @contextmanager
 def _without_chatter() -> Iterator[None]:
-    """Keep to itself what the exporters say beside their results."""
+    """Suppress the log messages and warnings of the exporters."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

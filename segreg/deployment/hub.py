@@ -1,4 +1,4 @@
-"""A trained model as a folder of the form that model hubs have, and one from such a folder or the Hugging Face Hub."""
+"""A trained model as a folder in the layout of model hubs, and loaded from such a folder or the Hugging Face Hub."""
 
 import json
 import tempfile
@@ -22,18 +22,18 @@ WEIGHTS, _CONFIG, _CARD = "model.safetensors", "config.json", "README.md"
 
 
 def save(directory: Path, network: nn.Module, about: About, run: Run | None, force: bool, name: str = "") -> None:
-    """Write weights, what is in them, and a model card.
+    """Write weights, their metadata, and a model card.
 
     Args:
-        directory: It is made where it does not exist.
-        network: The model without the normalisation of its input, whose weights are written.
-        about: What the weights say of the model.
-        run: The finished run that it came from, if that is known.
-        force: Write over weights that are there; a model card that is there is kept in any case.
-        name: What the model card calls the model; by default as the directory.
+        directory: Created if it does not exist.
+        network: The model without input normalisation, whose weights are written.
+        about: The metadata of the model.
+        run: The finished run that it came from, if known.
+        force: Overwrite existing weights; an existing model card is kept in any case.
+        name: Name of the model in the model card; by default that of the directory.
 
     Raises:
-        RunError: there are weights already, or the directory cannot be written to, or the run cannot be read.
+        RunError: the directory already holds weights or cannot be written to, or the run cannot be read.
     """
     present = [file for file in (WEIGHTS, _CONFIG) if (directory / file).exists()]
     if present and not force:
@@ -43,32 +43,32 @@ def save(directory: Path, network: nn.Module, about: About, run: Run | None, for
     card = _card(name or directory.resolve().name, about, run)
     with writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
-    said = attrs.asdict(about)
-    Run(directory).write_model({key: tensor.cpu() for key, tensor in network.state_dict().items()}, said)
-    write_text(directory / _CONFIG, json.dumps(said, indent=2) + "\n")
+    metadata = attrs.asdict(about)
+    Run(directory).write_model({key: tensor.cpu() for key, tensor in network.state_dict().items()}, metadata)
+    write_text(directory / _CONFIG, json.dumps(metadata, indent=2) + "\n")
     if not (directory / _CARD).exists():
         write_text(directory / _CARD, card)
 
 
 def fetch(repository: str, revision: str | None, token: str | None) -> Path:
-    """Return the weights of a repository of the Hub, and nothing else from there.
+    """Fetch the weights of a repository on the Hub, and nothing else.
 
     Raises:
         OptionError: huggingface_hub is not installed.
         RunError: they cannot be fetched.
     """
-    with _hub(f"{repository} is no folder here, and cannot be fetched from the Hugging Face Hub") as hub:
+    with _hub(f"{repository} is not a local folder, and cannot be fetched from the Hugging Face Hub") as hub:
         return Path(hub.hf_hub_download(repository, WEIGHTS, revision=revision, token=token))
 
 
 def push(
     repository: str, network: nn.Module, about: About, run: Run | None, private: bool | None, token: str | None
 ) -> str:
-    """Save the model in a repository of the Hub, in one commit, and return the address of the commit.
+    """Save the model in a repository on the Hub, in one commit, and return the URL of the commit.
 
     Raises:
         OptionError: huggingface_hub is not installed.
-        RunError: the Hub does not take it.
+        RunError: the Hub refuses it.
     """
     with (
         _hub(f"{repository} cannot be written to the Hugging Face Hub") as hub,
@@ -77,7 +77,7 @@ def push(
         save(Path(folder), network, about, run, force=False, name=repository)
         api = hub.HfApi(token=token)
         name = api.create_repo(repository, private=private, exist_ok=True).repo_id
-        # Somebody may have written more into it than is known here, such as the licence.
+        # Somebody may have added to it, such as the licence.
         kept = [_CARD] if api.file_exists(name, _CARD) else None
         commit = api.upload_folder(
             repo_id=name, folder_path=folder, ignore_patterns=kept, commit_message="Save a model with segreg"
@@ -95,7 +95,7 @@ def _hub(trouble: str) -> Iterator[Any]:
         yield huggingface_hub
     except SegregError:
         raise
-    # Its own errors, and those of whatever it speaks HTTP with.
+    # Its own errors, and those of its HTTP library.
     except Exception as error:
         raise RunError(f"{trouble}: {textwrap.shorten(str(error), 300, placeholder=' …')}") from error
 
@@ -105,7 +105,7 @@ def _card(name: str, about: About, run: Run | None) -> str:
     facts = {
         "architecture": str(Expression(about.architecture, about.options)),
         "classes": ", ".join(about.classes),
-        "size of training": f"{height}×{width}",
+        "training size": f"{height}×{width}",
         "plugin": about.plugin,
     }
     scores = ""
@@ -130,7 +130,7 @@ A segmentation model, trained with segreg {code(about.segreg)}.
 
 ## Use
 
-It takes segreg, `huggingface_hub`, and the plugin named above.
+This needs segreg, `huggingface_hub`, and the plugin named above.
 
 ```python
 import segreg
@@ -139,16 +139,16 @@ predictor = segreg.Predictor.from_pretrained({json.dumps(name)})
 mask = predictor.predict("image.jpg")
 ```
 
-`model.safetensors` is all that is read; `config.json` repeats for people what it says of itself.
+Only `model.safetensors` is read; `config.json` repeats its metadata in readable form.
 {scores}
 ## Licence
 
-Not stated yet. Write it here and as `license:` at the top of this file; the data that it was trained on have terms too.
+Not stated yet. Write it here and as `license:` at the top of this file; the training data have terms too.
 """
 
 
 def _scores(run: Run) -> str:
-    # Only a model card needs the libraries of statistics.
+    # Only a model card needs the statistics libraries.
     from segreg.scoring.estimates import estimates
 
     found = estimates(run.recipe, [run])
@@ -160,8 +160,8 @@ def _scores(run: Run) -> str:
     return f"""
 ## Scores
 
-With 95 % bootstrap intervals over images. The weights are those of the epoch that was best on `valid`, which flatters
-that split.
+With 95 % bootstrap intervals over images. The weights are those of the epoch that was best on `valid`, which makes
+its scores slightly optimistic.
 
 | | {" | ".join(splits)} |
 |---|{"---|" * len(splits)}

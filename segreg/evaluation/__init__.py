@@ -1,1 +1,1 @@
-"""`segreg evaluate`: scores of trained models on images with masks, and the report of them."""
+"""`segreg evaluate`: scores of trained models on images with masks, and their report."""

@@ -1,4 +1,4 @@
-"""Two models on the same images: what differs, whether it is more than chance, and on which images."""
+"""Two models on the same images: what differs, whether the difference is significant, and on which images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,23 +13,23 @@ from segreg.scoring.statistics import Comparison
 from segreg.support.files import write_csv
 from segreg.support.render import without_frame, write_figure
 
-# So many images are named of either end.
+# Images named at either end of the plot.
 _NAMED = 3
 
 
 def in_words(metric: str, one: Scores, other: Scores, comparison: Comparison) -> str:
-    """Say which model is better by a metric, by how much, and whether that is more than chance."""
+    """Say which model is better by a metric, by how much, and whether the difference is significant."""
     images = f"on the same {len(one.names)} images"
     difference, low, high = comparison.difference
     if np.isnan(difference):
-        return f"{metric} says nothing {images}"
+        return f"{metric} has no value {images}"
     if difference == 0:
         return f"{one.label} and {other.label} have the same {metric} {images}"
     higher = higher_is_better(metric)
     better, worse = (one, other) if (difference > 0) == higher else (other, one)
     if difference < 0:
         difference, low, high = -difference, -high, -low
-    which = "a higher" if higher else "a lower, and so better,"
+    which = "a higher" if higher else "a lower (better)"
     return (
         f"{better.label} has {which} {metric} than {worse.label} by {difference:.3f} [{low:.3f}, {high:.3f}] "
         f"{images}; Wilcoxon p {comparison.p_text}: {verdict(comparison)}"
@@ -37,30 +37,30 @@ def in_words(metric: str, one: Scores, other: Scores, comparison: Comparison) ->
 
 
 def verdict(comparison: Comparison) -> str:
-    """Say what the interval and the test together allow one to conclude."""
+    """Say what follows from the interval and the test together."""
     if comparison.beyond_chance:
-        return "more than chance explains"
+        return "significant"
     if comparison.by_interval and comparison.by_test:
         return (
-            "the two tests point in opposite directions: the interval leaves out 0, and by Wilcoxon's test the "
-            "images lean the other way, so that a few with large differences decide the value"
+            "the two tests point in opposite directions: the interval excludes 0, but Wilcoxon's test favours the "
+            "other model, so that a few images with large differences decide the value"
         )
     if comparison.by_interval:
         return (
-            "the two tests disagree: the interval leaves out 0, and Wilcoxon's test finds no trend over the images, "
+            "the two tests disagree: the interval excludes 0, but Wilcoxon's test finds no trend over the images, "
             "so that a few of them may decide"
         )
     if comparison.by_test:
-        way = "the same way" if comparison.same_direction else "the other way"
+        model = "the same model" if comparison.same_direction else "the other model"
         return (
-            f"the two tests disagree: by Wilcoxon's test the images lean {way}, and the interval of the value holds "
-            "0, so that the value is open"
+            f"the two tests disagree: Wilcoxon's test favours {model}, but the interval includes 0, so that the sign "
+            "of the difference is uncertain"
         )
-    return "no more than chance explains"
+    return "not significant"
 
 
 def write_comparison(path: Path, comparisons: Mapping[str, Comparison]) -> None:
-    """Write a row a metric: the first model minus the second."""
+    """Write one row per metric: the first model minus the second."""
     header = ("metric", "difference", "low", "high", "wilcoxon_p", "verdict")
     rows = [
         (metric, *(f"{each:.6g}" for each in (*comparison.difference, comparison.p_value)), verdict(comparison))
@@ -72,7 +72,7 @@ def write_comparison(path: Path, comparisons: Mapping[str, Comparison]) -> None:
 def plot_comparison(path: Path, metric: str, one: Scores, other: Scores, comparison: Comparison) -> None:
     """Draw the first metric image by image: one model over the other, and the differences in order.
 
-    There is nothing to draw if no image has a value of both.
+    Nothing is drawn if no image has a value for both.
     """
     values, others = one.metrics[metric].images, other.metrics[metric].images
     counted = np.flatnonzero(~np.isnan(values) & ~np.isnan(others))
@@ -87,17 +87,17 @@ def plot_comparison(path: Path, metric: str, one: Scores, other: Scores, compari
     limits = np.array([min(values[order].min(), others[order].min()), max(values[order].max(), others[order].max())])
     left.plot(limits, limits, "--", color="0.6", linewidth=1)
     left.scatter(others[order], values[order], c=colors, s=16, alpha=0.8)
-    left.set_xlabel(f"{metric} of the second", parse_math=False)
-    left.set_ylabel(f"{metric} of the first", parse_math=False)
-    left.set_title("each dot an image", fontsize=9)
+    left.set_xlabel(f"{metric}, second model", parse_math=False)
+    left.set_ylabel(f"{metric}, first model", parse_math=False)
+    left.set_title("one dot per image", fontsize=9)
     right.scatter(range(len(order)), differences, c=colors, s=16, alpha=0.8)
     right.axhline(0, color="0.6", linewidth=1)
     mean, low, high = comparison.difference
-    right.axhspan(low, high, color="0.5", alpha=0.2, label=f"difference {mean:+.3f} with its 95 % interval")
+    right.axhspan(low, high, color="0.5", alpha=0.2, label=f"difference {mean:+.3f} with 95 % interval")
     right.axhline(mean, color="0.3", linewidth=1)
     names = [printable(one.names[place])[-24:] for place in order]
     ends = f"leftmost: {', '.join(names[:_NAMED])}\nrightmost: {', '.join(names[: -_NAMED - 1 : -1])}"
-    right.set_xlabel(f"images, sorted by their difference\n{ends}", fontsize=8, parse_math=False)
+    right.set_xlabel(f"images, sorted by difference\n{ends}", fontsize=8, parse_math=False)
     right.set_ylabel(f"{metric}: first minus second", parse_math=False)
     right.set_title("blue: the first is better; red: the second", fontsize=9)
     right.legend(frameon=False, fontsize=8, loc="upper left")

@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""Which class is confused with which."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,35 +10,35 @@ from matplotlib.figure import Figure
 from segreg.support.files import write_csv
 from segreg.support.render import write_figure
 
-# With more classes than this, figures in the cells could not be read.
-_MOST_IN_FIGURES = 20
+# With more classes, numbers in the cells would be unreadable.
+_MAX_CLASSES_WITH_NUMBERS = 20
 
-# With more than this, cells become smaller instead of the image larger.
-_MOST_AT_FULL_SIZE = 40
+# With more classes, the cells shrink instead of the plot growing.
+_MAX_CLASSES_AT_FULL_SIZE = 40
 
 
 def confusion_matrix(
     ground_truth: npt.NDArray[np.uint8], predicted: npt.NDArray[np.uint8], classes: int
 ) -> npt.NDArray[np.int64]:
-    """Count pixels by class: a row is a true class, a column a predicted one.
+    """Count pixels by class: rows are true classes, columns predicted ones.
 
     Shapes:
-        ground truth, predicted: uint8 [N];  returns: int64 [classes, classes].
+        ground_truth, predicted: uint8 [N];  returns: int64 [classes, classes].
     """
     cells = ground_truth.astype(np.intp) * classes + predicted
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
 
 def write_confusions(path: Path, matrix: npt.NDArray[np.int64], names: Sequence[str]) -> None:
-    """Write the counts, a row a true class."""
+    """Write the counts, one row per true class."""
     write_csv(path, ["true class", *names], [[name, *row] for name, row in zip(names, matrix.tolist(), strict=True)])
 
 
 def plot_confusions(path: Path, label: str, matrix: npt.NDArray[np.int64], names: Sequence[str]) -> None:
-    """Draw the matrix: each cell's share of its row, and the count of pixels below it."""
+    """Draw the matrix: each cell's share of its row, and the number of pixels below it."""
     totals = matrix.sum(1, keepdims=True)
     shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
-    side = 2.6 + 0.62 * min(len(names), _MOST_AT_FULL_SIZE)
+    side = 2.6 + 0.62 * min(len(names), _MAX_CLASSES_AT_FULL_SIZE)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.add_subplot()
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -48,7 +48,7 @@ def plot_confusions(path: Path, label: str, matrix: npt.NDArray[np.int64], names
     axes.tick_params(axis="x", rotation=45 if len(names) > 2 else 0)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.set_title(label, fontsize=10, parse_math=False)
-    if len(names) <= _MOST_IN_FIGURES:
+    if len(names) <= _MAX_CLASSES_WITH_NUMBERS:
         for row, column in np.argwhere(matrix):
             share = shares[row, column]
             text = f"{share:.1%}\n{_short(int(matrix[row, column]))}"

@@ -1,4 +1,4 @@
-"""`segreg evaluate`: what trained models score on images with masks, and whether two of them differ."""
+"""`segreg evaluate`: the scores of trained models on images with masks, and whether two of them differ."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ from segreg.task import task_of
 
 @attrs.frozen(eq=False)
 class _Subject:
-    """A model that is evaluated, and the run that it came from, if there is one around its weights."""
+    """A model to evaluate, and the recipe of its run if its weights are in the directory of one."""
 
     weights: Path
     predictor: Predictor
@@ -55,25 +55,25 @@ def evaluate(
 ) -> Evaluation:
     """Score a trained model on images with masks, or compare two: `evaluate("runs/a", "runs/b", split="test")`.
 
-    Each image is predicted as `Predictor.probabilities` does and compared at its own size with its mask as it is on
-    disk, whereas the table of a study is worked out at the size of training.
+    Each image is predicted as by `Predictor.probabilities` and compared with its mask on disk at its own size, whereas
+    the table of a study is computed at the training size.
 
     Args:
-        sources: A run, its directory, or a `model.safetensors`; or two of them.
+        sources: One or two of: a run, its directory, or a `model.safetensors`.
         data: The dataset, as an expression; by default that of the run.
-        split: Which split; by default `test` where there is one, else `valid`. With `all`, the images of all splits.
-        metrics: Metrics, as expressions; the first one says which images are the worst. By default all of segreg's.
-        out: Directory of the results, which must not hold anything yet; by default a new one under `evaluations/`.
-        device: What to compute on, as for `segreg.load`.
-        precision: In which convolutions run, as for `segreg.load`.
+        split: Which split; by default `test` if there is one, else `valid`. `all` uses the images of all splits.
+        metrics: Metrics, as expressions; the first one decides which images are worst. By default all of segreg's.
+        out: Directory of the results, which must be new or empty; by default a new one under `evaluations/`.
+        device: Device to compute on, as for `segreg.load`.
+        precision: Precision of convolutions, as for `segreg.load`.
         tile: Cut images into tiles of this height and width, in pixels, as for `segreg.load`.
-        tta: Average over the eight turned and mirrored views of an image.
+        tta: Average over the eight rotated and flipped views of an image.
         quiet: Show no progress.
 
     Raises:
-        RunError: there is no such run, or the directory holds something already, or cannot be written to.
-        DataError: the data are missing, not what they should be, or do not have the classes of the model.
-        OptionError, ExpressionError, UnknownNameError, PluginError: a setting or a component is wrong.
+        RunError: the run does not exist, or the directory is not empty or cannot be written to.
+        DataError: the data are missing or invalid, or do not have the classes of the model.
+        OptionError, ExpressionError, UnknownNameError, PluginError: a setting or a component is invalid.
     """
     if len(sources) not in (1, 2):
         raise OptionError(f"{len(sources)} runs were given: evaluate one, or compare two")
@@ -108,7 +108,7 @@ def evaluate(
             seen(0)
             samples = _samples(dataset, splits, skipped if skip else None)
             scores.append(score(label, subject.predictor, samples, built, seen))
-        display.progress("intervals and images", 0, 1)
+        display.progress("intervals and plots", 0, 1)
         evaluation = Evaluation(
             path=path,
             data=expression,
@@ -130,7 +130,7 @@ def _own_metrics() -> list[str]:
 
 
 def _subject(source: str | Path | Run, predictor: Predictor, *, lenient: bool) -> _Subject:
-    """Return what is evaluated; if lenient, without its recipe where that names, say, a loss that is not installed."""
+    """Return what to evaluate; if lenient, without a recipe that cannot be read, for example for a missing loss."""
     weights = weights_of(source)
     run = Run(weights.parent)
     recipe = None
@@ -144,7 +144,7 @@ def _subject(source: str | Path | Run, predictor: Predictor, *, lenient: bool) -
 
 
 def _labels(subjects: Sequence[_Subject]) -> list[str]:
-    """Return a label a model; those of the same recipe are told apart by their directories."""
+    """Return one label per model; those of the same recipe are distinguished by their directories."""
     labels = [printable(subject.label) for subject in subjects]
     if len(set(labels)) == len(labels):
         return labels
@@ -157,14 +157,14 @@ def _labels(subjects: Sequence[_Subject]) -> list[str]:
 def _data_of(subjects: Sequence[_Subject]) -> str:
     named = list(dict.fromkeys(subject.recipe.data for subject in subjects if subject.recipe))
     if not named:
-        raise OptionError(f"{subjects[0].weights} does not say on which data: name a dataset with --data")
+        raise OptionError(f"{subjects[0].weights} does not name a dataset: choose one with --data")
     if len(named) > 1:
-        raise OptionError(f"the runs were trained on {named[0]} and on {named[1]}: say on which data with --data")
+        raise OptionError(f"the runs were trained on {named[0]} and on {named[1]}: choose one dataset with --data")
     return named[0]
 
 
 def _same_data(one: str, other: str) -> bool:
-    """Whether two expressions stand for the same, however they are written."""
+    """Whether two expressions denote the same dataset, however they are written."""
     ours, theirs = (registry().resolve("dataset", each) for each in (one, other))
     return (ours.entry.key, ours.options) == (theirs.entry.key, theirs.options)
 
@@ -176,8 +176,8 @@ def _splits_of(dataset: SegmentationDataset, data: str, split: str | None) -> li
         return there
     if wanted not in there:
         raise DataError(
-            f"{data} has no images in a split {wanted!r}{did_you_mean(wanted, there)}: "
-            f"there are {', '.join(there) or 'none'}, and all"
+            f"{data} has no images in split {wanted!r}{did_you_mean(wanted, there)}; "
+            f"available: {', '.join([*there, 'all']) if there else 'none'}"
         )
     return [wanted]
 
@@ -185,10 +185,10 @@ def _splits_of(dataset: SegmentationDataset, data: str, split: str | None) -> li
 def _check_classes(dataset: SegmentationDataset, subject: _Subject) -> None:
     theirs, about = tuple(map(str, dataset.classes)), subject.predictor.about
     ours = about.classes
-    # A single class is the foreground, whatever it is called.
+    # A single class is the foreground, whatever its name.
     if theirs != ours and not (about.task.single_class and len(theirs) == len(ours)):
         raise DataError(
-            f"the dataset has {_listed(theirs)}, and {subject.weights} was trained for {_listed(ours)}: evaluate on "
+            f"the dataset has {_listed(theirs)}, but {subject.weights} was trained for {_listed(ours)}: evaluate on "
             "data with the same classes in the same order"
         )
 
@@ -201,7 +201,7 @@ def _listed(classes: Sequence[str]) -> str:
 def _samples(
     dataset: SegmentationDataset, splits: Sequence[str], skipped: dict[tuple[str, str], str] | None
 ) -> Iterator[NamedSample]:
-    """Read splits; what cannot be used is added to `skipped`, by split and name, or else is an error."""
+    """Read splits; an unusable sample is added to `skipped`, by split and name, or is an error if that is None."""
     limit = task_of(len(dataset.classes)).num_values
     good = 0
     for split in splits:
@@ -237,28 +237,30 @@ def _notes(
     skipped: Sequence[str],
 ) -> list[str]:
     notes = [
-        "Each image is scored at its own size, with its mask as it is on disk: the table of a study, which is worked "
-        "out at the size of training, differs a little."
+        "Each image is scored at its own size, against its mask on disk; the table of a study is computed at the "
+        "training size and differs slightly."
     ]
     names = _given_names(dataset, splits)
     if own and "train" in splits:
-        notes.append("The models were trained on images of train: about others the figures say nothing.")
+        notes.append("The models were trained on images of train: these scores say nothing about other images.")
     elif own:
         if "valid" in splits:
-            notes.append("The weights were chosen by their score on valid, which makes the figures a little too good.")
-        # A name that is in train now too belongs to another image of the same name.
+            notes.append(
+                "The weights were chosen by their score on valid, which makes these scores slightly optimistic."
+            )
+        # A name that is still in train belongs to another image of the same name.
         known = names & _trained_on(own) - _given_names(dataset, ["train"])
         if known:
             notes.append(
                 f"{len(known)} of the images, such as {min(known)}, were in train when the model was trained: the "
-                "split has changed, and the figures are too good."
+                "split has changed, and these scores are too optimistic."
             )
     # Other data may hold the same files, for example in another split of the same folder.
     alike = names & _trained_on([subject for subject in subjects if subject not in own])
     if alike:
         notes.append(
             f"{len(alike)} of the images, such as {min(alike)}, have names that were in train when the model was "
-            "trained: if they are the same images, the figures are too good."
+            "trained: if they are the same images, these scores are too optimistic."
         )
     if skipped:
         notes.append(f"{len(skipped)} image(s) left out; the first: {skipped[0]}")
@@ -266,7 +268,7 @@ def _notes(
 
 
 def _given_names(dataset: SegmentationDataset, splits: Sequence[str]) -> set[str]:
-    """Return the names in splits, where they have any: positions would be the same in every split."""
+    """Return the names in those splits that have names: positions would be the same in every split."""
     named = [dataset.splits[split] for split in splits if hasattr(dataset.splits.get(split), "names")]
     return {name for samples in named for name in names_of(samples)}
 
@@ -282,9 +284,9 @@ def _trained_on(subjects: Sequence[_Subject]) -> set[str]:
 
 @contextmanager
 def _new(path: Path) -> Iterator[None]:
-    """Make a directory before the work begins, and take it away again if nothing came of it."""
+    """Create a directory before the work starts, and remove it again if the work fails."""
     if path.exists() and (not path.is_dir() or not is_empty(path)):
-        raise RunError(f"{path} already holds something: choose another --out")
+        raise RunError(f"{path} already exists and is not an empty directory: choose another --out")
     before = path.exists()
     with writing(path):
         path.mkdir(parents=True, exist_ok=before)
@@ -299,7 +301,7 @@ def _new(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
-    """Give a directory to write to, and put what was written into `path` if the block ends well, the page last."""
+    """Give a directory to write to, whose files are moved into `path` if the block succeeds, the page last."""
     with writing(path), TemporaryDirectory(prefix=".partial-", dir=path) as aside:
         yield Path(aside)
         for written in sorted(Path(aside).iterdir(), key=lambda each: each.name == "evaluation.md"):

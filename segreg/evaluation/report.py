@@ -1,4 +1,4 @@
-"""The files of an evaluation: tables, images, and a page that ties them together."""
+"""The files of an evaluation: tables, plots, and a page that links them."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -23,19 +23,19 @@ from segreg.support.files import slug, write_csv, write_text, writing
 from segreg.support.markdown import code, escaped
 
 _LIMITS = (
-    "In brackets: 95 % bootstrap interval over the images. It says how much a value would move with other images "
+    "In brackets: 95 % bootstrap interval over the images. It says how much a value would vary with other images "
     "from the same source, for these trained weights; nothing about another source, another annotator or another "
     "seed.",
-    "Calibration is of single pixels, those of all images pooled, so that large images count for more. Most pixels "
-    "are easy: a small error does not say that the model knows where it is wrong. Above the diagram's line it is more "
-    "often right than it is sure, below it less often.",
-    "Distances of boundaries are in pixels of each image at its own size.",
+    "Calibration is computed over the pixels of all images together, so that large images count for more. Most pixels "
+    "are easy: a small error does not mean that the model knows where it is wrong. Above the diagonal of the diagram "
+    "it is underconfident, below it overconfident.",
+    "Boundary distances are in pixels of each image at its own size.",
 )
 _LIMITS_OF_TWO = (
-    "The bootstrap interval is of the difference itself; Wilcoxon's test asks on which images which model is ahead. "
-    "Both are of one metric: of twenty metrics that are in fact equal, one is expected to seem to differ.",
-    "They compare these two trained models. Whether the architectures or the losses differ, runs with several seeds "
-    "say (segreg compare --seeds 0 1 2).",
+    "The bootstrap interval is of the difference itself; Wilcoxon's test looks at which model is better on which "
+    "images. Each metric is tested by itself: of twenty that do not differ, one is expected to appear significant.",
+    "They compare these two trained models. Whether the architectures or the losses differ takes runs with several "
+    "seeds to tell (segreg compare --seeds 0 1 2).",
 )
 
 
@@ -58,7 +58,7 @@ def table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
 
 
 def class_table(model: Scores, classes: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Return header and rows of a table: every metric that has values of classes, class by class."""
+    """Return header and rows of a table: every metric with per-class values, class by class."""
     metrics = {name: each.classes for name, each in model.metrics.items() if each.classes}
     rows = [[printable(name), *(_cell(each[row]) for each in metrics.values())] for row, name in enumerate(classes)]
     return ["class", *metrics], rows
@@ -68,7 +68,7 @@ def write_evaluation(evaluation: Evaluation, models: Sequence[tuple[Path, Predic
     """Write everything, the page last: a directory without it is not complete.
 
     Args:
-        evaluation: What came out.
+        evaluation: The evaluation.
         models: The weights of each model, and how they predicted.
     """
     path = evaluation.path
@@ -102,27 +102,27 @@ def _write_model(folder: Path, evaluation: Evaluation, model: Scores) -> None:
         plot_calibration(folder / "calibration.png", model.label, model.calibration, 1 / task.num_values)
     if model.worst:
         first = next(iter(model.metrics))
-        title = f"{model.label}: the worst {len(model.worst)} of {len(model.names)} images, by {first}"
+        title = f"{model.label}: worst {len(model.worst)} of {len(model.names)} images, by {first}"
         plot_worst(folder / "worst.png", title, model.worst, classes)
 
 
 def _metric_rows(model: Scores, classes: Sequence[str]) -> tuple[list[str], list[list[object]]]:
     rows: list[list[object]] = []
     for metric, each in model.metrics.items():
-        rows.append([metric, "", *map(_figure, each.value), _counted(each.images)])
+        rows.append([metric, "", *map(_number, each.value), _counted(each.images)])
         for index, interval in enumerate(each.classes):
-            rows.append([metric, classes[index], *map(_figure, interval), _counted(each.images_by_class[:, index])])
+            rows.append([metric, classes[index], *map(_number, interval), _counted(each.images_by_class[:, index])])
     return ["metric", "class", "value", "low", "high", "images"], rows
 
 
 def _image_rows(model: Scores, classes: Sequence[str], *, several_splits: bool) -> tuple[list[str], list[list[object]]]:
-    # Images without names of their own are numbered in each split.
+    # Images without names are numbered in each split.
     header, columns = ["name"], []
     for metric, each in model.metrics.items():
         header += [metric, *(f"{metric}/{name}" for name in (classes if each.classes else ()))]
         columns += [each.images, *each.images_by_class.T]
     rows: list[list[object]] = [
-        [name, *(_figure(column[row]) for column in columns)] for row, name in enumerate(model.names)
+        [name, *(_number(column[row]) for column in columns)] for row, name in enumerate(model.names)
     ]
     if several_splits:
         header, rows = ["split", *header], [[split, *row] for split, row in zip(model.splits, rows, strict=True)]
@@ -132,7 +132,7 @@ def _image_rows(model: Scores, classes: Sequence[str], *, several_splits: bool) 
 def _page(evaluation: Evaluation, models: Sequence[tuple[Path, Predictor]], folders: Sequence[Path]) -> str:
     parts = [f"# {escaped(' against '.join(model.label for model in evaluation.models))}", ""]
     images = len(evaluation.models[0].names)
-    parts += [f"- Images: {images} of the split {evaluation.split} of {code(evaluation.data)}"]
+    parts += [f"- Images: {images} of split {evaluation.split} of {code(evaluation.data)}"]
     for model, (weights, predictor) in zip(evaluation.models, models, strict=True):
         about = predictor.about
         parts.append(
@@ -142,25 +142,25 @@ def _page(evaluation: Evaluation, models: Sequence[tuple[Path, Predictor]], fold
     parts += [f"- Evaluated by segreg {version('segreg')} with torch {version('torch')}", ""]
     parts += [*_markdown(*table(evaluation)), ""]
     if evaluation.comparisons:
-        parts += ["## The difference", "", *(f"- {escaped(words)}" for words in evaluation.words), ""]
+        parts += ["## Difference", "", *(f"- {escaped(words)}" for words in evaluation.words), ""]
         if (evaluation.path / "comparison.png").exists():
-            parts += ["![Differences image by image](comparison.png)", ""]
+            parts += ["![Difference per image](comparison.png)", ""]
     for model, folder in zip(evaluation.models, folders, strict=True):
         at = "" if folder == evaluation.path else f"{folder.name}/"
         parts += [f"## {escaped(model.label)}", ""]
         if not evaluation.task.single_class:
             parts += [*_markdown(*class_table(model, evaluation.classes)), ""]
         for title, file in (
-            ("Confusions", "confusion.png"),
+            ("Confusion matrix", "confusion.png"),
             ("Reliability diagram", "calibration.png"),
-            ("The worst images", "worst.png"),
+            ("Worst images", "worst.png"),
         ):
             if (folder / file).exists():
                 parts += [f"![{title}]({at}{file})", ""]
         parts += [f"Tables: [{at}metrics.csv]({at}metrics.csv), [{at}images.csv]({at}images.csv).", ""]
     notes = [*evaluation.notes, *_LIMITS, *(_LIMITS_OF_TWO if evaluation.comparisons else ())]
     parts += [
-        "## What the figures are, and what they are not",
+        "## What these numbers mean, and what they do not",
         "",
         *(f"- {escaped(printable(note))}" for note in notes),
     ]
@@ -179,7 +179,7 @@ def _cell(interval: Interval) -> str:
     return "–" if isnan(value) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _figure(number: float) -> str:
+def _number(number: float) -> str:
     return "" if isnan(number) else f"{number:.6g}"
 
 

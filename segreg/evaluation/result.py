@@ -1,4 +1,4 @@
-"""What came out of an evaluation."""
+"""The result of an evaluation."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,16 +13,16 @@ from segreg.task import Task, task_of
 
 @attrs.frozen(eq=False, kw_only=True)
 class Evaluation:
-    """What one model scores, or two on the same images. `segreg.evaluate` makes one.
+    """The scores of one model, or of two on the same images. Returned by `segreg.evaluate`.
 
     Args:
         path: The directory with its files.
         data: The dataset, as an expression.
         split: Which split of it.
-        classes: One name for a binary task, else one a class.
-        models: What each model scores, in the order in which they were given.
+        classes: One name for a binary task, else one per class.
+        models: The scores of each model, in the order given.
         comparisons: By metric, the first model minus the second; empty for one model.
-        notes: What one should know of these figures, a sentence each.
+        notes: How to read these scores, one sentence each.
     """
 
     path: Path
@@ -35,12 +35,12 @@ class Evaluation:
 
     @property
     def task(self) -> Task:
-        """What the classes are to each other."""
+        """Binary or multiclass."""
         return task_of(len(self.classes))
 
     @property
     def words(self) -> list[str]:
-        """The comparison in a sentence a metric."""
+        """The comparison, one sentence per metric."""
         return [
             in_words(metric, self.models[0], self.models[1], comparison)
             for metric, comparison in self.comparisons.items()

@@ -1,4 +1,4 @@
-"""What a model scores on images with masks, each at its own size."""
+"""The scores of a model on images with masks, each at its own size."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,8 +34,8 @@ class NamedSample:
     """An image with its mask.
 
     Args:
-        split: Where it belongs.
-        name: What reports call it.
+        split: The split that it belongs to.
+        name: Its name in reports.
         image: uint8 [H, W, C].
         mask: uint8 [H, W].
     """
@@ -48,14 +48,14 @@ class NamedSample:
 
 @attrs.frozen(eq=False)
 class Score:
-    """What one metric says.
+    """The values of one metric.
 
     Args:
         value: Its value over all images, with the 95 % bootstrap interval over images.
-        classes: The same for each class; empty for a binary task, and for a metric that has no values of classes.
-        images: Its value on each image, float64 [N]: `nan` where it says nothing of one.
+        classes: The same for each class; empty for a binary task, and for a metric without per-class values.
+        images: Its value on each image, float64 [N]: `nan` where it has none.
         images_by_class: The same for each class, float64 [N, K], or [N, 0].
-        states: What the metric keeps of each image.
+        states: The metric state of each image.
     """
 
     value: Interval
@@ -67,17 +67,17 @@ class Score:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Scores:
-    """What one model scores.
+    """The scores of one model.
 
     Args:
-        label: What reports call the model.
-        splits: Where the images belong, in order.
+        label: Name of the model in reports.
+        splits: The split of each image.
         names: The images, in the same order.
-        metrics: What each metric says, by its expression.
-        calibration: How far its confidence can be trusted.
+        metrics: The values of each metric, by its expression.
+        calibration: Calibration of its confidence.
         confusions: Pixels by true class (rows) and predicted class (columns), int64 [C, C]; a binary task has
             background and foreground.
-        worst: The ten worst images by the first metric, the worst first.
+        worst: The ten worst images by the first metric, worst first.
     """
 
     label: str
@@ -96,14 +96,14 @@ def score(
     metrics: Mapping[str, SegmentationMetric],
     seen: Callable[[int], None],
 ) -> Scores:
-    """Predict images and compare each with its mask as it is on disk.
+    """Predict images and compare each with its mask on disk.
 
     Args:
-        label: What reports call the model.
+        label: Name of the model in reports.
         predictor: The model.
         samples: The images, one or more.
-        metrics: On the CPU, by expression; the first one says which images are the worst.
-        seen: Called with how many images are done.
+        metrics: On the CPU, by expression; the first one decides which images are worst.
+        seen: Called with the number of images done.
     """
     task = predictor.about.task
     first = next(iter(metrics))
@@ -140,7 +140,7 @@ def score(
 def _predicted(
     predictor: Predictor, samples: Iterable[NamedSample]
 ) -> Iterator[tuple[NamedSample, npt.NDArray[np.float32]]]:
-    """Give each sample with its probabilities. The predictor takes in some images before it gives the first."""
+    """Yield each sample with its probabilities. The predictor reads some images ahead of the first result."""
     waiting: deque[NamedSample] = deque()
 
     def images() -> Iterator[Pixels]:

@@ -16,13 +16,13 @@ from segreg.runs.worst_cases import WorstCase
 from segreg.support.render import draw_border, overlay, palette, rgb_view, write_figure
 from segreg.task import task_of
 
-_MOST = 10
+_MAX_CASES = 10
 _COLUMNS = 5
 _LONGEST_SIDE = 360
 
 
 class Worst:
-    """The ten worst images of those seen so far, the worst first, small enough to keep.
+    """The ten worst of the images seen so far, worst first, shrunk to be kept in memory.
 
     Args:
         higher_is_better: Whether of two values the higher one is better.
@@ -33,10 +33,10 @@ class Worst:
         self._sign = 1 if higher_is_better else -1
 
     def add(self, name: str, value: float, image: Pixels, ground_truth: Pixels, predicted: Pixels) -> None:
-        """Take in an image; one without a value counts for nothing."""
+        """Add an image; one without a value is ignored."""
         if math.isnan(value):
             return
-        if len(self.cases) == _MOST and self._sign * value >= self._sign * self.cases[-1].value:
+        if len(self.cases) == _MAX_CASES and self._sign * value >= self._sign * self.cases[-1].value:
             return
         size = _small(image.shape[0], image.shape[1])
         self.cases.append(
@@ -51,17 +51,17 @@ class Worst:
             )
         )
         self.cases.sort(key=lambda case: self._sign * case.value)
-        del self.cases[_MOST:]
+        del self.cases[_MAX_CASES:]
 
 
 def plot_worst(path: Path, title: str, cases: Sequence[WorstCase], classes: Sequence[str]) -> None:
-    """Draw each case: the prediction as a tint, the true borders as lines, its name and value.
+    """Draw each case: the prediction as a tint, the borders of the ground truth as lines, its name and value.
 
     Args:
-        path: Where to.
-        title: What is drawn.
+        path: The file to write.
+        title: Title of the plot.
         cases: The images.
-        classes: One name for a binary task, else one a class.
+        classes: One name for a binary task, else one per class.
     """
     task = task_of(len(classes))
     columns = min(_COLUMNS, len(cases))
@@ -78,7 +78,7 @@ def plot_worst(path: Path, title: str, cases: Sequence[WorstCase], classes: Sequ
         axes.set_title(f"{_shortened(case.name)}\n{case.value:.3f}", fontsize=8, parse_math=False)
     for axes in figure.axes:
         axes.set_axis_off()
-    figure.suptitle(f"{title}\ntint: the prediction; lines: the true borders", fontsize=10, parse_math=False)
+    figure.suptitle(f"{title}\ntint: prediction; lines: borders of the ground truth", fontsize=10, parse_math=False)
     if not task.single_class:
         seen = sorted({int(label) for case in cases for label in np.unique(case.prediction)})
         patches = [Patch(color=palette(task)[label] / 255, label=_shortened(classes[label])) for label in seen]
@@ -92,6 +92,6 @@ def _small(height: int, width: int) -> tuple[int, int]:
 
 
 def _shortened(name: str) -> str:
-    """Keep the end of a long name, which tells images apart."""
+    """Keep the end of a long name, which distinguishes images."""
     name = printable(name)
     return name if len(name) <= 28 else f"…{name[-27:]}"

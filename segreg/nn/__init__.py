@@ -1,1 +1,1 @@
-"""What every model goes through: normalization, fusion for inference, moving averages, building without values."""
+"""What applies to every model: normalization, fusion for inference, moving averages, building without values."""

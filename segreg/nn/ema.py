@@ -13,11 +13,11 @@ _DECAY = 0.98
 class EMA:
     """An exponential moving average of weights and buffers, over about the last 50 steps.
 
-    Early on it spans fewer steps, so that it does not drag the random initial weights along: after t steps the decay
-    is the lesser of 0.98 and (1 + t) / (10 + t).
+    Early on it spans fewer steps, so that the random initial weights do not linger: after t steps the decay is the
+    smaller of 0.98 and (1 + t) / (10 + t).
 
     Args:
-        model: Whose weights.
+        model: The model whose weights are averaged.
 
     Reference: Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992; the warm-up is that of
         TensorFlow's `ExponentialMovingAverage`.
@@ -29,7 +29,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, model: Normalized) -> None:
-        """Take in the weights of a step."""
+        """Add the weights after a step to the average."""
         self._steps += 1
         decay = min(_DECAY, (1 + self._steps) / (10 + self._steps))
         averaged, current = self.model.state_dict(), model.state_dict()
@@ -39,10 +39,10 @@ class EMA:
             averaged[name].copy_(current[name])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` takes."""
+        """Return the state for `load_state_dict`."""
         return {"steps": self._steps, "weights": self.model.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the average that `state_dict` was called on."""
+        """Restore the state that `state_dict` returned."""
         self._steps = state["steps"]
         self.model.load_state_dict(state["weights"])

@@ -1,4 +1,4 @@
-"""A model made ready to predict: the same function in fewer operations."""
+"""Prepares a model for prediction: the same function in fewer operations."""
 
 import copy
 from collections.abc import Iterable
@@ -16,24 +16,24 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def ready_to_predict(model: Model, device: torch.device, precision: Precision) -> Model:
-    """Return a copy in evaluation mode that gives the same logits, but for rounding, in less time.
+    """Return a copy in evaluation mode that gives the same logits, except for rounding, in less time.
 
     Where an `nn.Sequential` is called as a whole, batch normalisation that directly follows a convolution is folded
     into the convolution's weights, and on a CPU a ReLU that follows is computed in the same pass over memory, with
-    weights that are in the right precision already. Whoever calls the layers one by one finds them as they were. Layers
-    of a subclass, and those that something hooks into, are computed as they are.
+    weights that already have the right precision. Code that calls the layers one by one finds them unchanged. Layers of
+    a subclass, and layers with hooks, are not fused.
 
     Args:
         model: A model on the device.
-        device: Where it will predict, and nowhere else.
-        precision: In which convolutions will run.
+        device: The only device on which it will predict.
+        precision: The precision of its convolutions.
 
     Reference: Jacob et al., Quantization and Training of Neural Networks, 2018, arXiv:1712.05877, section 3.2.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
     dtype = torch.bfloat16 if uses_bf16(device, precision) else torch.float32
     for block in model.modules():
-        # Of another forward, nobody knows which layer follows which.
+        # With another forward, it is unknown which layer follows which.
         if isinstance(block, nn.Sequential) and block.forward == nn.Sequential.forward.__get__(block):
             steps = _fewer(block._modules.values(), dtype)
             block.forward = nn.Sequential(*steps).forward  # type: ignore[method-assign]
@@ -54,7 +54,7 @@ def _fewer(layers: Iterable[nn.Module | None], dtype: torch.dtype) -> list[nn.Mo
 
 
 def _is_plain(layer: nn.Module | None, kind: type[nn.Module]) -> bool:
-    """Whether a layer is of this class itself, with statistics if it has any to keep, and nothing hangs on to it."""
+    """Whether a layer is exactly of this class, has any statistics that it needs, and has no hooks."""
     return (
         layer is not None
         and type(layer) is kind
@@ -66,7 +66,7 @@ def _is_plain(layer: nn.Module | None, kind: type[nn.Module]) -> bool:
 
 
 class _ConvReLU(nn.Module):
-    """A convolution and ReLU in one pass, as torch's compiler also puts them together on a CPU."""
+    """A convolution and ReLU in one pass, as torch's compiler also fuses them on a CPU."""
 
     def __init__(self, conv: nn.Conv2d, dtype: torch.dtype) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class _ConvReLU(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype
-        # A model may turn autocast off for a part of itself.
+        # A model may disable autocast for a part of itself.
         if dtype != self.weight.dtype or images.ndim != 4:
             return F.relu(self.conv(images))
         conv = self.conv
@@ -96,7 +96,7 @@ class _ConvReLU(nn.Module):
 
 
 def _fits(conv: nn.Conv2d, dtype: torch.dtype) -> bool:
-    """Whether torch can put a convolution and ReLU together here."""
+    """Whether torch can fuse a convolution and ReLU here."""
     return (
         conv.weight.device.type == "cpu"
         and conv.weight.dtype == torch.float32

@@ -1,4 +1,4 @@
-"""Models of shapes alone, which take no memory and no time."""
+"""Models that have only shapes, which take no memory and no time."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,19 +9,19 @@ from torch import Tensor
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
-# Those of `init` that torch calls on to itself; its others call these two of a tensor.
+# The functions of `init` that torch passes to the mode below; the others call these two methods of a tensor.
 _DRAWING = (Tensor.normal_, Tensor.uniform_, init.normal_, init.uniform_, init.kaiming_uniform_)
 
 
 @contextmanager
 def without_values() -> Iterator[None]:
-    """Have what is built in the block hold no values, only shapes."""
+    """Build everything in the block without values, only with shapes."""
     with torch.device("meta"), _NothingDrawn():
         yield
 
 
 class _NothingDrawn(TorchFunctionMode):
-    """Leaves out random initial values: torch would import its compiler, two seconds long, to draw nothing."""
+    """Skips random initial values: torch would import its compiler, which takes two seconds, to draw nothing."""
 
     def __torch_function__(
         self,

@@ -1,23 +1,30 @@
 """A model together with the normalisation of its input."""
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 Normalization: TypeAlias = Literal["image", "none"]
+FORMULAS: Mapping[Normalization, str] = {
+    "image": "each channel of each image standardized to mean 0 and standard deviation 1 by "
+    "(x - mean) / max(deviation, 1/255)",
+    "none": "unchanged",
+}
+"""What is done to images in [0, 1], for whoever does it outside segreg."""
 
-# A channel of one value everywhere has no spread to divide by; a step of the 8-bit scale stands in for it.
-_LEAST_SPREAD = 1 / 255
+# A constant channel has no standard deviation to divide by; one step of the 8-bit scale replaces it.
+_MIN_STD = 1 / 255
 
 
 class Normalized(nn.Module):
     """A model that takes images in [0, 1], normalises them itself, and computes in the memory format that suits it.
 
     Args:
-        model: What takes normalised images.
-        normalization: `image` brings each channel of each image to mean 0 and standard deviation 1, which takes out
-            how it was lit and by what camera; `none` leaves images as they are.
+        model: The model that takes normalised images.
+        normalization: `image` standardizes each channel of each image to zero mean and unit variance, which removes
+            lighting and camera differences; `none` leaves images unchanged.
     """
 
     def __init__(self, model: nn.Module, normalization: Normalization) -> None:
@@ -31,23 +38,23 @@ class Normalized(nn.Module):
 
         Args:
             images: In [0, 1].
-            spread: Standard deviation and mean of the channels of what the images are parts of; by default, of each
-                image itself.
+            spread: Standard deviation and mean of the channels of the image from which the images are cut; by default,
+                of each image itself.
 
         Shapes:
             images: float [B, C, H, W];  spread: two of [1, C, 1, 1];  returns: float [B, K, H, W].
         """
         if self.normalization == "image":
             std, mean = spread or torch.std_mean(images, dim=(2, 3), correction=0, keepdim=True)
-            images = (images - mean) / std.clamp(min=_LEAST_SPREAD)
+            images = (images - mean) / std.clamp(min=_MIN_STD)
         logits: Tensor = self.model(images.contiguous(memory_format=self.memory_format))
         return logits
 
 
 def _memory_format(model: nn.Module) -> torch.memory_format:
-    """Return channels last, in which convolutions are quickest, unless it would cost more than it gains.
+    """Return channels last, in which convolutions are fastest, unless it would cost more than it gains.
 
-    Instance normalisation computes in the other format alone, and so copies every feature map twice; group
+    Instance normalisation computes only in the other format, and so copies every feature map twice; group
     normalisation takes longer over its gradient.
     """
     if any(isinstance(layer, nn.InstanceNorm2d | nn.GroupNorm) for layer in model.modules()):

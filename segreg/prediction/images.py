@@ -1,4 +1,4 @@
-"""Images as people have them: a file, a PIL image, an array or a tensor, of any size."""
+"""Images in any common form: a file, a PIL image, an array or a tensor, of any size."""
 
 import os
 from pathlib import Path
@@ -22,16 +22,16 @@ def pixels_of(image: ImageLike, in_channels: int, max_pixels: int = MAX_PIXELS) 
     """Return the pixels of an image.
 
     Args:
-        image: A file, which is read as RGB and turned upright; a PIL image, which is taken as RGB; an array [H, W, C]
-            or [H, W]; or a tensor [C, H, W] or [H, W]. Arrays and tensors are uint8, or float in [0, 1].
-        in_channels: How many channels the model takes.
-        max_pixels: The largest file that is read, in pixels.
+        image: A file, which is read as RGB and rotated upright; a PIL image, which is converted to RGB; an array
+            [H, W, C] or [H, W]; or a tensor [C, H, W] or [H, W]. Arrays and tensors are uint8, or float in [0, 1].
+        in_channels: Number of channels that the model takes.
+        max_pixels: Maximum size of a file, in pixels.
 
     Shapes:
         returns: uint8 [H, W, C].
 
     Raises:
-        DataError: the image cannot be read, or is none of these, or has another number of channels.
+        DataError: the image cannot be read, is none of these, or has another number of channels.
     """
     if isinstance(image, str | os.PathLike):
         with pillow_warnings_ignored():
@@ -42,16 +42,16 @@ def pixels_of(image: ImageLike, in_channels: int, max_pixels: int = MAX_PIXELS) 
         pixels = _bytes(image)
     else:
         raise DataError(
-            f"an image is {shown(image)}, a {type(image).__name__}: give a path, a PIL image, an array [H, W, C] "
+            f"image is {shown(image)}, a {type(image).__name__}: expected a path, a PIL image, an array [H, W, C] "
             "or a tensor [C, H, W]"
         )
     is_file = isinstance(image, str | os.PathLike)
-    what = image if is_file else "an image"
+    what = image if is_file else "the image"
     if not pixels.size:
-        raise DataError(f"{what} is {pixels.shape[0]}×{pixels.shape[1]} pixels: it must have some")
+        raise DataError(f"{what} is empty ({pixels.shape[0]}×{pixels.shape[1]})")
     if pixels.shape[2] != in_channels:
-        way_out = "give arrays in the place of files" if is_file else f"give {in_channels}"
-        raise DataError(f"{what} has {pixels.shape[2]} channels, and the model takes {in_channels}: {way_out}")
+        way_out = "pass an array instead of a file" if is_file else f"pass an image with {in_channels}"
+        raise DataError(f"{what} has {pixels.shape[2]} channels, but the model takes {in_channels}: {way_out}")
     return pixels
 
 
@@ -61,7 +61,7 @@ def _rgb(image: Image.Image) -> Pixels:
     except DataError:
         raise
     except Exception as error:  # decoders raise nearly anything over damaged bytes
-        raise DataError(f"the image cannot be read ({' '.join(str(error)[:200].split())}): is it whole?") from error
+        raise DataError(f"the image cannot be read ({' '.join(str(error)[:200].split())}): is it damaged?") from error
 
 
 def _bytes(image: npt.NDArray[np.generic] | Tensor) -> Pixels:
@@ -76,21 +76,21 @@ def _bytes(image: npt.NDArray[np.generic] | Tensor) -> Pixels:
         values = values[None] if channels_first else values[..., None]
     if values.ndim != 3:
         expected = "tensor [C, H, W]" if channels_first else "array [H, W, C]"
-        raise DataError(f"an image has the shape {list(values.shape)}: give one image at a time, as {expected}")
+        raise DataError(f"the image has shape {list(values.shape)}: expected one image at a time, as {expected}")
     if channels_first:
         values = np.moveaxis(values, 0, 2)
     if values.dtype == np.uint8:
         return values
     if values.dtype.kind != "f":
-        raise DataError(f"an image is of {values.dtype}: give uint8, or float in [0, 1]")
+        raise DataError(f"the image has dtype {values.dtype}: expected uint8, or float in [0, 1]")
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     if not 0 <= low <= high <= 1:
-        raise DataError(f"an image of floats has values from {low:g} to {high:g}: give them in [0, 1]")
+        raise DataError(f"the float image has values from {low:g} to {high:g}: expected [0, 1]")
     return np.rint(values * np.float32(255)).astype(np.uint8)
 
 
 def mean_and_std(pixels: Pixels) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each channel of an image, of values in [0, 1], without a copy of it.
+    """Return mean and standard deviation of each channel of an image, scaled to [0, 1], without copying it.
 
     Shapes:
         pixels: uint8 [H, W, C];  returns: two float32 [1, C, 1, 1].

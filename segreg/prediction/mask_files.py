@@ -1,4 +1,4 @@
-"""Predictions for many files: masks, overlays and probabilities in a folder, each written as soon as it is there."""
+"""Predictions for many files: masks, overlays and probabilities in a folder, each written as soon as it is computed."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -30,13 +30,13 @@ _OVERLAY_SIDE = 2048
 
 @attrs.frozen(kw_only=True)
 class Output:
-    """Where the predictions of one image go.
+    """Where the predictions of one image are written.
 
     Args:
         image: The image's file.
         mask: A PNG of class indices, with a palette, or None.
-        overlay: A JPEG of the image with the classes over it, no longer than 2048 pixels, or None.
-        probabilities: An array of NumPy, float16 [K, H, W], or None.
+        overlay: A JPEG of the image with the classes laid over it, at most 2048 pixels long, or None.
+        probabilities: A NumPy array, float16 [K, H, W], or None.
     """
 
     image: Path
@@ -46,33 +46,33 @@ class Output:
 
     @property
     def files(self) -> list[Path]:
-        """What is to be written."""
+        """The files to write."""
         return [path for path in (getattr(self, field) for field in _FILES) if path]
 
 
 def plan(
     sources: Sequence[Path], out: Path, *, overlays: bool, probabilities: bool, if_exists: IfExists = "error"
 ) -> list[Output]:
-    """Decide where the predictions of files, and of all images in folders, go.
+    """Decide where the predictions of files, and of all images in folders, are written.
 
     Args:
         sources: Files and folders.
-        out: The folder that gets `masks/`, `overlays/` and `probabilities/`.
-        overlays: Whether there shall be overlays.
-        probabilities: Whether there shall be probabilities.
-        if_exists: What happens where a file is there already: `error` refuses all, `skip` keeps it and writes what is
-            missing, `overwrite` writes over it.
+        out: The folder for `masks/`, `overlays/` and `probabilities/`.
+        overlays: Whether to write overlays.
+        probabilities: Whether to write probabilities.
+        if_exists: What to do if a file exists already: `error` writes nothing, `skip` keeps it and writes what is
+            missing, `overwrite` replaces it.
 
     Raises:
-        DataError: a source does not exist, a folder holds no image, two images have one name, or a file would be
-            written over an image.
-        RunError: files are there already and `if_exists` is `error`.
+        DataError: a source does not exist, a folder has no images, two images have the same name, or a file would
+            overwrite an image.
+        RunError: files exist already and `if_exists` is `error`.
     """
     found: dict[str, Path] = {}
     for source in sources:
         for name, path in _images(source).items():
             if name in found and found[name] != path:
-                raise DataError(f"{found[name]} and {path} would both be {name}.png: predict them one at a time")
+                raise DataError(f"{found[name]} and {path} would both become {name}.png: predict them separately")
             found[name] = path
     outputs = [
         Output(
@@ -86,11 +86,11 @@ def plan(
     given = {path.resolve() for path in found.values()}
     for file in (file for output in outputs for file in output.files):
         if file.resolve() in given:
-            raise DataError(f"{file} is one of the images: choose another --out")
+            raise DataError(f"{file} is one of the input images: choose another --out")
     there = [file for output in outputs for file in output.files if file.exists()]
     if there and if_exists == "error":
-        others = f" and {len(there) - 1} more are" if len(there) > 1 else " is"
-        raise RunError(f"{there[0]}{others} there already: choose another --out, or --if-exists skip or overwrite")
+        exist = f"and {len(there) - 1} more exist" if len(there) > 1 else "exists"
+        raise RunError(f"{there[0]} {exist} already: choose another --out, or --if-exists skip or overwrite")
     if if_exists == "skip":
         outputs = [_without(output, set(there)) for output in outputs]
     return [output for output in outputs if output.files]
@@ -110,19 +110,19 @@ def _images(source: Path) -> dict[str, Path]:
         return inside
     if not source.exists():
         siblings = [each.name for each in source.parent.iterdir()] if source.parent.is_dir() else []
-        raise DataError(f"{source} does not exist{did_you_mean(source.name, siblings)}: give images or folders of them")
+        raise DataError(f"{source} does not exist{did_you_mean(source.name, siblings)}: expected images or folders")
     return {source.stem: source}
 
 
 def predict_files(
     predictor: Predictor, outputs: Sequence[Output], progress: Callable[[int, int], None]
 ) -> list[tuple[Path, str]]:
-    """Predict images and write what was asked for, each file whole or not at all.
+    """Predict images and write the requested files, each completely or not at all.
 
     Args:
         predictor: The model.
-        outputs: What `plan` decided.
-        progress: Called with how many images are done, and how many there are.
+        outputs: The result of `plan`.
+        progress: Called with the number of images done and the total.
 
     Returns:
         The images that could not be read, each with the reason in one line.
@@ -162,7 +162,7 @@ def predict_files(
 def _read_ahead(
     outputs: Sequence[Output], pixels_of: Callable[[ImageLike], Pixels]
 ) -> Iterator[tuple[Output, Pixels | DataError]]:
-    """Read images, the next one while the model is at work on the last."""
+    """Read images, the next one while the model works on the current one."""
 
     def read(output: Output) -> Pixels | DataError:
         try:
@@ -179,7 +179,7 @@ def _read_ahead(
 
 
 def _written(output: Output, strips: Iterator[Strip], size: tuple[int, int], task: Task) -> Pixels:
-    """Return the mask, and write the probabilities on the way where they are asked for."""
+    """Return the mask, and write the probabilities along the way if requested."""
     mask = np.empty(size, dtype=np.uint8)
     if not output.probabilities:
         for top, strip in strips:
@@ -192,7 +192,7 @@ def _written(output: Output, strips: Iterator[Strip], size: tuple[int, int], tas
         begin = file.tell()
         for top, strip in strips:
             mask[top : top + strip.shape[1]] = classes_of(task, strip)
-            # Class by class, as the array lies in the file.
+            # Class by class, as the array is laid out in the file.
             for index, rows in enumerate(strip.cpu().numpy().astype("<f2")):
                 file.seek(begin + 2 * width * (index * height + top))
                 file.write(rows.tobytes())
@@ -209,7 +209,7 @@ def _write_overlay(path: Path, image: Pixels, mask: Pixels, task: Task) -> None:
 
 
 def _shrunk(pixels: Pixels) -> Pixels:
-    """Return an image as people look at it: three channels, and no longer than an overlay is."""
+    """Return an image for display: three channels, and no larger than an overlay."""
     image = Image.fromarray(rgb_view(pixels))
     image.thumbnail((_OVERLAY_SIDE, _OVERLAY_SIDE))
     return np.asarray(image)

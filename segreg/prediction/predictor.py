@@ -1,4 +1,4 @@
-"""A trained model in use: masks and probabilities for images of any size."""
+"""A trained model for prediction: masks and probabilities for images of any size."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -21,35 +21,36 @@ from segreg.nn.fuse import ready_to_predict
 from segreg.nn.normalized import Normalized
 from segreg.options import structure
 from segreg.prediction.images import ImageLike, mean_and_std, pixels_of
-from segreg.prediction.probabilities import VIEWS, classes_of, enlarged, turned, turned_back
+from segreg.prediction.probabilities import VIEWS, classes_of, enlarged, undo_view, view
 from segreg.prediction.tiles import Strip, blended
 from segreg.runs.locate import weights_of
 from segreg.runs.model_file import About, read_model
 from segreg.runs.run import Run
 from segreg.support.device import Precision, autocast, detect, is_out_of_memory
 
-# Enough for the CPU or the accelerator to be busy, and little beside the weights.
+# Enough to keep the CPU or the accelerator busy, and small beside the weights.
 _PIXELS_AT_ONCE = 2**19
 _PIXELS_WAITING = 2**25
 
-# Of a file that is cut into tiles, which takes seven bytes a pixel while it is read. Any other may be a bomb.
+# Maximum size of a file that is cut into tiles, which takes seven bytes per pixel to read. Any other may be a
+# decompression bomb.
 _LARGE = 500_000_000
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Predictor:
-    """A trained model that takes images as people have them. `segreg.load` makes one.
+    """A trained model that takes images in any common form. Returned by `segreg.load`.
 
     Args:
         model: The model, with the normalisation of its input.
-        about: What its file says of it.
-        device: What to compute on.
-        precision: In which convolutions run, as in `Recipe`.
-        tile: Height and width of the tiles that images are cut into at their own scale, in pixels. With None a
-            image is resized as a whole to the size of training.
-        overlap: How far tiles overlap at least, in pixels.
-        tta: Whether to average over the eight turned and mirrored views of an image.
-        weights: The file that the model was read from; of a finished run, its scores go into a model card.
+        about: The metadata in its file.
+        device: Device to compute on.
+        precision: Precision of convolutions, as in `Recipe`.
+        tile: Height and width of the tiles that images are cut into at their own scale, in pixels. With None an
+            image is resized as a whole to the training size.
+        overlap: Minimum overlap of tiles, in pixels.
+        tta: Whether to average over the eight rotated and flipped views of an image.
+        weights: The file that the model was read from; the scores of a finished run go into its model card.
     """
 
     model: Normalized
@@ -65,9 +66,9 @@ class Predictor:
         """Check tile and overlap against each other and the model."""
         if self.tile is None:
             return
-        least = self.about.min_size
-        if self.tile < least:
-            raise OptionError(f"tile is {self.tile}: {self.about.architecture} takes {least} pixels and more")
+        minimum = self.about.min_size
+        if self.tile < minimum:
+            raise OptionError(f"tile is {self.tile}: expected {minimum} or more for {self.about.architecture}")
         if not 0 <= self.overlap < self.tile:
             raise OptionError(f"overlap is {self.overlap}: expected 0 or more, and less than the tile, {self.tile}")
 
@@ -76,7 +77,7 @@ class Predictor:
 
         Args:
             image: A path, a PIL image, an array [H, W, C], or a tensor [C, H, W]; the last two uint8, or float in
-                [0, 1]. Files are turned upright by their EXIF orientation.
+                [0, 1]. Files are rotated upright by their EXIF orientation.
 
         Shapes:
             returns: uint8 [H, W]: 0 and 1 for a binary task, else class indices in the order of `about.classes`.
@@ -106,7 +107,7 @@ class Predictor:
         return next(self.probabilities_of([image]))
 
     def probabilities_of(self, images: Iterable[ImageLike]) -> Iterator[npt.NDArray[np.float32]]:
-        """Give the probabilities of many images, in their order, computed in batches.
+        """Yield the probabilities of many images, in their order, computed in batches.
 
         Args, Shapes, Raises: as for `probabilities`.
         """
@@ -130,35 +131,35 @@ class Predictor:
     def from_pretrained(
         cls, source: str | Path, *, revision: str | None = None, token: str | None = None, **options: Any
     ) -> "Predictor":
-        """Load a model that `save_pretrained` or `push_to_hub` wrote. From the Hub only its weights are fetched.
+        """Load a model written by `save_pretrained` or `push_to_hub`. From the Hub only its weights are fetched.
 
         Args:
             source: A folder, or the name of a repository on the Hugging Face Hub, such as `somebody/lesions`.
             revision: Branch, tag or commit of the repository.
-            token: Of an account, for a private repository; by default the one that huggingface_hub has stored.
+            token: Access token, for a private repository; by default the one stored by huggingface_hub.
             options: As for `segreg.load`.
 
         Raises:
             RunError: it cannot be fetched, or was not written by segreg.
             PluginError: the plugin that the model came from is not installed, or broken.
-            OptionError: an option has a value that it does not take, or huggingface_hub is not installed.
+            OptionError: an option has an invalid value, or huggingface_hub is not installed.
         """
         path = Path(source) if Path(source).exists() else hub.fetch(str(source), revision, token)
         return load(path, **options)
 
     def save_pretrained(self, directory: str | Path, *, force: bool = False) -> None:
-        """Write the model into a folder of the form that model hubs have.
+        """Write the model into a folder in the layout of model hubs.
 
-        `model.safetensors` is enough to load it. `config.json` repeats what it says of itself, and `README.md` is a
-        model card, with the data and the scores of the run if the model came from a finished one. The licence is yours
-        to write; a `README.md` that is there is kept.
+        `model.safetensors` is enough to load it. `config.json` repeats its metadata, and `README.md` is a model card,
+        with the data and the scores of the run if the model is from a finished one. The licence is yours to fill in; an
+        existing `README.md` is kept.
 
         Args:
-            directory: It is made where it does not exist.
-            force: Write over a model that is there.
+            directory: Created if it does not exist.
+            force: Overwrite an existing model.
 
         Raises:
-            RunError: there is a model already, or the directory cannot be written to.
+            RunError: the directory already holds a model, or cannot be written to.
         """
         hub.save(Path(directory), self.model.model, self.about, self._run, force)
 
@@ -166,16 +167,16 @@ class Predictor:
         """Write what `save_pretrained` writes to a repository on the Hugging Face Hub, in one commit.
 
         Args:
-            repo_id: Such as `somebody/lesions`; the repository is made where it does not exist. A `README.md` that is
-                there is kept.
-            private: Whether a repository that is made is private; by default as the account is set up.
-            token: Of an account; by default the one that huggingface_hub has stored.
+            repo_id: Such as `somebody/lesions`; the repository is created if it does not exist. An existing `README.md`
+                is kept.
+            private: Whether a new repository is private; by default as the account is set up.
+            token: Access token; by default the one stored by huggingface_hub.
 
         Returns:
-            The address of the commit.
+            The URL of the commit.
 
         Raises:
-            RunError: the Hub does not take it.
+            RunError: the Hub refuses it.
             OptionError: huggingface_hub is not installed.
         """
         return hub.push(repo_id, self.model.model, self.about, self._run, private, token)
@@ -186,15 +187,14 @@ class Predictor:
             return None
         run = Run(self.weights.parent)
         with suppress(SegregError):
-            # One that was made with what is not installed here cannot be described.
+            # A run that uses a component that is not installed cannot be described.
             return run if run.finished and run.recipe else None
         return None
 
     def strips(self, images: Iterable[Pixels]) -> Iterator[Iterator[Strip]]:
-        """Give the probabilities of each image in strips from top to bottom, so that no whole of them need be held.
+        """Yield the probabilities of each image in strips from top to bottom, which need not be held all at once.
 
-        A strip's tensor is on the predictor's device. The strips of one image are to be used up before those of the
-        next.
+        A strip's tensor is on the predictor's device. Consume the strips of one image before those of the next.
 
         Shapes:
             images: uint8 [H, W, C].
@@ -208,7 +208,7 @@ class Predictor:
         for pixels in images:
             small = torch.from_numpy(np.array(resized(pixels, (height, width), Image.Resampling.BILINEAR)))
             waiting.append((small, (pixels.shape[0], pixels.shape[1])))
-            # Whoever gives the images may hold on to them until they get the masks.
+            # The caller may hold on to the images until it gets their masks.
             if len(waiting) == at_once or sum(h * w for _, (h, w) in waiting) > _PIXELS_WAITING:
                 yield from self._enlarged(waiting)
                 waiting = []
@@ -228,7 +228,7 @@ class Predictor:
             if self.model.normalization == "image":
                 mean, std = mean_and_std(pixels)
                 spread = (std.to(self.device), mean.to(self.device))
-            # Smaller than the model takes: its last row and column are repeated.
+            # An image smaller than the model takes: its last row and column are repeated.
             missing = [(0, max(0, self.about.min_size - length)) for length in (height, width)]
             padded = np.pad(pixels, [*missing, (0, 0)], mode="edge") if any(map(any, missing)) else pixels
             at_once = max(1, _PIXELS_AT_ONCE // min(self.tile**2, padded.shape[0] * padded.shape[1]))
@@ -246,9 +246,9 @@ class Predictor:
             images = images.to(self.device).float() / 255
             views = VIEWS if self.tta else VIEWS[:1]
             total: Tensor | None = None
-            for turns, mirrored in views:
-                found = self.about.task.activate(self._logits(turned(images, turns, mirrored), spread))
-                found = turned_back(found, turns, mirrored)
+            for rotations, flipped in views:
+                found = self.about.task.activate(self._logits(view(images, rotations, flipped), spread))
+                found = undo_view(found, rotations, flipped)
                 total = found if total is None else total.add_(found)
             assert total is not None
             return total.div_(len(views))
@@ -257,7 +257,7 @@ class Predictor:
                 raise
             height, width = images.shape[2:]
             way_out = f"choose a smaller tile than {self.tile}" if self.tile else "free some, or use another device"
-        raise OptionError(f"there is not enough memory on {self.device} for {height}×{width} pixels: {way_out}")
+        raise OptionError(f"not enough memory on {self.device} for {height}×{width} pixels: {way_out}")
 
     def _logits(self, images: Tensor, spread: tuple[Tensor, Tensor] | None) -> Tensor:
         with autocast(self.device, self.precision):
@@ -278,30 +278,30 @@ def load(
     overlap: int | None = None,
     tta: bool = False,
 ) -> Predictor:
-    """Load a trained model to use it.
+    """Load a trained model for prediction.
 
-    The file may come from anybody: nothing in it is run.
+    The file may come from anybody: nothing in it is executed.
 
     Args:
         source: A run, its directory, or a `model.safetensors` that segreg wrote.
         device: `auto`, or one by name, such as `cpu` or `cuda:1`.
         precision: `bf16`, `fp32`, or `auto`, as in `Recipe`.
         tile: Cut images into tiles of this height and width, in pixels, at their own scale. By default an image is
-            resized to the size of training, predicted as a whole, and the result resized back: what the model learnt
-            depends on scale. Tiles suit a model that was trained on pieces of large images.
-        overlap: How far tiles overlap at least, in pixels; what they say there is blended. By default an eighth of
-            the tile. The model should not look further around a pixel than a quarter of it.
-        tta: Average over the eight turned and mirrored views of an image, which takes eight times as long. Not for
-            images with an up and a down.
+            resized to the training size, predicted as a whole, and the result resized back: what the model learnt
+            depends on scale. Tiles suit a model that was trained on crops of large images.
+        overlap: Minimum overlap of tiles, in pixels, where their predictions are blended. By default 1/8 of the tile.
+            The model should not use context further from a pixel than a quarter of the overlap.
+        tta: Average over the eight rotated and flipped views of an image, which takes eight times as long. Not for
+            images with a fixed orientation.
 
     Raises:
-        RunError: there is no such file, or it is not one of segreg's.
+        RunError: the file does not exist, or was not written by segreg.
         PluginError: the plugin that the model came from is not installed, or broken.
-        OptionError: an option has a value that it does not take.
+        OptionError: an option has an invalid value.
     """
     tile, overlap = structure("tile", tile, int | None), structure("overlap", overlap, int | None)
     if overlap is not None and tile is None:
-        raise OptionError(f"overlap is {overlap}: it is of tiles, so give a tile too, such as 512")
+        raise OptionError(f"overlap is {overlap}: it applies to tiles only; set tile too, such as 512")
     precision = structure("precision", precision, Precision)
     chosen = detect(device)
     weights = weights_of(source)

@@ -1,4 +1,4 @@
-"""From probabilities to classes, at another size, and turned."""
+"""Probabilities: their classes, at another size, and of rotated and flipped views."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,8 @@ from segreg.data.image_files import Pixels
 from segreg.prediction.tiles import Strip
 from segreg.task import Task
 
-VIEWS = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
-"""The ways to turn and mirror an image: by how many quarters, and whether it is mirrored after that."""
+VIEWS = [(rotations, flipped) for rotations in range(4) for flipped in (False, True)]
+"""The eight views of an image: how many times it is rotated by 90°, and whether it is flipped after that."""
 
 _ROWS = 256
 
@@ -30,10 +30,10 @@ def enlarged(probabilities: Tensor, size: tuple[int, int]) -> Iterator[Strip]:
     """Resize probabilities, bilinearly, strip by strip.
 
     Shapes:
-        probabilities: float32 [K, h, w];  the strips: float32 [K, n, W], of H rows in all.
+        probabilities: float32 [K, h, w];  the strips: float32 [K, n, W], of H rows in total.
     """
     height, width = size
-    # Where each row lies among the given ones, by the convention of centres that torch and Pillow share.
+    # Position of each row among the given ones, by the convention of centres that torch and Pillow share.
     rows = probabilities.shape[1]
     places = ((torch.arange(height, device=probabilities.device) + 0.5) * rows / height - 0.5).clamp(min=0)
     above = places.long()
@@ -45,12 +45,12 @@ def enlarged(probabilities: Tensor, size: tuple[int, int]) -> Iterator[Strip]:
         yield top, F.interpolate(strip[None], (strip.shape[1], width), mode="bilinear", align_corners=False)[0]
 
 
-def turned(images: Tensor, turns: int, mirrored: bool) -> Tensor:
+def view(images: Tensor, rotations: int, flipped: bool) -> Tensor:
     """Return a view of images, [B, C, H, W]."""
-    images = images.rot90(turns, (2, 3))
-    return images.flip(3) if mirrored else images
+    images = images.rot90(rotations, (2, 3))
+    return images.flip(3) if flipped else images
 
 
-def turned_back(found: Tensor, turns: int, mirrored: bool) -> Tensor:
-    """Return what was found on a view as the image lies, [B, K, H, W]."""
-    return (found.flip(3) if mirrored else found).rot90(-turns, (2, 3))
+def undo_view(found: Tensor, rotations: int, flipped: bool) -> Tensor:
+    """Return the result for a view in the orientation of the image, [B, K, H, W]."""
+    return (found.flip(3) if flipped else found).rot90(-rotations, (2, 3))

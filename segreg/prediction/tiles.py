@@ -1,4 +1,4 @@
-"""A large image in tiles that overlap, and what was said of each, blended into one without a seam."""
+"""A large image in overlapping tiles, whose predictions are blended into one without a seam."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -13,9 +13,9 @@ Strip = tuple[int, Tensor]
 """The first row, and the probabilities of some rows from there on: float32 [K, n, W]."""
 
 Piece = tuple[slice, Tensor]
-"""A part of a length, and what it counts for at each of its pixels: float32 [size]."""
+"""A part of a length, and its weight at each of its pixels: float32 [size]."""
 
-# Models that pool see no shift between tiles that begin at multiples of their stride, which seldom is more than this.
+# Models that pool see no shift between tiles that start at multiples of their stride, which is rarely more than this.
 _STRIDE = 32
 
 
@@ -23,8 +23,8 @@ def divide(length: int, tile: int, overlap: int) -> list[Piece]:
     """Divide a length into pieces of `tile` pixels; the last one may have up to 31 more.
 
     Neighbours overlap by `overlap` pixels or more, and fade into each other in the middle half of these: the pixels
-    that lie nearest to where a piece was cut, of which a model has seen one side only, do not count. The weights of all
-    pieces at a pixel sum to 1.
+    nearest to a cut, of which a model has seen one side only, do not count. The weights of all pieces at a pixel sum to
+    1.
     """
     last = max(0, length - tile) // _STRIDE * _STRIDE
     step = (tile - overlap) // _STRIDE * _STRIDE or tile - overlap
@@ -49,16 +49,16 @@ def divide(length: int, tile: int, overlap: int) -> list[Piece]:
 def blended(
     predict: Callable[[Tensor], Tensor], pixels: Pixels, *, tile: int, overlap: int, batch: int
 ) -> Iterator[Strip]:
-    """Predict an image tile by tile, and give the result from top to bottom, each row as soon as it is complete.
+    """Predict an image tile by tile, and yield the result from top to bottom, each row as soon as it is complete.
 
-    No more than one row of tiles is held at a time.
+    Only one row of tiles is held in memory at a time.
 
     Args:
         predict: Maps pieces, uint8 [B, C, h, w], to probabilities, float32 [B, K, h, w] on any device.
         pixels: The image, uint8 [H, W, C].
         tile: Height and width of a tile, in pixels.
-        overlap: How far neighbours overlap at least, in pixels, less than `tile`.
-        batch: Tiles at a time.
+        overlap: Minimum overlap of neighbours, in pixels, less than `tile`.
+        batch: Tiles per batch.
     """
     height, width, _ = pixels.shape
     down, across = divide(height, tile, overlap), divide(width, tile, overlap)

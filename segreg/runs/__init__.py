@@ -1,1 +1,1 @@
-"""A run on disk: its files, its model, what it was made with, and reading them safely."""
+"""A run on disk: its files, its model, its provenance, and reading them safely."""

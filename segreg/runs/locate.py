@@ -1,4 +1,4 @@
-"""Where the weights of a run are, however it is named."""
+"""Finds the weights of a run, however it is given."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from segreg.runs.run import Run
 
 
 def weights_of(source: str | Path | Run) -> Path:
-    """Return the file of weights of a run, its directory, or the file itself.
+    """Return the weights file, given a run, its directory, or the file itself.
 
     Raises:
-        RunError: it is not there.
+        RunError: it does not exist.
     """
     path = source.path if isinstance(source, Run) else Path(source)
     if not path.exists():
@@ -30,7 +30,7 @@ def weights_of(source: str | Path | Run) -> Path:
 
 
 def _instead(path: Path) -> str:
-    """Name a run inside a directory that is none."""
+    """Name a run inside a directory that is not a run itself."""
     if (path / "study.toml").exists():
         return f"; it is a study, with its runs in {path / 'runs'}: segreg compare prints which one is best"
     inside = sorted(each.parent for each in path.glob("*/model.safetensors"))

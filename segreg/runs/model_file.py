@@ -1,4 +1,4 @@
-"""A model in a file: its weights, and all that it takes to rebuild it by name and to use it."""
+"""A model in a file: its weights, and everything needed to rebuild it by name and to use it."""
 
 import json
 from collections.abc import Mapping
@@ -26,14 +26,14 @@ from segreg.task import Task, task_of
 
 @attrs.frozen(kw_only=True)
 class About:
-    """What a file of weights says of the model: the metadata of `model.safetensors`.
+    """The metadata of a weights file, `model.safetensors`, which describe the model.
 
     Args:
         segreg: The version that wrote it.
         architecture: The component's key, such as `unet` or `timm/unet`.
-        options: All options that it was built with, `in_channels` and `num_classes` among them.
-        plugin: The distribution and version that the component came from.
-        classes: One name for a binary task, else one a class.
+        options: All options that it was built with, including `in_channels` and `num_classes`.
+        plugin: The distribution and version that provided the component.
+        classes: One name for a binary task, else one per class.
         size: Height and width that images were resized to in training, in pixels.
         normalize: How its input is normalised, as in `Recipe`.
     """
@@ -63,13 +63,13 @@ class About:
 
     @property
     def min_size(self) -> int:
-        """The smallest height and width that the model takes, in pixels."""
+        """The minimum height and width that the model accepts, in pixels."""
         record = registry().find("architecture", self.architecture).record
         return record.min_size if isinstance(record, Architecture) else 1
 
 
 def about_model(recipe: Recipe, data: Data) -> About:
-    """Return what a file of weights says of the model that a recipe trains."""
+    """Return the metadata of the weights file of the model that a recipe trains."""
     [architecture] = recipe.components["architecture"]
     return About(
         segreg=version("segreg"),
@@ -83,7 +83,7 @@ def about_model(recipe: Recipe, data: Data) -> About:
 
 
 def about_of(metadata: Mapping[str, str]) -> About:
-    """Read the metadata of a file of weights.
+    """Read the metadata of a weights file.
 
     Raises:
         ValueError, TypeError, LookupError, AttributeError: they are not what segreg writes.
@@ -103,18 +103,20 @@ def about_of(metadata: Mapping[str, str]) -> About:
     if about.in_channels < 1:
         raise ValueError(f"in_channels is {about.in_channels}")
     if about.task.num_classes != about.options["num_classes"]:
-        raise ValueError(f"it names {about.num_classes} classes for {shown(about.options['num_classes'])}")
+        raise ValueError(
+            f"it names {about.num_classes} classes, but num_classes is {shown(about.options['num_classes'])}"
+        )
     return about
 
 
 def read_model(path: Path) -> tuple[Normalized, About]:
-    """Rebuild a model with its weights, in evaluation mode on the CPU, and say what the file says of it.
+    """Rebuild a model with its weights, in evaluation mode on the CPU, and return it with the file's metadata.
 
-    The file may come from anybody: it names a component of the registry, and nothing is built before its shapes were
-    found to be those of the weights.
+    The file may come from anyone: it names a component of the registry, and nothing is built before its shapes are
+    known to match the weights.
 
     Raises:
-        RunError: the file is not one of segreg's, or the model is no longer the same.
+        RunError: the file was not saved by segreg, or the model is no longer the same.
         PluginError: the plugin that the model came from is not installed, or broken.
     """
     with reading(path, "a model saved by segreg"):
@@ -129,7 +131,7 @@ def read_model(path: Path) -> tuple[Normalized, About]:
         raise missing_plugin(path, about.architecture, distribution, its_version) from error
     except PluginError:
         raise
-    # What a constructor says to options that nobody saved is anything.
+    # A constructor may raise anything for options that segreg never saved.
     except Exception as error:
         reason = single_line(error)[:200]
         raise RunError(f"{path} does not fit {about.architecture!r} as it is installed here: {reason}") from error
@@ -137,7 +139,7 @@ def read_model(path: Path) -> tuple[Normalized, About]:
 
 def _rebuilt(expression: Expression, options: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
     record = registry().find("architecture", expression.name).record
-    # The options that only choose the weights to begin with would be overwritten.
+    # Without the options that only choose initial weights, which would be overwritten.
     initial = record.pretrained_options if isinstance(record, Architecture) else ()
     options = {option: value for option, value in options.items() if option not in initial}
     with without_values():

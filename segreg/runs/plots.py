@@ -1,4 +1,4 @@
-"""The images of one run, or of several side by side."""
+"""The plots of one run, or of several side by side."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,40 +7,46 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from segreg.runs.run import Row
+from segreg.runs.history import EpochRecord, column_name
 from segreg.support.render import draw_border, overlay, rgb_view, without_frame, write_figure
 from segreg.task import Task
 
 _COLORS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 
 
-def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], metric: str) -> None:
-    """Draw loss and metric over the epochs: validation as a full line, training as a dotted one.
+def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[EpochRecord]]], metric: str) -> None:
+    """Plot loss and metric over the epochs: validation as a solid line, training as a dotted one.
 
     Args:
-        path: Where to.
-        histories: By label, the histories of the runs that share it: one a seed, in one colour.
-        metric: Which metric.
+        path: The file to write.
+        histories: The histories of the runs by label; the runs of a label, one per seed, have one colour.
+        metric: The metric to plot.
     """
     figure = Figure(figsize=(11, 4.2 + 0.12 * len(histories)), layout="constrained")
-    for axes, figure_name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
         for index, (label, runs) in enumerate(histories.items()):
             color = _COLORS[index % len(_COLORS)]
             dash = "-" if index < len(_COLORS) else "-."
             axes.plot([], [], dash, color=color, label=_plain(label))
-            for rows in runs:
-                epochs = [row["epoch"] for row in rows]
-                marker = "o" if len(rows) == 1 else None
+            for history in runs:
+                epochs = [record["epoch"] for record in history]
+                marker = "o" if len(history) == 1 else None
                 for split, style, width in (("valid", dash, 1.6), ("train", ":", 1.1)):
-                    values = [row[f"{split}_{figure_name}"] for row in rows]
+                    values = [record[column_name(split, quantity)] for record in history]
                     axes.plot(epochs, values, style, color=color, linewidth=width, marker=marker)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set(xlabel="epoch", title=_plain(figure_name))
+        axes.set(xlabel="epoch", title=_plain(quantity))
         axes.grid(alpha=0.25)
         without_frame(axes)
-    rows = [row for runs in histories.values() for rows in runs for row in rows]
-    # Some losses go down to 0 or below.
-    if not any(row["train_loss"] <= 0 or row["valid_loss"] <= 0 for row in rows):
+    losses = [
+        record[column_name(split, "loss")]
+        for runs in histories.values()
+        for history in runs
+        for record in history
+        for split in ("train", "valid")
+    ]
+    # Some losses reach 0 or less.
+    if min(losses, default=1) > 0:
         figure.axes[0].set_yscale("log")
     figure.axes[0].plot([], [], "-", color="gray", label="validation")
     figure.axes[0].plot([], [], ":", color="gray", label="training (augmented images)")
@@ -51,15 +57,16 @@ def plot_curves(path: Path, histories: Mapping[str, Sequence[Sequence[Row]]], me
 
 
 def plot_samples(path: Path, samples: Mapping[str, Tensor], predictions: Mapping[str, Tensor], task: Task) -> None:
-    """Draw a few images, each with the ground truth and what the models said.
+    """Draw a few images, each with the ground truth and the predictions of the models.
 
-    With one class, what is predicted is tinted and the true border is a white line; else each class has its colour.
+    With one class, the prediction is a tint and the border of the ground truth a white line; otherwise each class has
+    its colour.
 
     Args:
-        path: Where to.
+        path: The file to write.
         samples: `images` uint8 [n, H, W, C] and `masks` uint8 [n, H, W].
-        predictions: uint8 [n, H, W] of each model, by its label.
-        task: What the classes are.
+        predictions: uint8 [n, H, W] per model, by its label.
+        task: The meaning of the classes.
     """
     images, masks = samples["images"].numpy(), samples["masks"].numpy()
     columns = {"image": None, "ground truth": masks, **{label: each.numpy() for label, each in predictions.items()}}
@@ -82,5 +89,5 @@ def plot_samples(path: Path, samples: Mapping[str, Tensor], predictions: Mapping
 
 
 def _plain(text: str) -> str:
-    """Keep the dollars of an option's value from being read as mathematics."""
+    """Keep dollar signs in an option's value from being read as math text."""
     return text.replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""What a run is made with: every name with its options and plugin, and what it runs on; and what of it has changed."""
+"""The provenance of a run: every name with its options and plugin, the environment, and what has changed since."""
 
 import hashlib
 import platform
@@ -16,7 +16,7 @@ from segreg.support import device as devices
 
 
 def resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any]:
-    """Say what the names stood for on the day: every option, who brought the component, and what it ran on."""
+    """Return what the names resolved to: every option, the plugin of each component, and the environment."""
     fields = attrs.fields_dict(Recipe)
     tables = [
         {
@@ -24,7 +24,7 @@ def resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any]
             "name": component.entry.key,
             "plugin": component.entry.plugin.distribution,
             "version": component.entry.plugin.version,
-            # TOML has no null; an option that is None is one that was not given.
+            # TOML has no null; an option that is None is left out.
             "options": {
                 name: setting for name, setting in component.every_option(**data.facts).items() if setting is not None
             },
@@ -46,16 +46,16 @@ def resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any]
     }
 
 
-def provenance(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict[str, str]:
-    """Return what the numbers of a run depend on, by name, as one reads it.
+def provenance_of(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict[str, str]:
+    """Return what the results of a run depend on, by name, as text.
 
     Args:
-        recipe: What was asked for.
-        tables: What `resolved` says of it.
+        recipe: The recipe of the run.
+        tables: The result of `resolved` for it.
         data: The images.
     """
     settings = recipe.fields_that_affect_results()
-    # What `auto` or `cuda` stands for is said below.
+    # What `auto` or `cuda` resolved to is added below.
     del settings["device"]
     return {
         **{
@@ -68,7 +68,7 @@ def provenance(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict[st
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Say what `provenance` gave before and does not give now."""
+    """Describe what differs between two results of `provenance_of`."""
     return [
         f"{name} was {before.get(name, 'none')} and is {now.get(name, 'none')}"
         for name in {**before, **now}

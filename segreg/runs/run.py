@@ -1,6 +1,5 @@
-"""A run on disk: what was asked for, what happened, and the best weights."""
+"""A run on disk: its recipe, its history, its results and the best weights."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -15,18 +14,18 @@ from torch import Tensor, nn
 from segreg.data.decode import Skipped
 from segreg.errors import RunError
 from segreg.recipe import Recipe, read_recipe
+from segreg.runs.history import EpochRecord, read_history, write_history
 from segreg.runs.model_file import read_model
 from segreg.support.files import read_toml, reading, replacing, write_csv, write_text
 
 _RESULTS = ("epoch", "metrics", "classes", "images", "parameters", "seconds", "images_per_second", "device")
 
-Row = Mapping[str, float]
 Tensors = Mapping[str, Tensor]
 
 
 @attrs.frozen
 class Run:
-    """A directory that holds one run.
+    """A directory that contains one run.
 
     Args:
         path: The directory.
@@ -36,39 +35,35 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """What was asked for.
+        """The recipe.
 
         Raises:
-            RunError: the directory holds no run.
+            RunError: the directory contains no run.
         """
         if not (self.path / "recipe.toml").exists():
             raise RunError(f"{self.path} holds no run: it has no recipe.toml")
         return read_recipe(self.path / "recipe.toml")
 
     @property
-    def history(self) -> list[Row]:
-        """One row an epoch: the epoch, losses, metrics a split, lr, seconds and images per second.
+    def history(self) -> list[EpochRecord]:
+        """One row per epoch: the epoch, losses, metrics per split, lr, seconds and images per second.
 
         Raises:
             RunError: the file is not a history.
         """
-        path = self.path / "history.csv"
-        if not path.exists():
-            return []
-        with reading(path, "a history"), path.open(encoding="utf-8", newline="") as file:
-            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        return read_history(self.path / "history.csv")
 
     @property
     def finished(self) -> bool:
-        """Whether the run came to its end: its results are the last thing that it writes."""
+        """Whether the run is finished: its results are the last file that it writes."""
         return (self.path / "results.json").exists()
 
     @property
     def results(self) -> dict[str, Any]:
-        """The figures of the best weights: metrics a split (None where there is no value), and what the run cost.
+        """The results of the best weights: metrics per split (None where there is no value), and the cost of the run.
 
         Raises:
-            RunError: the run has not come to its end, or the file holds no results.
+            RunError: the run is not finished, or the file contains no results.
         """
         if not self.finished:
             raise RunError(f"{self.path} has no results yet: finish it with --resume {self.path}")
@@ -92,25 +87,25 @@ class Run:
             return {**samples, "images": samples["images"].movedim(1, -1)}
 
     @property
-    def made_on(self) -> dict[str, str]:
-        """What it was made with and on, by name: system, device, and versions, also of the plugins."""
+    def environment(self) -> dict[str, str]:
+        """The environment that it was trained in, by name: system, device, and versions, including the plugins'."""
         tables = read_toml(self.path / "recipe.toml")
         with reading(self.path / "recipe.toml", "the recipe of a run"):
             plugins = {each["plugin"]: each["version"] for each in tables.get("component", [])}
-            made_on = {**dict(tables.get("platform", {})), **plugins}
-        return {str(name): str(value) for name, value in made_on.items()}
+            environment = {**dict(tables.get("platform", {})), **plugins}
+        return {str(name): str(value) for name, value in environment.items()}
 
     def model(self) -> nn.Module:
         """Rebuild the model with its best weights, in evaluation mode, from `model.safetensors` alone.
 
-        It takes images in [0, 1] and normalises them itself, as in training. The file may come from anybody: it names
-        a component of the registry, and nothing is built before its shapes were found to be those of the weights.
+        It takes images in [0, 1] and normalises them itself, as in training. The file may come from anyone: it names a
+        component of the registry, and nothing is built before its shapes are known to match the weights.
 
         Shapes:
             the model's images: float [B, C, H, W];  its logits: float [B, K, H, W].
 
         Raises:
-            RunError: there are no weights yet, or the file is not one of segreg's, or the model is no longer the same.
+            RunError: there are no weights yet, the file was not saved by segreg, or the model is no longer the same.
             PluginError: the plugin that the model came from is not installed, or broken.
         """
         return read_model(self.path / "model.safetensors")[0]
@@ -121,13 +116,12 @@ class Run:
             return load_file(path)
 
     def write_recipe(self, recipe: Recipe, resolved: Mapping[str, Any]) -> None:
-        """Write the recipe, and below it what its names stood for on the day."""
+        """Write the recipe, and below it what its names resolved to."""
         write_text(self.path / "recipe.toml", tomli_w.dumps({"recipe": recipe.to_dict(), **resolved}))
 
-    def write_history(self, rows: Sequence[Row]) -> None:
+    def write_history(self, history: Sequence[EpochRecord]) -> None:
         """Write all epochs so far."""
-        figures = [[f"{row[name]:.6g}" for name in rows[0]] for row in rows]
-        write_csv(self.path / "history.csv", list(rows[0]), figures)
+        write_history(self.path / "history.csv", history)
 
     def write_splits(self, names: Mapping[str, Sequence[str]]) -> None:
         """Write which image is in which split."""
@@ -135,7 +129,7 @@ class Run:
         write_csv(self.path / "splits.csv", ("split", "name"), rows)
 
     def write_skipped(self, skipped: Sequence[Skipped]) -> None:
-        """Write which images were left out, and why; no file where none were."""
+        """Write which images were left out, and why; no file if none were."""
         path = self.path / "skipped.csv"
         if not skipped:
             path.unlink(missing_ok=True)
@@ -143,19 +137,19 @@ class Run:
         write_csv(path, ("split", "name", "reason"), [(each.split, each.name, each.reason) for each in skipped])
 
     def write_model(self, weights: Tensors, about: Mapping[str, Any]) -> None:
-        """Write the best weights so far, with all that it takes to rebuild the model."""
+        """Write the best weights so far, with everything needed to rebuild the model."""
         self.write_tensors("model", weights, {"segreg": json.dumps(about)})
 
     def write_tensors(self, name: str, tensors: Tensors, metadata: dict[str, str] | None = None) -> None:
         """Write tensors as `name.safetensors`."""
         with replacing(self.path / f"{name}.safetensors") as aside:
-            # safetensors' own `save_file` leaves a file that nobody else may read.
+            # safetensors' own `save_file` creates a file that no other user may read.
             aside.write_bytes(save({key: tensor.contiguous() for key, tensor in tensors.items()}, metadata))
 
     def write_samples(self, samples: Tensors) -> None:
-        """Write images, masks and predictions as `samples` gives them; images lie in the file as [n, C, H, W]."""
+        """Write images, masks and predictions as returned by `samples`; the file stores images as [n, C, H, W]."""
         self.write_tensors("samples", {**samples, "images": samples["images"].movedim(-1, 1)})
 
     def write_results(self, results: Mapping[str, Any]) -> None:
-        """Write the results, which makes the run a finished one."""
+        """Write the results, which marks the run as finished."""
         write_text(self.path / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")

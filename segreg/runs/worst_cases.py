@@ -1,6 +1,6 @@
-"""The validation images on which a run does worst, kept as files that anybody can look at.
+"""The validation images on which a run scores worst, kept as image files.
 
-Compressed, where `samples.safetensors` is not: so there is room for them in every run of a study.
+They are compressed, unlike `samples.safetensors`, so that every run of a study can keep them.
 """
 
 import errno
@@ -28,10 +28,10 @@ class WorstCase:
     """An image with the ground truth and the prediction.
 
     Args:
-        name: Of the image.
-        value: Of the first metric, on this image alone.
+        name: Name of the image.
+        value: Value of the first metric on this image alone.
         image: uint8 [H, W, C], with C = 3 for `write_cases`.
-        ground truth: uint8 [H, W].
+        ground_truth: uint8 [H, W].
         prediction: uint8 [H, W].
     """
 
@@ -43,22 +43,22 @@ class WorstCase:
 
 
 def worst_positions(values: npt.NDArray[np.float64], higher_is_better: bool) -> list[int]:
-    """Return where the worst values are, the worst first, of those that are finite."""
+    """Return the positions of the worst finite values, the worst first."""
     order = np.argsort(values if higher_is_better else -values, kind="stable")
     return [int(position) for position in order if np.isfinite(values[position])][:WORST]
 
 
 def write_cases(run: Run, cases: Sequence[WorstCase], task: Task) -> list[dict[str, Any]]:
-    """Write the images of cases into `worst/`, and return what the results say of them.
+    """Write the images of cases into `worst/`, and return their entries for the results.
 
     Raises:
         RunError: they cannot be written there.
     """
     folder = run.path / "worst"
     with writing(folder):
-        # Behind a link may be the images of others.
+        # A link may lead to someone else's images.
         if folder.is_symlink():
-            raise FileExistsError(errno.EEXIST, "it is a link, and what is behind it may be another's")
+            raise FileExistsError(errno.EEXIST, "it is a link, whose target may belong to someone else")
         folder.mkdir(exist_ok=True)
     for number, case in enumerate(cases, 1):
         image, ground_truth, prediction = _files(run, number)
@@ -70,14 +70,14 @@ def write_cases(run: Run, cases: Sequence[WorstCase], task: Task) -> list[dict[s
 
 
 def read_cases(run: Run) -> list[WorstCase]:
-    """Return the cases of a finished run, the worst first; none of a run that an earlier version made.
+    """Return the cases of a finished run, the worst first; none for a run of an earlier version.
 
     Raises:
         RunError: the results do not have the form that segreg writes.
     """
     results = run.results
     with reading(run.path / "results.json", "results"):
-        # Not the bare number, which may be anything in a file.
+        # Not the number itself, which may be anything in a file.
         classes = task_of(len(results["classes"])).num_classes
         listed = [(str(each["name"]), float(each["value"])) for each in results.get("worst", [])]
     cases = []
@@ -88,7 +88,7 @@ def read_cases(run: Run) -> list[WorstCase]:
             ground_truth, prediction = (
                 read_mask(path, num_classes=classes, ignore_value=255, by_index=True) for path in masks
             )
-        # Somebody tidied up: what is left can be shown.
+        # Someone deleted files: the rest can still be shown.
         except DataError:
             continue
         if shown.shape[:2] == ground_truth.shape == prediction.shape:
@@ -98,4 +98,4 @@ def read_cases(run: Run) -> list[WorstCase]:
 
 def _files(run: Run, number: int) -> tuple[Path, Path, Path]:
     folder = run.path / "worst"
-    return folder / f"{number}.jpg", folder / f"{number}-ground-ground truth.png", folder / f"{number}-prediction.png"
+    return folder / f"{number}.jpg", folder / f"{number}-ground-truth.png", folder / f"{number}-prediction.png"

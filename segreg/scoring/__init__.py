@@ -1,1 +1,1 @@
-"""What metrics keep of each image, and the values, intervals and comparisons that follow from it."""
+"""The metric state of each image, and the values, intervals and comparisons computed from it."""

@@ -1,4 +1,4 @@
-"""What the runs of one configuration score: estimates from the states that they keep of each image."""
+"""The scores of the runs of one configuration: estimates from their metric states of each image."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ class Estimate:
     interval: Interval
 
     def __str__(self) -> str:
-        """Write it as a table does: `0.873 ± 0.010 [0.851, 0.893]`."""
+        """Format it as in a table: `0.873 ± 0.010 [0.851, 0.893]`."""
         spread = "" if math.isnan(self.spread.deviation) else f" ± {self.spread.deviation:.3f}"
         return f"{self.interval.value:.3f}{spread} [{self.interval.low:.3f}, {self.interval.high:.3f}]"
 
@@ -31,8 +31,8 @@ def estimates(recipe: Recipe, runs: Sequence[Run]) -> dict[tuple[str, str], Esti
     """Return the estimate of each metric on each split, by `(metric, split)`; none without runs.
 
     Args:
-        recipe: Of any of the runs.
-        runs: Finished ones, which differ in their seed alone.
+        recipe: The recipe of any of the runs.
+        runs: Finished runs that differ only in their seed.
     """
     if not runs:
         return {}
@@ -54,6 +54,6 @@ def metric_of(name: str, run: Run) -> SegmentationMetric:
 
 
 def states_of(scores: Mapping[str, Tensor], split: str, metric: str) -> States:
-    """Return the states of a metric on a split, of what `Run.scores` gives."""
+    """Return the states of a metric on a split, out of `Run.scores`."""
     prefix = f"{split}/{metric}/"
     return {name.removeprefix(prefix): tensor.numpy() for name, tensor in scores.items() if name.startswith(prefix)}

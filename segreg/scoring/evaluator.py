@@ -1,6 +1,6 @@
 """Scores of a model on images.
 
-Without gradients, but not in inference mode: a tensor that a metric makes there could not be changed outside it.
+Without gradients, but not in inference mode: a tensor that a metric creates there could not be changed outside it.
 """
 
 import math
@@ -23,11 +23,11 @@ class Evaluator:
     """Scores models.
 
     Args:
-        task: What the logits mean.
-        metrics: By the names in the recipe, on the device.
-        batch: How many images at once.
-        device: Where to compute.
-        precision: In which convolutions run.
+        task: The meaning of the logits.
+        metrics: The metrics by their names in the recipe, on the device.
+        batch: Number of images per batch.
+        device: The device to compute on.
+        precision: The precision of convolutions.
     """
 
     task: Task
@@ -53,7 +53,7 @@ class Evaluator:
 
     @torch.no_grad()
     def states(self, model: nn.Module, split: Split) -> dict[str, States]:
-        """Return each metric's state for every single image, from which values and their intervals are worked out."""
+        """Return each metric's state for every single image, from which values and their intervals are computed."""
         model = self._ready(model)
         parts: dict[str, list[States]] = {name: [] for name in self.metrics}
         for images, target in split.batches(self.batch, self.device):

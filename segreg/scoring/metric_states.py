@@ -1,4 +1,4 @@
-"""What a metric keeps of each single image, from which its value over any selection of images is worked out."""
+"""The state of a metric for each single image, from which its value over any selection of images is computed."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ States: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
 
 def image_states(metric: SegmentationMetric, logits: Tensor, target: Tensor) -> States:
-    """Return what the metric keeps of each image of a batch. The metric itself stays as it is.
+    """Return the state of the metric for each image of a batch. The metric itself is not changed.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: arrays [B, ...].
@@ -36,12 +36,12 @@ def merge(parts: Sequence[States]) -> States:
 
 
 def value(metric: SegmentationMetric, states: States) -> float:
-    """Return the metric's value over all images. The metric itself stays as it is."""
+    """Return the metric's value over all images. The metric itself is not changed."""
     return holding_all(metric, states).compute()
 
 
 def values_of_images(metric: SegmentationMetric, states: States) -> npt.NDArray[np.float64]:
-    """Return the metric's value on each single image, float64 [N]: `nan` where it says nothing of one."""
+    """Return the metric's value on each single image, float64 [N]: `nan` where it is undefined."""
     return np.array([each.compute() for each in _of_each_image(metric, states)])
 
 
@@ -51,9 +51,9 @@ def class_values_of_images(metric: SegmentationMetric, states: States) -> npt.ND
 
 
 def class_values(metric: SegmentationMetric) -> npt.NDArray[np.float64]:
-    """Return the value of each class, float64 [K]: `nan` where it says nothing of one. K is 0 if it keeps none.
+    """Return the value of each class, float64 [K]: `nan` where it is undefined. K is 0 if there are none.
 
-    One value for all classes, as of accuracy, is no value of a class either.
+    A single value for all classes, as of accuracy, is not the value of a class.
     """
     per_class = getattr(metric, "per_class", None)
     values = np.asarray(per_class(), dtype=np.float64) if per_class else np.empty(0)
@@ -61,7 +61,7 @@ def class_values(metric: SegmentationMetric) -> npt.NDArray[np.float64]:
 
 
 def _of_each_image(metric: SegmentationMetric, states: States) -> Iterator[SegmentationMetric]:
-    """Give the metric as it is after each single image, in one copy that changes."""
+    """Yield the metric with the state of each single image, in one copy that changes."""
     metric = copy.deepcopy(metric)
     cast(nn.Module, metric).cpu()
     for i in range(len(next(iter(states.values())))):
@@ -78,11 +78,11 @@ def holding_all(metric: SegmentationMetric, states: States) -> SegmentationMetri
 
 
 def fill(metric: SegmentationMetric, sums: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Give the buffers of a metric the given values."""
+    """Set the buffers of a metric to the given values."""
     for name, buffer in buffers_of(metric).items():
         buffer.copy_(torch.as_tensor(sums[name]))
 
 
 def buffers_of(metric: SegmentationMetric) -> dict[str, Tensor]:
-    """Return the buffers of a metric, by name: they are its whole state."""
+    """Return the buffers of a metric, by name: they are its entire state."""
     return dict(cast(nn.Module, metric).named_buffers())

@@ -1,12 +1,12 @@
-"""Error bars for a table of results: intervals over images, spreads over seeds, and paired differences of two rows.
+"""Error bars for a table of results: intervals over images, spreads over seeds, paired differences.
 
-A metric is the sum of what it saw of each image (see `contracts.SegmentationMetric`). So the states of single images,
-kept once, give the value over any resample of the images without a second look at an image.
+The state of a metric is the sum of its states for single images (see `contracts.SegmentationMetric`). So these states,
+kept once, give the value over any resample of the images without reading an image again.
 
-The two kinds of error bar answer different questions. An interval over images says how much the value would move if
-other images had been drawn from the same source, with the trained weights as they are. A spread over seeds says how
-much it moves if training is repeated, with the images as they are. Neither covers another source of images, another
-annotator, or the optimism of a value on images by which the weights were chosen.
+The two kinds of error bar answer different questions. An interval over images is how much the value would vary if other
+images had been drawn from the same source, with the same trained weights. A spread over seeds is how much it varies if
+training is repeated, with the same images. Neither covers another source of images, another annotator, or the
+optimistic bias of a value on images that were used to choose the weights.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,13 +31,13 @@ class Interval(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """How two rows differ on the same images.
+    """How two configurations differ on the same images.
 
     Attributes:
         difference: The first value minus the second, with its 95 % bootstrap interval over images.
-        p_value: Of Wilcoxon's signed-rank test on the values of single images, two-sided.
-        direction: Of the signed ranks: 1 if the images lean towards a higher first value, -1 towards a lower one, else
-            0. A few images can pull the difference the other way.
+        p_value: Two-sided p-value of Wilcoxon's signed-rank test on the values of single images.
+        direction: Direction of the signed ranks: 1 if they favour a higher first value, -1 if a lower one, else 0. A
+            few images can pull the difference the other way.
     """
 
     difference: Interval
@@ -46,32 +46,32 @@ class Comparison(NamedTuple):
 
     @property
     def by_interval(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """Whether the interval excludes 0."""
         return self.difference.low > 0 or self.difference.high < 0
 
     @property
     def by_test(self) -> bool:
-        """Whether Wilcoxon's test finds more than one would by chance in twenty."""
+        """Whether Wilcoxon's test is significant, p < 0.05."""
         return self.p_value < _LEVEL
 
     @property
     def same_direction(self) -> bool:
-        """Whether the images lean the way of the difference."""
+        """Whether the signed ranks have the direction of the difference."""
         return bool(np.sign(self.difference.value) == self.direction)
 
     @property
     def beyond_chance(self) -> bool:
-        """Whether the choice of images does not explain the difference: interval and test agree, in direction too."""
+        """Whether the choice of images does not explain the difference: interval and test agree, also in direction."""
         return self.by_interval and self.by_test and self.same_direction
 
     @property
     def p_text(self) -> str:
-        """The p-value as one writes it behind a `p`: `= 0.012`, or `< 0.001`."""
+        """The p-value as written after a `p`: `= 0.012`, or `< 0.001`."""
         return "< 0.001" if self.p_value < 0.001 else f"= {self.p_value:.3f}"
 
 
 class Spread(NamedTuple):
-    """A mean with the sample standard deviation, which is `nan` if there was one value."""
+    """A mean with the sample standard deviation, which is `nan` for a single value."""
 
     mean: float
     deviation: float
@@ -83,16 +83,16 @@ def bootstrap_interval(
     """Return the mean of the value over seeds, with its 95 % percentile bootstrap interval over images.
 
     The images are resampled with replacement, and every seed's model is scored on the same resample. The interval
-    covers the choice of images alone, for these trained models. What another seed would change, it does not cover.
+    covers only the choice of images, for these trained models. It does not cover what another seed would change.
 
     Args:
-        metric: The metric that the states are of.
+        metric: The metric that the states belong to.
         states_by_seed: For each seed the states of the same images in the same order; one element for a single run.
         resamples: Number of resamples. They are the rows of `default_rng(seed).integers(N, size=(resamples, N))`.
-        seed: Seed of the resamples, unrelated to those of the training.
+        seed: Seed of the resamples, unrelated to the training seeds.
 
     Raises:
-        ValueError: there is no image, or the seeds differ in their number.
+        ValueError: there is no image, or the seeds differ in their number of images.
 
     Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
@@ -121,20 +121,20 @@ def paired_difference(
     """Return the first value minus the second, with its 95 % percentile bootstrap interval over images.
 
     Both are scored on the same resamples, so what makes an image hard for both cancels out, and the interval is often
-    far narrower than those of the two values suggest. If it leaves out 0, the two sets of trained models differ by more
-    than the choice of images explains. It is an interval for one comparison: of twenty rows that are equal in
-    ground truth, one is expected to seem to differ.
+    far narrower than those of the two values suggest. If it excludes 0, the two sets of trained models differ by more
+    than the choice of images explains. It is an interval for one comparison: of twenty configurations that are in fact
+    equal, one is expected to appear different.
 
     Args:
-        metric: The metric that all states are of.
-        states_by_seed: For each seed the states of the first row, as in `bootstrap_interval`.
-        other_states_by_seed: The same of the second row, on the same images in the same order. The number of seeds may
-            differ.
+        metric: The metric that all states belong to.
+        states_by_seed: For each seed the states of the first configuration, as in `bootstrap_interval`.
+        other_states_by_seed: Those of the second configuration, on the same images in the same order. The number of
+            seeds may differ.
         resamples: Number of resamples.
         seed: Seed of the resamples.
 
     Raises:
-        ValueError: there is no image, or the states differ in their number.
+        ValueError: there is no image, or the states differ in their number of images.
     """
     _number_of_images([*states_by_seed, *other_states_by_seed])
     # The same seed gives both the same resamples.
@@ -151,11 +151,11 @@ def paired_comparison(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Comparison:
-    """Compare two rows on the same images in two ways that fail differently.
+    """Compare two configurations on the same images in two ways that fail differently.
 
-    The bootstrap interval is of the value itself, and so swayed by a few images that differ much; Wilcoxon's test asks
-    of every image only which row is ahead, and how this difference ranks among the others. What both call real, in
-    the same direction, seldom is chance. Both are of one comparison, as `paired_difference` says.
+    The bootstrap interval is of the value itself, and so sensitive to a few images that differ a lot; Wilcoxon's test
+    uses only which configuration is better on each image, and how this difference ranks among the others. A difference
+    that both find, in the same direction, is seldom chance. Both are for one comparison, as with `paired_difference`.
 
     Args, Raises: as for `paired_difference`.
 
@@ -163,8 +163,8 @@ def paired_comparison(
     """
     difference = paired_difference(metric, states_by_seed, other_states_by_seed, resamples=resamples, seed=seed)
     values, others = (
-        np.mean([values_of_images(metric, states) for states in rows], axis=0)
-        for rows in (states_by_seed, other_states_by_seed)
+        np.mean([values_of_images(metric, states) for states in by_seed], axis=0)
+        for by_seed in (states_by_seed, other_states_by_seed)
     )
     return Comparison(difference, signed_rank(values - others), rank_direction(values - others))
 
@@ -173,9 +173,9 @@ def signed_rank(differences: npt.NDArray[np.float64]) -> float:
     """Return the two-sided p-value of Wilcoxon's signed-rank test; 1 if nothing differs.
 
     Args:
-        differences: One an image, [N]; those that are 0 or `nan` count for nothing.
+        differences: One per image, [N]; those that are 0 or `nan` are ignored.
     """
-    # A third of a second that only a comparison needs.
+    # The import takes a third of a second, and only a comparison needs it.
     from scipy.stats import wilcoxon
 
     different = _different(differences)
@@ -206,7 +206,7 @@ def mean_and_spread(values: Sequence[float]) -> Spread:
         ValueError: there is no value.
     """
     if not values:
-        raise ValueError("there is no value to take the mean of")
+        raise ValueError("no values: expected at least one")
     return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"))
 
 
@@ -218,7 +218,7 @@ def _values(
     resamples: int,
     seed: int,
 ) -> npt.NDArray[np.float64]:
-    """Return the mean over seeds of what is read: first over the images as they are, then over each resample."""
+    """Return the mean over seeds of what is read: first over the images themselves, then over each resample."""
     number = _number_of_images(states_by_seed)
     metric = holding_all(metric, states_by_seed[0])
     generator = np.random.default_rng(seed)
@@ -239,7 +239,7 @@ def _value(metric: SegmentationMetric) -> npt.NDArray[np.float64]:
 
 
 def _interval(values: npt.NDArray[np.float64]) -> Interval:
-    # A resample of nothing but images that are not counted has no value.
+    # A resample of only images that are not counted has no value.
     resampled = values[1:][~np.isnan(values[1:])]
     low, high = np.quantile(resampled, _TAILS) if resampled.size else (np.nan, np.nan)
     return Interval(float(values[0]), float(low), float(high))
@@ -248,5 +248,5 @@ def _interval(values: npt.NDArray[np.float64]) -> Interval:
 def _number_of_images(states_by_seed: Sequence[States]) -> int:
     numbers = {len(state) for states in states_by_seed for state in states.values()}
     if len(numbers) != 1 or numbers == {0}:
-        raise ValueError(f"the states must be of the same images, one or more, but have {sorted(numbers)} images")
+        raise ValueError(f"the states have {sorted(numbers)} images: expected the same number, 1 or more")
     return numbers.pop()

@@ -1,4 +1,4 @@
-"""The images of a report's page: what each row predicts, and what the best one is worst on."""
+"""The images of a report's page: what each configuration predicts, and what the best one is worst on."""
 
 import base64
 import io
@@ -12,30 +12,28 @@ from PIL import Image
 from segreg.errors import printable
 from segreg.recipe import Recipe
 from segreg.runs.worst_cases import read_cases
-from segreg.studies.table import Row, best_row
+from segreg.studies.table import Configuration, best_configuration
 from segreg.support.render import TINT, borders, palette, rgb_view
 from segreg.task import Task, task_of
 
 _BORDER = 254
-"""The palette index of the line around the true region, in images of one class."""
+"""The palette index of the line around the ground truth, in images of one class."""
 
 
-def galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
-    """Give the sections with images: samples of every row, and what the best row is worst on."""
-    best = best_row(rows)
+def galleries(configurations: Sequence[Configuration], recipe: Recipe) -> Iterator[dict[str, Any]]:
+    """Yield the sections with images: samples of every configuration, and the worst cases of the best one."""
+    best = best_configuration(configurations)
     if not best:
         return
-    finished = [row for row in rows if row.runs]
+    finished = [configuration for configuration in configurations if configuration.runs]
     classes = best.runs[0].results["classes"]
     task = task_of(len(classes))
-    samples = {row.label: row.runs[0].samples for row in finished}
+    samples = {configuration.label: configuration.runs[0].samples for configuration in finished}
     images, masks = (samples[best.label][name].numpy() for name in ("images", "masks"))
-    legend = (
-        "Tinted: what is said to be the object; white line: the border of the true one." if task.single_class else ""
-    )
+    legend = "Tint: predicted object; white line: border of the ground truth." if task.single_class else ""
     yield {
         "title": "Predictions on validation images",
-        "hint": f"Move the slider from the image over the ground truth to what each row predicts. {legend}",
+        "hint": f"Move the slider from the image through the ground truth to each prediction. {legend}",
         "classes": [] if task.single_class else _legend(classes),
         "height": images.shape[1],
         "width": images.shape[2],
@@ -57,7 +55,7 @@ def galleries(rows: Sequence[Row], recipe: Recipe) -> Iterator[dict[str, Any]]:
     height, width = cases[0].ground_truth.shape
     yield {
         "title": "Worst cases",
-        "hint": f"Where the best row, {printable(best.label)}{seed}, is worst by {metric}, of all validation images.",
+        "hint": f"The validation images on which the best model, {printable(best.label)}{seed}, is worst by {metric}.",
         "height": height,
         "width": width,
         "large": True,
@@ -88,7 +86,7 @@ def _image(
     predictions: Mapping[str, tuple[npt.NDArray[np.uint8], str]],
     task: Task,
 ) -> dict[str, Any]:
-    """Return an image, its ground truth, and a tile for each prediction, by its label and with what is said of it."""
+    """Return an image, its ground truth, and a tile for each prediction, with its label and value."""
     region = ground_truth == 1
     border = borders(region) & region if task.single_class else np.zeros_like(region)
     return {

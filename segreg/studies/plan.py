@@ -12,45 +12,43 @@ import tomli_w
 
 from segreg.errors import DataError, OptionError, did_you_mean, shown
 from segreg.expression import parse
-from segreg.recipe import Recipe, make_recipe, read_names, recipe_options
+from segreg.recipe import Recipe, make_recipe, read_names
 from segreg.support.files import read_toml, slug
 
 _TYPES = {"text": str, "a list": list, "a table": dict}
 _KEYS = {"name": "text", "seeds": "a list", "preset": "text", "recipe": "a table", "grid": "a list"}
 _GRID_KEYS = {"models": "a list", "losses": "a list"}
-# Windows takes these for devices, whatever stands behind a dot.
+# Windows treats these as devices, whatever follows a dot.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
-# Settings that came after the first studies were made: where one has its default, it is no part of a run's name.
-_LATER = ("on_bad_image",)
-# What the grid decides has no place among the settings that all runs share.
+# Settings that vary over the grid are not among those that all runs share.
 _OF_THE_GRID = {"model": "models", "loss": "losses", "seed": "seeds"}
 
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """The runs of a study, by row: a row is a model with a loss, and has a run a seed.
+    """The runs of a study, by configuration: a model with a loss, which has one run per seed.
 
     Args:
-        name: What the study is called.
-        rows: The recipes of each row, which differ in their seed alone.
+        name: Name of the study.
+        configurations: The recipes of each configuration, which differ only in their seed.
     """
 
     name: str
-    rows: tuple[tuple[Recipe, ...], ...]
+    configurations: tuple[tuple[Recipe, ...], ...]
 
     @property
     def recipes(self) -> list[Recipe]:
-        """All runs, in the order in which they are made."""
-        return [recipe for row in self.rows for recipe in row]
+        """The recipes of all runs, in order."""
+        return [recipe for configuration in self.configurations for recipe in configuration]
 
     @property
     def directory(self) -> Path:
-        """Where the study is kept unless somebody says otherwise."""
+        """The default directory of the study."""
         name = slug(f"{self.name}-{parse(self.recipes[0].data).name}")
         return Path("studies") / (f"study-{name}" if _RESERVED.match(name) else name)
 
     def to_toml(self) -> str:
-        """Write which runs the study is made of."""
+        """Return the runs of the study as TOML."""
         return tomli_w.dumps({"name": self.name, "run": [recipe.to_dict() for recipe in self.recipes]})
 
 
@@ -67,28 +65,28 @@ def make_plan(
     seeds: Sequence[int | str] | str | None = None,
     **settings: Any,
 ) -> Plan:
-    """Read a study file, put settings in the place of its own, and check every run of it.
+    """Read a study file, replace its settings by those given, and check every run of it.
 
     Args:
         study: The name of a study that comes with segreg, or a path.
-        models: Architectures, as expressions; crossed with the losses in the place of the file's grid.
+        models: Architectures, as expressions; crossed with the losses instead of the file's grid.
         losses: Losses, as expressions.
-        seeds: One run of each row a seed.
+        seeds: One run of each configuration per seed.
         settings: Fields of `Recipe`.
 
     Raises:
-        DataError: there is no such file, or it is not a study.
-        OptionError, ExpressionError, UnknownNameError, PluginError: a setting or a component is wrong.
+        DataError: the file does not exist, or is not a study.
+        OptionError, ExpressionError, UnknownNameError, PluginError: a setting or a component is invalid.
     """
     path = shipped().get(str(study), Path(study))
     try:
         there = path.exists()
-    except OSError:  # the name is too long for one
+    except OSError:  # the name is too long for a path
         there = False
     if not there:
         known = ", ".join(shipped())
         raise DataError(
-            f"there is no study {str(study)!r}{did_you_mean(str(study), shipped())}: name a file, or {known}"
+            f"unknown study {str(study)!r}{did_you_mean(str(study), shipped())}: expected a file, or one of {known}"
         )
     table = read_toml(path)
     _check_keys(str(path), table, _KEYS)
@@ -111,30 +109,25 @@ def make_plan(
     shared = {"preset": table.get("preset", "default"), **table.get("recipe", {}), **settings}
     for setting, instead in _OF_THE_GRID.items():
         if setting in shared:
-            raise OptionError(f"a study varies {setting!r}: write {instead} in its place")
-    # Two spellings of one run are made once.
-    rows = dict.fromkeys(
+            raise OptionError(f"a study varies {setting!r}: use {instead} instead")
+    # Two spellings of the same run count once.
+    configurations = dict.fromkeys(
         tuple(dict.fromkeys(make_recipe(**shared, model=model, loss=loss, seed=seed) for seed in chosen))
         for model, loss in pairs
     )
-    return Plan(name=table.get("name", path.stem), rows=tuple(rows))
+    return Plan(name=table.get("name", path.stem), configurations=tuple(configurations))
 
 
 def directory_name(recipe: Recipe) -> str:
-    """Return a name for a run's directory that is readable, and differs if what comes out of the recipe does."""
-    defaults = {option.name: option.default for option in recipe_options().values()}
-    settings = {
-        name: value
-        for name, value in recipe.fields_that_affect_results().items()
-        if name not in _LATER or value != defaults[name]
-    }
+    """Return a readable name for a run's directory, which differs if the results of the recipe do."""
+    settings = recipe.fields_that_affect_results()
     digest = hashlib.sha256(tomli_w.dumps(settings).encode()).hexdigest()[:8]
     return f"{slug(recipe.label)}-s{recipe.seed}-{digest}"
 
 
 def _check_keys(where: str, table: Any, allowed: Mapping[str, str]) -> None:
     if not isinstance(table, dict):
-        raise OptionError(f"{where} is {shown(table)}: it is a table with {', '.join(allowed)}")
+        raise OptionError(f"{where} is {shown(table)}: expected a table with {', '.join(allowed)}")
     for key, value in table.items():
         if key not in allowed:
             raise OptionError(f"{where} has the key {key!r}{did_you_mean(key, allowed)}: expected {', '.join(allowed)}")

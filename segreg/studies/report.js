@@ -1,8 +1,8 @@
 "use strict";
-// By hand: what is needed of a chart are two hundred lines, and a library brings many times as much.
+// Written by hand: the charts need two hundred lines, and a library has many times as many.
 document.documentElement.classList.add("scripted");
 
-// The table: a header's button sorts by its column, the better end first; rows without a value stay below.
+// The table: a header's button sorts by its column, the better end first; rows without a value stay at the bottom.
 for (const button of document.querySelectorAll("#results thead button")) {
   button.addEventListener("click", () => sortBy(button.parentElement));
 }
@@ -27,7 +27,7 @@ function sortBy(header) {
   body.append(...[...body.rows].sort((one, other) => compare(key(one), key(other))));
 }
 
-// Images: from the image over the ground truth to the prediction.
+// Images: from the image through the ground truth to the prediction.
 const STOPS = ["image", "ground truth", "prediction"];
 for (const gallery of document.querySelectorAll(".gallery")) {
   const range = gallery.querySelector("input[type=range]");
@@ -54,13 +54,13 @@ for (const gallery of document.querySelectorAll(".gallery")) {
 const histories = document.getElementById("histories");
 if (histories) drawCurves(JSON.parse(histories.textContent));
 
-function drawCurves({ figures, epochs, rows }) {
+function drawCurves({ quantities, epochs, rows }) {
   const slider = document.getElementById("epoch");
   const training = document.getElementById("training");
   const legend = [...document.querySelectorAll(".legend tbody tr")];
   const charts = [...document.querySelectorAll(".chart")].map((element, index) => ({
     plot: element.querySelector(".plot"),
-    figure: figures[index],
+    quantity: quantities[index],
   }));
   const hidden = new Set();
   const shown = () => rows.map((row, index) => ({ ...row, index })).filter(({ index }) => !hidden.has(index));
@@ -71,17 +71,17 @@ function drawCurves({ figures, epochs, rows }) {
   const written = (value) => (value === null ? "–" : value.toFixed(Math.abs(value) < 0.01 ? 4 : 3));
 
   function draw(chart) {
-    const { plot, figure } = chart;
+    const { plot, quantity } = chart;
     const width = plot.clientWidth;
     const height = Math.round(Math.min(300, Math.max(200, width * 0.6)));
     const [left, right, top, bottom] = [42, width - 10, 8, height - 24];
-    const columns = [`valid_${figure}`, ...(training.checked ? [`train_${figure}`] : [])];
+    const columns = [`valid_${quantity}`, ...(training.checked ? [`train_${quantity}`] : [])];
     const values = shown()
       .flatMap(({ runs }) => runs.flatMap((run) => columns.flatMap((column) => run[column])))
       .filter((value) => value !== null);
     let [low, high] = values.length ? [values[0], values[0]] : [0, 1];
     for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
-    const logarithmic = figure === "loss" && low > 0;
+    const logarithmic = quantity === "loss" && low > 0;
     const scale = logarithmic ? Math.log : (value) => value;
     if (low === high) [low, high] = logarithmic ? [low / 2, high * 2] : [low - 0.5, high + 0.5];
     const x = (epoch) => (epochs === 1 ? (left + right) / 2 : left + ((epoch - 1) / (epochs - 1)) * (right - left));
@@ -125,12 +125,12 @@ function drawCurves({ figures, epochs, rows }) {
     const epoch = Number(slider.value);
     document.getElementById("epoch-shown").textContent = epoch;
     for (const chart of charts) {
-      const { marks, x, y, top, bottom, figure } = chart;
+      const { marks, x, y, top, bottom, quantity } = chart;
       marks.replaceChildren();
       make("line", { class: "cross", x1: x(epoch), x2: x(epoch), y1: top, y2: bottom }, marks);
       let nearest = null;
       for (const row of shown()) {
-        const value = mean(row.runs, `valid_${figure}`, epoch);
+        const value = mean(row.runs, `valid_${quantity}`, epoch);
         if (value === null) continue;
         make("circle", { class: `k${row.key % 7}`, cx: x(epoch), cy: y(value), r: 4, "data-row": row.index }, marks);
         const distance = chart === pointed ? Math.abs(y(value) - pointer) : Infinity;
@@ -145,14 +145,14 @@ function drawCurves({ figures, epochs, rows }) {
       if (chart === pointed) emphasize(nearest?.row.index);
     }
     legend.forEach((line, index) => {
-      figures.forEach((figure, column) => {
-        const value = mean(rows[index].runs, `valid_${figure}`, epoch);
+      quantities.forEach((quantity, column) => {
+        const value = mean(rows[index].runs, `valid_${quantity}`, epoch);
         line.cells[column + 1].textContent = hidden.has(index) ? "" : written(value);
       });
     });
-    const metric = figures[figures.length - 1];
-    const said = shown().map(({ label, runs }) => `${label} ${written(mean(runs, `valid_${metric}`, epoch))}`);
-    slider.setAttribute("aria-valuetext", `epoch ${epoch}, ${metric}: ${said.join(", ")}`);
+    const metric = quantities[quantities.length - 1];
+    const values = shown().map(({ label, runs }) => `${label} ${written(mean(runs, `valid_${metric}`, epoch))}`);
+    slider.setAttribute("aria-valuetext", `epoch ${epoch}, ${metric}: ${values.join(", ")}`);
   }
 
   function emphasize(index) {
@@ -166,7 +166,7 @@ function drawCurves({ figures, epochs, rows }) {
     show();
   }
 
-  // A browser also tells of a pointer that rests while the page moves, which must not undo what the keyboard did.
+  // A browser also reports a pointer that rests while the page moves, which must not undo what the keyboard did.
   let rests = "";
   for (const chart of charts) {
     const point = (event) => {
@@ -178,7 +178,7 @@ function drawCurves({ figures, epochs, rows }) {
       slider.value = Math.round(1 + share * (epochs - 1));
       show(chart, event.clientY - box.top);
     };
-    // A tap need not move.
+    // A tap may come without a move.
     for (const event of ["pointerdown", "pointermove"]) chart.plot.addEventListener(event, point);
     chart.plot.addEventListener("pointerleave", () => {
       show();
@@ -212,7 +212,7 @@ function shortened(label) {
 }
 
 // Round numbers between two ends: steps of 1, 2 or 5, and on a logarithmic scale 1, 2 and 5 of each power.
-function ticks(low, high, most, logarithmic) {
+function ticks(low, high, maximum, logarithmic) {
   const found = [];
   if (logarithmic) {
     for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
@@ -222,7 +222,7 @@ function ticks(low, high, most, logarithmic) {
     found.length = 0;
   }
   if (low === high) return [low];
-  const rough = (high - low) / most;
+  const rough = (high - low) / maximum;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((digit) => digit * power).find((each) => each >= rough * (1 - 1e-9));
   for (let tick = Math.ceil(low / step - 1e-9); tick * step <= high + step * 1e-9; tick++) found.push(tick * step);

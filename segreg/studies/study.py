@@ -1,4 +1,4 @@
-"""A study: every run of a plan, made once, and the report of all of them."""
+"""A study: every run of a plan, trained once, and the report of all of them."""
 
 import gc
 import json
@@ -22,7 +22,7 @@ from segreg.runs.run import Run
 from segreg.studies.page import write_page
 from segreg.studies.plan import Plan, directory_name, make_plan
 from segreg.studies.summary import write_report
-from segreg.studies.table import Row, best_row, summarize
+from segreg.studies.table import Configuration, best_configuration, summarize
 from segreg.support.device import detect
 from segreg.support.files import is_empty, read_toml, write_text, writing
 from segreg.support.lock import locked
@@ -34,7 +34,7 @@ from segreg.training.tracking import check_trackers
 QUICK = "quick"
 EXPERIMENT = "experiment"
 
-# How often a run is tried that fails, or that ends its process, before somebody has to look at it.
+# How often a run that fails, or kills its process, is tried before it needs attention.
 _TRIES = 3
 
 
@@ -44,7 +44,7 @@ class Study:
 
     Args:
         path: Its directory: `study.toml`, `runs/`, and the report.
-        plan: What it compares.
+        plan: Its runs.
     """
 
     path: Path
@@ -52,29 +52,29 @@ class Study:
 
     @classmethod
     def read(cls, path: str | Path) -> "Study":
-        """Return the study that a directory holds, as it was made.
+        """Return the study in a directory, as it was written.
 
         Raises:
-            DataError: there is no study, or its file is not TOML.
-            RunError: the file is not what a study writes, or names what is not here.
+            DataError: the directory holds no study, or its file is not TOML.
+            RunError: the file was not written by a study, or names a component that is not installed.
         """
         file = Path(path) / "study.toml"
         written = read_toml(file)
         runs = written.get("run")
         if not isinstance(runs, list) or not runs or not all(isinstance(run, dict) for run in runs):
-            raise RunError(f"{file} is not what a study writes there")
-        rows: dict[Recipe, list[Recipe]] = {}
+            raise RunError(f"{file} was not written by a study")
+        configurations: dict[Recipe, list[Recipe]] = {}
         try:
             for recipe in map(written_recipe, runs):
-                rows.setdefault(attrs.evolve(recipe, seed=0), []).append(recipe)
+                configurations.setdefault(attrs.evolve(recipe, seed=0), []).append(recipe)
         # It was written by another version, or with a plugin that is no longer installed.
         except SegregError as error:
-            raise RunError(f"{file} cannot be gone on with here ({error})") from error
-        plan = Plan(name=str(written.get("name")), rows=tuple(map(tuple, rows.values())))
+            raise RunError(f"{file} cannot be resumed here ({error})") from error
+        plan = Plan(name=str(written.get("name")), configurations=tuple(map(tuple, configurations.values())))
         return cls(Path(path), plan)
 
     def run(self, recipe: Recipe) -> Run:
-        """Return the run of a recipe, whether made or not."""
+        """Return the run of a recipe, whether or not it exists."""
         return Run(self.path / "runs" / directory_name(recipe))
 
     def failure(self, recipe: Recipe) -> str:
@@ -84,17 +84,20 @@ class Study:
         return "" if run.finished or not path.exists() else path.read_text(encoding="utf-8").splitlines()[0]
 
     @cached_property
-    def rows(self) -> list[Row]:
-        """The table: a row for each model with a loss, as far as its runs are finished at the first look."""
+    def configurations(self) -> list[Configuration]:
+        """The table: one configuration per configuration, from the runs that are finished when it is first read."""
         return summarize(
-            [[(recipe, self.run(recipe), self.failure(recipe)) for recipe in row] for row in self.plan.rows]
+            [
+                [(recipe, self.run(recipe), self.failure(recipe)) for recipe in configuration]
+                for configuration in self.plan.configurations
+            ]
         )
 
     @property
     def best(self) -> Run | None:
-        """The run to take: of the row that is best on valid the seed that is best there; None if none is finished."""
-        row, metric = best_row(self.rows), self.plan.recipes[0].metrics[0]
-        if row is None:
+        """The best run: the best seed on valid of the best configuration; None if none is finished."""
+        configuration, metric = best_configuration(self.configurations), self.plan.recipes[0].metrics[0]
+        if configuration is None:
             return None
         sign = 1 if higher_is_better(metric) else -1
 
@@ -102,7 +105,7 @@ class Study:
             value = run.results["metrics"]["valid"][metric]
             return -math.inf if value is None else sign * value
 
-        return max(row.runs, key=rank)
+        return max(configuration.runs, key=rank)
 
 
 def compare(
@@ -116,27 +119,27 @@ def compare(
     quiet: bool = False,
     **settings: Any,
 ) -> Study:
-    """Train every model with every loss and every seed, and write a table, curves, images and `report.html`.
+    """Train every model with every loss and every seed, and write a table, plots and `report.html`.
 
-    A run that is finished is not made again, one that was interrupted goes on, and one that fails leaves its row
-    saying so while the others go on. The same command tries that one again, up to three times in all.
+    Finished runs are kept and interrupted ones resumed. A run that fails is reported in the table, and the others
+    continue. The same command retries it, up to three times in total.
 
     Args:
-        study: A study file, or the name of one that comes with segreg. By default `quick`, seven rows on synthetic
-            lesions in a few minutes, or `experiment`, the same rows at full length, if `data` is given.
-        models: Architectures, as expressions, in the place of the study's.
-        losses: Losses, as expressions, in the place of the study's.
-        seeds: Seeds, in the place of the study's.
-        out: The study's directory; by default `studies/NAME-DATASET`. It may hold an earlier state of the same study.
-        force: Go on with an interrupted run though a plugin, torch, the device or the images have changed since, and
-            try runs again that failed three times.
+        study: A study file, or the name of one that comes with segreg. By default `quick`, seven configurations on
+            synthetic lesions in a few minutes, or `experiment`, the same at full length, if `data` is given.
+        models: Architectures, as expressions, instead of the study's.
+        losses: Losses, as expressions, instead of the study's.
+        seeds: Seeds, instead of the study's.
+        out: The study's directory; by default `studies/NAME-DATASET`. It may hold an earlier version of this study.
+        force: Resume an interrupted run even if a plugin, torch, the device or the images have changed since, and
+            retry runs that failed three times.
         quiet: Show no progress.
-        settings: Any field of `Recipe` but `model`, `loss` and `seed`.
+        settings: Any field of `Recipe` except `model`, `loss` and `seed`.
 
     Raises:
-        DataError, OptionError, ExpressionError, UnknownNameError, PluginError: the study or its data are wrong.
-        RunError: the directory holds something else, another process is at work there, it cannot be written to, or what
-            an interrupted run was made with has changed.
+        DataError, OptionError, ExpressionError, UnknownNameError, PluginError: the study or its data are invalid.
+        RunError: the directory holds something else, is in use by another process, or cannot be written to, or what an
+            interrupted run depends on has changed.
     """
     if study is None:
         study = EXPERIMENT if "data" in settings else QUICK
@@ -148,8 +151,9 @@ def compare(
             recipes = plan.recipes
             missing = [recipe for recipe in recipes if not made.run(recipe).finished]
             if len(missing) < len(recipes):
-                display.line(f"{len(recipes) - len(missing)} of {len(recipes)} runs are there already, in {made.path}")
-            # What one lacks shows before an image is read.
+                finished = len(recipes) - len(missing)
+                display.line(f"{finished} of {len(recipes)} runs are already finished, in {made.path}")
+            # A missing package is reported before any image is read.
             if missing:
                 check_trackers(recipes[0])
             # All runs of a plan share one device, and one dataset at one size.
@@ -159,15 +163,15 @@ def compare(
                     write_text(made.path / "study.toml", plan.to_toml())
                     _make_runs(made, missing, *shared, display, force)
                 display.progress("writing the report", 0, 1)
-                write_report(made.path, plan.name, made.rows, plan.recipes[0])
-                write_page(made.path, plan.name, made.rows, plan.recipes[0])
+                write_report(made.path, plan.name, made.configurations, plan.recipes[0])
+                write_page(made.path, plan.name, made.configurations, plan.recipes[0])
         # Ctrl-C, and the signals that the command line turns into SystemExit.
         except (KeyboardInterrupt, SystemExit):
-            display.note("interrupted; the same command goes on with what is missing")
+            display.note("interrupted; rerun the same command to resume")
             raise
         except RunError as error:
             if isinstance(error.__cause__, OSError):
-                raise RunError(f"{error}; when that is mended, the same command goes on") from error.__cause__
+                raise RunError(f"{error}; fix that and rerun the same command to resume") from error.__cause__
             raise
         display.line(f"report: {made.path / 'report.html'}")
     return made
@@ -183,10 +187,10 @@ def _check_ours(study: Study) -> None:
             raise RunError(f"{error}: choose another --out") from error
         if not earlier <= set(study.plan.recipes):
             raise RunError(
-                f"{study.path} holds another study: choose another --out, or keep all of its runs in this one"
+                f"{study.path} holds another study: choose another --out, or include all of its runs in this one"
             )
     elif study.path.exists() and (not study.path.is_dir() or not is_empty(study.path)):
-        raise RunError(f"{study.path} already holds something that is not a study: choose another --out")
+        raise RunError(f"{study.path} already holds files that are not a study: choose another --out")
 
 
 def _make_runs(
@@ -196,12 +200,12 @@ def _make_runs(
         run = study.run(recipe)
         display.line(f"run {number} of {len(study.plan.recipes)}")
         if not _may_try(run, force):
-            display.note(f"not tried again without --force: {recipe.label}: {study.failure(recipe)}")
+            display.note(f"failed {_TRIES} times, retry with --force: {recipe.label}: {study.failure(recipe)}")
             continue
         try:
             train(recipe, data, device, run, display, force=force)
             remove_checkpoint(run)
-        # The directory is the trouble, and the other runs would meet it too.
+        # The directory is the problem, and would fail the other runs too.
         except RunError:
             _forget_tries(run)
             raise
@@ -218,21 +222,21 @@ def _make_runs(
 
 
 def _may_try(run: Run, force: bool) -> bool:
-    """Whether a run has had fewer than three tries since it last wrote a state; if so, count this one.
+    """Whether a run has been tried fewer than three times since its last checkpoint; if so, count this try.
 
-    It is counted before it begins, since it may take the process with it.
+    It is counted before it starts, since it may kill the process.
     """
-    path, state = run.path / "tries.json", checkpoint_path(run)
-    written = state.stat().st_mtime_ns if state.exists() else 0
+    path, checkpoint = run.path / "tries.json", checkpoint_path(run)
+    written = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
     tries = 0
     if path.exists() and not force:
-        # What somebody else wrote there counts for nothing.
+        # Anything that was not written below is ignored.
         with suppress(ValueError, TypeError, KeyError):
             earlier = json.loads(path.read_text(encoding="utf-8"))
             tries = int(earlier["tries"]) if earlier["state"] == written else 0
     if tries >= _TRIES:
         if not (run.path / "failed.txt").exists():
-            _write_failure(run, f"its process was killed, {tries} times at the same place: did memory run out?", "")
+            _write_failure(run, f"its process was killed {tries} times at the same point: did memory run out?", "")
         return False
     with writing(run.path):
         run.path.mkdir(parents=True, exist_ok=True)

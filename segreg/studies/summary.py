@@ -1,4 +1,4 @@
-"""The report of a study: its table as text, CSV and Markdown, what can be concluded from it, curves and images."""
+"""The report of a study: its table as text, CSV and Markdown, what can be concluded from it, and plots."""
 
 import csv
 import io
@@ -10,118 +10,134 @@ from typing import Any
 from segreg.errors import printable
 from segreg.recipe import Recipe
 from segreg.runs.plots import plot_curves, plot_samples
-from segreg.studies.table import Row, best_row, score_columns
+from segreg.studies.table import Configuration, best_configuration, score_columns
 from segreg.support.files import write_text
 from segreg.support.markdown import escaped
 from segreg.task import task_of
 
 
-def write_report(path: Path, name: str, rows: Sequence[Row], recipe: Recipe) -> None:
+def write_report(path: Path, name: str, configurations: Sequence[Configuration], recipe: Recipe) -> None:
     """Write `results.csv`, `results.md`, `curves.png` and `samples.png`.
 
     Args:
         path: The study's directory.
         name: The study's name.
-        rows: The table.
+        configurations: The table.
         recipe: Any of the recipes, for the settings that all share.
     """
-    write_text(path / "results.csv", _csv(rows, recipe))
-    write_text(path / "results.md", markdown(name, rows, recipe))
-    finished = [row for row in rows if row.runs]
+    write_text(path / "results.csv", _csv(configurations, recipe))
+    write_text(path / "results.md", markdown(name, configurations, recipe))
+    finished = [configuration for configuration in configurations if configuration.runs]
     if finished:
         first = finished[0].runs[0]
         metric = recipe.metrics[0]
-        plot_curves(path / "curves.png", {row.label: [run.history for run in row.runs] for row in finished}, metric)
-        predictions = {row.label: row.runs[0].samples["predictions"] for row in finished}
+        plot_curves(
+            path / "curves.png",
+            {configuration.label: [run.history for run in configuration.runs] for configuration in finished},
+            metric,
+        )
+        predictions = {configuration.label: configuration.runs[0].samples["predictions"] for configuration in finished}
         plot_samples(path / "samples.png", first.samples, predictions, task_of(len(first.results["classes"])))
 
 
-def cells(rows: Sequence[Row], recipe: Recipe) -> tuple[list[str], list[list[str]]]:
-    """Return the table as text: its header, and a line a row."""
-    columns = score_columns(rows, recipe)
+def cells(configurations: Sequence[Configuration], recipe: Recipe) -> tuple[list[str], list[list[str]]]:
+    """Return the table as text: its header, and one line per row."""
+    columns = score_columns(configurations, recipe)
     header = ["model", "loss", *(f"{metric} {split}" for metric, split in columns)]
     header += ["behind best", "parameters", "seconds", "images/s"]
     body = []
-    for row in rows:
-        line = [printable(row.model), printable(row.loss)]
-        if row.runs:
-            line += [str(row.scores[column]) for column in columns]
+    for configuration in configurations:
+        line = [printable(configuration.model), printable(configuration.loss)]
+        if configuration.runs:
+            line += [str(configuration.scores[column]) for column in columns]
             line += [
-                _behind(row),
-                f"{row.parameters / 1e6:.2f} M",
-                f"{row.seconds:.0f}",
-                f"{row.images_per_second:.1f}",
+                _behind(configuration),
+                f"{configuration.parameters / 1e6:.2f} M",
+                f"{configuration.seconds:.0f}",
+                f"{configuration.images_per_second:.1f}",
             ]
-            if row.failure:
-                line[1] += f" (a seed failed: {printable(row.failure)})"
+            if configuration.failure:
+                line[1] += f" (a seed failed: {printable(configuration.failure)})"
         else:
-            line += [f"failed: {printable(row.failure)}" if row.failure else "not finished"]
+            line += [f"failed: {printable(configuration.failure)}" if configuration.failure else "not finished"]
             line += [""] * (len(header) - len(line))
         body.append(line)
     return header, body
 
 
-def markdown(name: str, rows: Sequence[Row], recipe: Recipe) -> str:
-    """Return the table with what it says about itself, as Markdown."""
-    header, body = cells(rows, recipe)
+def markdown(name: str, configurations: Sequence[Configuration], recipe: Recipe) -> str:
+    """Return the table with its notes, as Markdown."""
+    header, body = cells(configurations, recipe)
     lines = [header, ["---"] * len(header), *body]
     text = "\n".join("| " + " | ".join(map(escaped, line)) + " |" for line in lines)
-    said = "\n".join(f"- {escaped(note)}" for note in notes(rows, recipe))
-    concluded = conclusion(rows, recipe)
+    listed = "\n".join(f"- {escaped(note)}" for note in notes(configurations, recipe))
+    concluded = conclusion(configurations, recipe)
     between = f"{escaped(concluded)}\n\n" if concluded else ""
-    return f"# {escaped(printable(name))}\n\n{text}\n\n{between}{said}\n"
+    return f"# {escaped(printable(name))}\n\n{text}\n\n{between}{listed}\n"
 
 
-def conclusion(rows: Sequence[Row], recipe: Recipe) -> str:
-    """Say in words which row is best, and which of the others differ from it by more than chance; empty for one row."""
-    best, metric = best_row(rows), recipe.metrics[0]
-    others = [(row, row.behind_best) for row in rows if row.behind_best]
+def conclusion(configurations: Sequence[Configuration], recipe: Recipe) -> str:
+    """Say which configuration is best, and which of the others are significantly worse; empty for one configuration."""
+    best, metric = best_configuration(configurations), recipe.metrics[0]
+    others = [
+        (configuration, configuration.behind_best) for configuration in configurations if configuration.behind_best
+    ]
     if not best or not others or math.isnan(best.on_valid(metric)):
         return ""
-    behind = [f"{printable(row.label)} ({each.difference.value:+.3f})" for row, each in others if each.beyond_chance]
-    without = [printable(row.label) for row, each in others if math.isnan(each.difference.value)]
+    behind = [
+        f"{printable(configuration.label)} ({each.difference.value:+.3f})"
+        for configuration, each in others
+        if each.beyond_chance
+    ]
+    without = [printable(configuration.label) for configuration, each in others if math.isnan(each.difference.value)]
     level = [
-        printable(row.label) for row, each in others if not each.beyond_chance and not math.isnan(each.difference.value)
+        printable(configuration.label)
+        for configuration, each in others
+        if not each.beyond_chance and not math.isnan(each.difference.value)
     ]
     images = best.runs[0].results["images"]["valid"]
-    said = [f"{printable(best.label)} is best on valid, with {metric} {best.on_valid(metric):.3f}."]
+    sentences = [f"{printable(best.label)} is best on valid, with {metric} {best.on_valid(metric):.3f}."]
     if behind:
-        said.append(f"Behind it by more than chance: {_listed(behind)}.")
+        sentences.append(f"Significantly worse: {_listed(behind)}.")
     if level:
-        said.append(f"On these {images} images it cannot be told apart from {_listed(level)}.")
+        sentences.append(f"Not significantly different on these {images} images: {_listed(level)}.")
     if without:
-        said.append(f"{_listed(without)} {'has' if len(without) == 1 else 'have'} no value there.")
-    return " ".join(said)
+        sentences.append(f"{_listed(without)} {'has' if len(without) == 1 else 'have'} no value there.")
+    return " ".join(sentences)
 
 
-def notes(rows: Sequence[Row], recipe: Recipe) -> list[str]:
-    """Say what the numbers are and what they are not."""
-    seeds = max((len(row.runs) for row in rows), default=0)
-    devices = sorted({str(run.results["device"]) for row in rows for run in row.runs})
+def notes(configurations: Sequence[Configuration], recipe: Recipe) -> list[str]:
+    """Say what the numbers mean and what they do not."""
+    seeds = max((len(configuration.runs) for configuration in configurations), default=0)
+    devices = sorted({str(run.results["device"]) for configuration in configurations for run in configuration.runs})
     height, width = recipe.size
-    images: Mapping[str, int] = next((row.runs[0].results["images"] for row in rows if row.runs), {})
+    images: Mapping[str, int] = next(
+        (configuration.runs[0].results["images"] for configuration in configurations if configuration.runs), {}
+    )
     counts = ", ".join(f"{count} {split}" for split, count in images.items())
-    skipped = max((run.results.get("skipped", 0) for row in rows for run in row.runs), default=0)
-    counts += f"; {skipped} that cannot be used left out" if skipped else ""
+    skipped = max(
+        (run.results.get("skipped", 0) for configuration in configurations for run in configuration.runs), default=0
+    )
+    counts += f"; {skipped} unusable left out" if skipped else ""
     return [
-        f"Data: {printable(recipe.data)} ({counts}), resized to {height}×{width}; scores are taken at that size.",
+        f"Data: {printable(recipe.data)} ({counts}), resized to {height}×{width}; scores are computed at that size.",
         f"Training: {counted(recipe.epochs, 'epoch')} of AdamW, batch {recipe.batch}, learning rate {recipe.lr:g}, "
         f"schedule {recipe.schedule}, EMA {'on' if recipe.ema else 'off'}, augmentation "
         f"{', '.join(recipe.augment) or 'none'}, normalisation {recipe.normalize}.",
         f"The weights kept are those of the epoch with the best {recipe.metrics[0]} on valid, which makes that column "
-        "a little too good; test, where there is one, was not looked at in training.",
+        "slightly optimistic; test, if there is one, was not used in training.",
         f"In brackets: 95 % bootstrap interval over the images of the split ({seeds} seed(s); with more than one, ± is "
-        "the standard deviation over seeds). It says nothing about other sources of images.",
-        f"Behind best: difference of {recipe.metrics[0]} on valid to the best row, on the same images; * where the "
-        "choice of images does not explain it: its 95 % interval leaves out 0, and Wilcoxon's signed-rank test finds "
-        "the same direction with p below 0.05. Each row is compared by itself: of twenty that are equal, one may "
-        "still seem to differ.",
-        f"Seconds are those of training one seed, validation included, on {'; '.join(devices) or 'nothing yet'}.",
+        "the standard deviation over seeds). It says nothing about images from other sources.",
+        f"Behind best: difference in {recipe.metrics[0]} on valid from the best configuration, on the same images; "
+        "* if significant: its 95 % interval excludes 0, and Wilcoxon's signed-rank test finds the same direction with "
+        "p below 0.05. Comparisons are not corrected: of twenty configurations that do not differ, one may still appear "
+        "significant.",
+        f"Seconds: training time of one seed, validation included, on {'; '.join(devices) or 'nothing yet'}.",
     ]
 
 
 def counted(number: int, what: str) -> str:
-    """Write a number with what it is of, in the singular or plural."""
+    """Return a number with its noun, in the singular or plural."""
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
@@ -129,15 +145,15 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _behind(row: Row) -> str:
-    if row.behind_best is None:
+def _behind(configuration: Configuration) -> str:
+    if configuration.behind_best is None:
         return "best"
-    difference, low, high = row.behind_best.difference
-    return f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]{' *' if row.behind_best.beyond_chance else ''}"
+    difference, low, high = configuration.behind_best.difference
+    return f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]{' *' if configuration.behind_best.beyond_chance else ''}"
 
 
-def _csv(rows: Sequence[Row], recipe: Recipe) -> str:
-    columns = score_columns(rows, recipe)
+def _csv(configurations: Sequence[Configuration], recipe: Recipe) -> str:
+    columns = score_columns(configurations, recipe)
     parts = ("mean", "sd", "low", "high")
     header = ["model", "loss", "seeds", *(f"{m}_{split}_{part}" for m, split in columns for part in parts)]
     header += [
@@ -153,16 +169,16 @@ def _csv(rows: Sequence[Row], recipe: Recipe) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    for row in rows:
-        line: list[Any] = [row.model, row.loss, len(row.runs)]
-        if row.runs:
+    for configuration in configurations:
+        line: list[Any] = [configuration.model, configuration.loss, len(configuration.runs)]
+        if configuration.runs:
             for column in columns:
-                score = row.scores[column]
+                score = configuration.scores[column]
                 line += [score.interval.value, score.spread.deviation, score.interval.low, score.interval.high]
-            behind = row.behind_best
+            behind = configuration.behind_best
             line += [*behind.difference, behind.p_value] if behind else [""] * 4
-            line += [row.parameters, row.seconds, row.images_per_second]
+            line += [configuration.parameters, configuration.seconds, configuration.images_per_second]
         else:
             line += [""] * (len(header) - len(line) - 1)
-        writer.writerow([*(f"{cell:.6g}" if isinstance(cell, float) else cell for cell in line), row.failure])
+        writer.writerow([*(f"{cell:.6g}" if isinstance(cell, float) else cell for cell in line), configuration.failure])
     return text.getvalue()

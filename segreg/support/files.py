@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: whoever reads one sees the last complete version."""
+"""Files that are either complete or absent: a reader sees the last complete version."""
 
 import csv
 import io
@@ -22,12 +22,12 @@ _BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, Recursio
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to, and put what was written in the place of `path` when the block ends well.
+    """Give a path to write to; what was written there replaces `path` when the block succeeds.
 
     Raises:
-        RunError: it cannot be written; what `path` held before is still there.
+        RunError: it cannot be written; `path` is unchanged.
     """
-    # Not longer than the name itself may be.
+    # No longer than a file name may be.
     aside = path.with_name(f".{path.stem[:40]}.partial{path.suffix}")
     with writing(path):
         try:
@@ -47,10 +47,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what goes wrong with a file, such as a full disk, into one line that names it.
+    """Turn an error in writing a file, such as a full disk, into one line that names the file.
 
     Raises:
-        RunError: from the `OSError` that it stands for.
+        RunError: from the `OSError`.
     """
     try:
         yield
@@ -59,15 +59,15 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def is_empty(directory: Path) -> bool:
-    """Whether a directory holds nothing that anybody made.
+    """Whether a directory is empty except for hidden files.
 
-    A process that is killed before its first file is whole leaves names with a dot in front.
+    A process that is killed before its first file is complete leaves hidden files.
     """
     return all(path.name.startswith(".") for path in directory.iterdir())
 
 
 def slug(text: str) -> str:
-    """Return the text as a name for a file: small letters, digits, `.` and `-`, at most 60 of them."""
+    """Return the text as a file name: lower-case letters, digits, `.` and `-`, at most 60 of them."""
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:60].rstrip("-.")
 
 
@@ -79,34 +79,34 @@ def new_directory(parent: str, about: str) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file, completely or not at all."""
     with replacing(path) as aside:
         aside.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table, whole or not at all."""
+    """Write a table, completely or not at all."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write_text(path, text.getvalue())
 
 
 def refuse_pipe(path: Path) -> None:
-    """Raise `ValueError` for what is there and is no file: a pipe would never end."""
+    """Raise `ValueError` for anything that exists but is not a regular file: reading a pipe would never end."""
     if path.exists() and not path.is_file():
-        raise ValueError("it is no file")
+        raise ValueError("it is not a regular file")
 
 
 @contextmanager
 def reading(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever is wrong with a file that is read into one line: it may be damaged, or made to do harm.
+    """Turn any error in reading a file into one line: the file may be damaged or malicious.
 
     Args:
         path: The file.
         what: What it should be.
 
     Raises:
-        RunError: from the error that it stands for.
+        RunError: from the original error.
     """
     try:
         refuse_pipe(path)
@@ -114,7 +114,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
     except _BROKEN as error:
         reason = single_line(error)
         if isinstance(error, TypeError | AttributeError):
-            reason = "it does not have the form that segreg writes"
+            reason = "it does not have the format that segreg writes"
         elif isinstance(error, LookupError):
             reason = f"it lacks {reason}"
         raise RunError(f"{path} is not {what}: {reason}") from error

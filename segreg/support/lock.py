@@ -1,4 +1,4 @@
-"""One process at a time in a directory: a lock that the system takes back when the process ends, however it ends."""
+"""One process at a time in a directory: a lock that the system releases when the process ends, however it ends."""
 
 import errno
 import os
@@ -13,19 +13,18 @@ from segreg.errors import RunError
 from segreg.support.files import writing
 
 _NAME = ".lock"
-# Where Windows locks a byte, nobody else may read it: this one is far behind the text that says who holds the lock.
+# On Windows, nobody else may read a locked byte: this one is far beyond the text that names the lock's holder.
 _BYTE = 4096
 
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Keep other processes out of a directory, which is made if it is not there.
+    """Keep other processes out of a directory, which is created if it does not exist.
 
-    What a process that was killed left behind locks nobody out: the file stays, but the lock on it went with the
-    process.
+    A process that was killed locks nobody out: its file stays, but the lock on it ended with the process.
 
     Raises:
-        RunError: another process is at work there, or the directory cannot be written to.
+        RunError: the directory is in use by another process, or cannot be written to.
     """
     path = directory / _NAME
     with writing(path):
@@ -35,7 +34,7 @@ def locked(directory: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            # Windows does not remove what is open; there the file stays.
+            # Windows does not remove an open file, so there it stays.
             with suppress(OSError):
                 path.unlink()
 
@@ -46,13 +45,13 @@ def _opened_and_locked(path: Path) -> TextIO:
         try:
             _lock(file.fileno())
         except OSError as error:
-            # Any other error says that this file system has no locks; that must not keep anybody from training.
+            # Any other error means that this file system has no locks, which must not prevent training.
             if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
                 with file:
                     file.seek(0)
                     holder = file.read().strip() or "another process"
-                raise RunError(f"{path.parent} is in use by {holder}: wait until that has ended, or stop it") from None
-        # Whoever held the lock may have removed the file between our opening and locking it.
+                raise RunError(f"{path.parent} is in use by {holder}: wait for it to end, or stop it") from None
+        # The previous holder may have removed the file between our opening and locking it.
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             file.truncate(0)
             file.write(f"process {os.getpid()} on {platform.node()}\n")

@@ -1,12 +1,12 @@
-"""Text that may come from anybody, in Markdown."""
+"""Untrusted text in Markdown."""
 
 import html
 
 
 def escaped(text: str) -> str:
-    """Keep what a name holds from becoming a tag, a cell or a link."""
+    """Keep the text from becoming a tag, a cell or a link."""
     text = html.escape(text, quote=False).replace("|", "&#124;").replace("](", "]&#40;").replace("][", "]&#91;")
-    # Many renderers make a link of an address that stands alone.
+    # Many renderers turn a bare URL into a link.
     return text.replace("://", "&#58;//").replace("www.", "www&#46;")
 
 

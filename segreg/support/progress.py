@@ -1,4 +1,4 @@
-"""What a person sees while a run is going on: a live bar on a terminal, plain lines elsewhere."""
+"""The progress of a run: a live bar on a terminal, plain lines elsewhere."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -10,30 +10,30 @@ from rich.text import Text
 
 from segreg.errors import printable
 
-Figures = Mapping[str, float]
+Values = Mapping[str, float]
 
 
 class Display:
-    """Shows how a run goes, on standard error. Used as a context manager.
+    """Shows the progress of a run, on standard error. Used as a context manager.
 
     Args:
-        quiet: Show nothing but notes.
+        quiet: Show only notes.
     """
 
     def __init__(self, quiet: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._quiet = quiet
         self._bar = Progress(
-            # Without markup: brackets in a label are a list.
+            # Without markup: a label may contain brackets.
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[figures]}", markup=False),
+            TextColumn("{task.fields[values]}", markup=False),
             TimeRemainingColumn(compact=True),
             console=self.console,
             transient=True,
             disable=quiet or not self.console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=None, figures="")
+        self._task = self._bar.add_task("", total=None, values="")
 
     def __enter__(self) -> Self:
         """Start the live bar."""
@@ -43,21 +43,21 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the live bar away."""
+        """Remove the live bar."""
         self._bar.stop()
 
     def note(self, text: str) -> None:
-        """Say something that stays."""
+        """Print a line that stays."""
         self.console.print(Text(printable(text)))
 
     def line(self, text: str) -> None:
-        """Say something that stays, unless quiet."""
+        """Print a line that stays, unless quiet."""
         if not self._quiet:
             self.note(text)
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Show how many images are done, of something that is done before or after the epochs."""
-        self._bar.update(self._task, description=what, completed=done, total=total, figures=f"{done}/{total}")
+        """Show how much is done of something before or after the epochs."""
+        self._bar.update(self._task, description=what, completed=done, total=total, values=f"{done}/{total}")
 
     def training(self, label: str, epoch: int, epochs: int, step: int, steps: int) -> None:
         """Show how far a run is."""
@@ -68,13 +68,9 @@ class Display:
             total=epochs * steps,
         )
 
-    def epoch(self, row: Figures, epochs: int, best: bool) -> None:
-        """Show the figures of an epoch that is over."""
-        shown = [
-            f"{name} {value:.4f}"
-            for name, value in row.items()
-            if name not in ("epoch", "lr", "seconds", "images_per_second")
-        ]
-        figures = f"{row['images_per_second']:.1f} images/s"
-        self._bar.update(self._task, figures=f"{shown[-1]}  {figures}")
-        self.line(f"epoch {row['epoch']:>3.0f}/{epochs}  {'  '.join(shown)}  {figures}{'  best' if best else ''}")
+    def epoch(self, epoch: int, epochs: int, scores: Values, images_per_second: float, best: bool) -> None:
+        """Show the losses and metrics of a finished epoch, and its speed."""
+        shown = [f"{name} {value:.4f}" for name, value in scores.items()]
+        speed = f"{images_per_second:.1f} images/s"
+        self._bar.update(self._task, values=f"{shown[-1]}  {speed}")
+        self.line(f"epoch {epoch:>3}/{epochs}  {'  '.join(shown)}  {speed}{'  best' if best else ''}")

@@ -1,4 +1,4 @@
-"""Every generator of random numbers that a run may draw from: torch's, NumPy's global one, and Python's."""
+"""Every random number generator that a run may draw from: torch's, NumPy's global one, and Python's."""
 
 import random
 from typing import Any, cast
@@ -15,7 +15,7 @@ def seed_all(seed: int) -> None:
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
-    """Return where all generators stand, as tensors and plain values."""
+    """Return the states of all generators, as tensors and plain values."""
     name, keys, *position = cast(tuple[Any, ...], np.random.get_state())
     states = {"torch": torch.get_rng_state(), "numpy": (name, keys.tolist(), *position), "python": random.getstate()}
     if device.type != "cpu":
@@ -24,7 +24,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def restore_random_state(states: dict[str, Any], device: torch.device) -> None:
-    """Put all generators where they stood when `random_state` was called."""
+    """Restore the states that `random_state` returned."""
     torch.set_rng_state(states["torch"])
     np.random.set_state(states["numpy"])
     version, numbers, gauss = states["python"]
@@ -34,5 +34,5 @@ def restore_random_state(states: dict[str, Any], device: torch.device) -> None:
 
 
 def _index(device: torch.device) -> tuple[int, ...]:
-    # MPS has one device, and takes none by number.
+    # MPS has one device, and no index for it.
     return () if device.index is None else (device.index,)

@@ -1,4 +1,4 @@
-"""How images and masks look, wherever they are drawn: colours, overlays, borders, and the files of them."""
+"""How images and masks look, wherever they are drawn: colours, overlays, borders, and their files."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from segreg.task import IGNORE_INDEX, Task
 Pixels = npt.NDArray[np.uint8]
 
 TINT = np.array((0, 190, 120), np.uint8)
-"""The colour laid over an image where its single class is."""
+"""The colour laid over the single class in an image."""
 
 _CLASS_COLORS = (np.array(colormaps["tab20"].colors) * 255).astype(np.uint8)  # type: ignore[attr-defined]
 _GREY = 128
@@ -24,8 +24,8 @@ _GREY = 128
 def palette(task: Task) -> Pixels:
     """Return the colour of each value of a mask, uint8 [256, 3].
 
-    The single class is white on black, and what is ignored grey. Of several each has its colour, and what is ignored is
-    black.
+    A single class is white on black, and ignored pixels are grey. Several classes have one colour each, and ignored
+    pixels are black.
     """
     colors = np.resize(_CLASS_COLORS, (256, 3))
     colors[IGNORE_INDEX] = 0
@@ -36,7 +36,7 @@ def palette(task: Task) -> Pixels:
 
 
 def rgb_view(image: Pixels) -> Pixels:
-    """Return an image as one looks at it; one of other than three channels is shown by its first.
+    """Return an image for display; if it does not have three channels, its first one is shown.
 
     Shapes:
         image: uint8 [H, W, C];  returns: uint8 [H, W, 3].
@@ -45,7 +45,7 @@ def rgb_view(image: Pixels) -> Pixels:
 
 
 def overlay(image: Pixels, classes: Pixels, task: Task) -> Pixels:
-    """Lay classes over an image: a single one as a tint, several each in its colour.
+    """Lay classes over an image: a single one as a tint, several in one colour each.
 
     Shapes:
         image: uint8 [H, W, 3];  classes: uint8 [H, W];  returns: uint8 [H, W, 3].
@@ -56,7 +56,7 @@ def overlay(image: Pixels, classes: Pixels, task: Task) -> Pixels:
 
 
 def borders(classes: npt.NDArray[np.uint8 | np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return the pixels of which a neighbour above, below, left or right has another class, bool [H, W]."""
+    """Return the pixels that have a neighbour of another class above, below, left or right, bool [H, W]."""
     found = np.zeros(classes.shape, dtype=bool)
     for axis in (0, 1):
         one, other = (np.moveaxis(each, axis, 0) for each in (found, classes))
@@ -86,7 +86,7 @@ def write_mask(path: Path, classes: Pixels, task: Task) -> None:
 
 
 def write_figure(path: Path, figure: Figure, dpi: int = 110) -> None:
-    """Write a figure, whole or not at all.
+    """Write a figure, completely or not at all.
 
     Raises:
         RunError: it cannot be written.

@@ -1,4 +1,4 @@
-"""The conformance kit: whether a plugin and its components keep the contracts that everybody else counts on.
+"""The conformance kit: checks that a plugin and its components follow the contracts that everything else relies on.
 
 In a plugin's tests:
 
@@ -9,8 +9,8 @@ In a plugin's tests:
     def test_conformance(case):
         case.run()
 
-`segreg check timm` runs the same cases. The checks are frozen for plugins of the group `segreg.v1`: one that is added
-later only advises.
+`segreg check timm` runs the same cases. The checks are frozen for plugins of the group `segreg.v1`: checks that are
+added later are advisory.
 """
 
 from segreg.testing.cases import Case, ConformanceWarning, conformance_cases

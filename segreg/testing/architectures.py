@@ -1,4 +1,4 @@
-"""What is demanded of an architecture: `forward(images float [B, C, H, W]) -> logits float [B, K, H, W]`."""
+"""The conformance checks of an architecture: `forward(images float [B, C, H, W]) -> logits float [B, K, H, W]`."""
 
 import copy
 
@@ -11,18 +11,18 @@ from segreg.specs import Architecture
 from segreg.testing.components import REFERENCE
 from segreg.testing.subject import Check, ComponentSubject, agree, difference, expect, settled, shaken
 
-# What another order of summation may change, as a share of the logits' spread.
+# What a different order of summation may change, as a fraction of the logits' spread.
 _FLOAT32 = 1e-3
 
 
-def _least(subject: ComponentSubject) -> int:
+def _min_size(subject: ComponentSubject) -> int:
     record = subject.entry.record
     return record.min_size if isinstance(record, Architecture) else 1
 
 
 def _size(subject: ComponentSubject) -> tuple[int, int]:
     """Return a small size of odd numbers."""
-    return (_least(subject) + 1) | 1, (_least(subject) + 15) | 1
+    return (_min_size(subject) + 1) | 1, (_min_size(subject) + 15) | 1
 
 
 def _images(subject: ComponentSubject, batch: int = 2, channels: int = 3) -> Tensor:
@@ -45,20 +45,20 @@ def any_channels_and_classes(subject: ComponentSubject) -> None:
 
 
 def any_size(subject: ComponentSubject) -> None:
-    """Logits are as large as the images, for any height and width from the record's `min_size` up."""
+    """Logits are as large as the images, for any height and width of at least the record's `min_size`."""
     model = subject.build().eval()
-    least, (height, width) = _least(subject), _size(subject)
-    for size in ((least, least), (height, width), (width, height), (height + 2, 2 * width + 1)):
+    minimum, (height, width) = _min_size(subject), _size(subject)
+    for size in ((minimum, minimum), (height, width), (width, height), (height + 2, 2 * width + 1)):
         images = torch.rand(1, 3, *size)
         with torch.no_grad():
             _expect_logits(model(images), images, 1)
 
 
 def batch_of_one(subject: ComponentSubject) -> None:
-    """One image is enough to learn from, at the smallest size too."""
-    least = _least(subject)
+    """One image is enough to train on, also at the minimum size."""
+    minimum = _min_size(subject)
     model = subject.build().train()
-    for images in (_images(subject, batch=1), torch.rand(1, 3, least, least)):
+    for images in (_images(subject, batch=1), torch.rand(1, 3, minimum, minimum)):
         logits = model(images)
         _expect_logits(logits, images, 1)
         logits.mean().backward()
@@ -81,8 +81,8 @@ def images_of_a_batch_are_independent(subject: ComponentSubject) -> None:
         agree(model(images[:1]), logits[:1], _FLOAT32, "the first image alone")
 
 
-def images_stay_as_they_are(subject: ComponentSubject) -> None:
-    """The images that are given are not changed."""
+def images_are_not_modified(subject: ComponentSubject) -> None:
+    """The input images are not modified."""
     images = _images(subject)
     kept = images.clone()
     subject.build().train()(images)
@@ -90,7 +90,7 @@ def images_stay_as_they_are(subject: ComponentSubject) -> None:
 
 
 def every_parameter_learns(subject: ComponentSubject) -> None:
-    """Every parameter that takes a gradient gets one, and it is finite."""
+    """Every parameter that requires a gradient gets one, and it is finite."""
     model, images = subject.build().train(), _images(subject)
     logits = model(images)
     (logits * torch.randn_like(logits)).mean().backward()
@@ -101,10 +101,10 @@ def every_parameter_learns(subject: ComponentSubject) -> None:
 
 
 def logits_are_not_activated(subject: ComponentSubject) -> None:
-    """What the model gives are logits, and no probabilities."""
+    """The model returns logits, not probabilities."""
     for classes in (1, 3):
         model = settled(subject.build(num_classes=classes), _images(subject, batch=4))
-        # What one set of weights gives may lie anywhere by chance; what eight of them give does not.
+        # The logits of one set of weights may be anywhere by chance; those of eight are not.
         probable, negative = [], []
         for _ in range(8):
             with torch.no_grad():
@@ -112,11 +112,11 @@ def logits_are_not_activated(subject: ComponentSubject) -> None:
             probable.append(bool((logits >= 0).all() and (logits <= 1).all()))
             negative.append(bool((logits <= 0).all()))
         within = "between 0 and 1" if all(probable) else "at 0 and below" if all(negative) else ""
-        expect(not within, f"whatever the weights, all logits lie {within}: leave the activation to the loss")
+        expect(not within, f"whatever the weights, all logits are {within}: leave the activation to the loss")
 
 
 def weights_survive_a_file(subject: ComponentSubject) -> None:
-    """The state dict, written by safetensors, makes a model that was built anew give the same logits."""
+    """The state dict, saved by safetensors and loaded into a newly built model, gives the same logits."""
     model, images = _settled(subject), _images(subject)
     written = safetensors.torch.save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
     again = subject.build().eval()
@@ -148,10 +148,10 @@ def channels_last_agrees(subject: ComponentSubject) -> None:
 
 
 def bfloat16_agrees(subject: ComponentSubject) -> None:
-    """Inside autocast to bfloat16 the logits are off by no more than 5 % of their spread.
+    """Under autocast to bfloat16 the logits are off by at most 5 % of their spread.
 
-    On top of that they may be off by three times as much as float32 is with weights and images rounded to bfloat16: in
-    a deep model with random weights a little noise goes a long way, and that is not its author's mistake.
+    In addition they may be off by three times as much as float32 is with weights and images rounded to bfloat16: a deep
+    model with random weights amplifies a little noise, and that is not its author's mistake.
     """
     model, images = _settled(subject), _images(subject)
     rounded = copy.deepcopy(model)
@@ -166,7 +166,7 @@ def bfloat16_agrees(subject: ComponentSubject) -> None:
 
 
 def predicts_as_it_was_trained(subject: ComponentSubject) -> None:
-    """Made ready to predict, with batch normalisation folded into convolutions, it gives the same logits."""
+    """Prepared for prediction, with batch normalisation folded into convolutions, it gives the same logits."""
     model, images = _settled(subject), _images(subject)
     with torch.no_grad():
         ready = ready_to_predict(model, torch.device("cpu"), "fp32")
@@ -174,9 +174,9 @@ def predicts_as_it_was_trained(subject: ComponentSubject) -> None:
 
 
 def runs_without_values(subject: ComponentSubject) -> None:
-    """On the device `meta` it is called, built there and moved there: nothing waits for the device or stays on another.
+    """It can be called on the `meta` device, built or moved there: nothing synchronizes or stays on another device.
 
-    torch has no autocast for `meta`: a model that switches it off does so for `cuda` or `cpu` by name.
+    torch has no autocast for `meta`: a model that disables it must do so for `cuda` or `cpu` by name.
     """
     images = torch.empty(2, 3, *_size(subject), device="meta")
     with torch.device("meta"):
@@ -186,7 +186,7 @@ def runs_without_values(subject: ComponentSubject) -> None:
 
 
 def can_be_exported(subject: ComponentSubject) -> None:
-    """`torch.export` takes it, at a fixed size, and the program gives the same logits."""
+    """`torch.export` accepts it, at a fixed size, and the program gives the same logits."""
     model, images = _settled(subject), _images(subject)
     with torch.no_grad():
         program = torch.export.export(model, (images,))
@@ -194,9 +194,9 @@ def can_be_exported(subject: ComponentSubject) -> None:
 
 
 def can_be_compiled(subject: ComponentSubject) -> None:
-    """`torch.compile` takes it, and the logits are the same. Code is not generated: that needs a C++ compiler."""
+    """`torch.compile` accepts it, and the logits are the same. No code is generated: that needs a C++ compiler."""
     model, images = _settled(subject), _images(subject)
-    # After a number of models of one class the compiler would give up, and run this one as it is.
+    # After several models of one class the compiler would give up, and run this one uncompiled.
     torch.compiler.reset()
     compiled = torch.compile(model, backend="aot_eager")
     with torch.no_grad():
@@ -205,7 +205,7 @@ def can_be_compiled(subject: ComponentSubject) -> None:
 
 def _expect_logits(logits: Tensor, images: Tensor, classes: int) -> None:
     expected = [len(images), classes, *images.shape[2:]]
-    expect(isinstance(logits, Tensor), f"it gives {type(logits).__name__}, not a tensor")
+    expect(isinstance(logits, Tensor), f"it returns {type(logits).__name__}, not a tensor")
     expect(list(logits.shape) == expected, f"images {list(images.shape)} give {list(logits.shape)}, not {expected}")
     expect(logits.dtype == torch.float32, f"float32 images give {logits.dtype} logits")
     if logits.device.type != "meta":
@@ -219,7 +219,7 @@ CHECKS = (
     Check(batch_of_one),
     Check(evaluation_is_deterministic),
     Check(images_of_a_batch_are_independent),
-    Check(images_stay_as_they_are),
+    Check(images_are_not_modified),
     Check(every_parameter_learns),
     Check(logits_are_not_activated),
     Check(weights_survive_a_file),

@@ -1,4 +1,4 @@
-"""The cases of the conformance kit: every check of every component, to be run by pytest or by `segreg check`."""
+"""The cases of the conformance kit: every check of every component, for pytest and `segreg check` to run."""
 
 import contextlib
 import sys
@@ -25,17 +25,17 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 class ConformanceWarning(UserWarning):
-    """A check that only advises did not hold."""
+    """An advisory check failed."""
 
 
 @attrs.frozen
 class Outcome:
-    """What became of a case.
+    """The result of a case.
 
     Args:
-        status: Whether it holds; `"failed as expected"` where the record names the check among its `known_failures`.
-        reason: One line; empty if it holds.
-        error: What the check raised, or None.
+        status: Whether it passed; `"failed as expected"` if the record lists the check in its `known_failures`.
+        reason: One line; empty if it passed.
+        error: The exception that the check raised, or None.
     """
 
     status: Status
@@ -49,7 +49,7 @@ class Case:
 
     Args:
         subject: What is checked.
-        check: What is demanded of it.
+        check: The check to run.
     """
 
     subject: ComponentSubject | PluginSubject
@@ -61,7 +61,7 @@ class Case:
         return f"{self.subject.label}: {self.check.name}"
 
     def outcome(self) -> Outcome:
-        """Run the check, with random numbers of torch that are always the same and nobody else's."""
+        """Run the check, with a fixed random seed of torch that affects nothing else."""
         excuse = self.subject.known_failures.get(self.check.name)
         try:
             # What a component prints does not belong in the table of `segreg check`.
@@ -70,21 +70,21 @@ class Case:
                 self.check.function(self.subject)
         except KeyboardInterrupt:
             raise
-        # Not Exception alone: a component that calls sys.exit() fails, and ends nothing.
+        # Not only Exception: a component that calls sys.exit() fails the check, but must not end the program.
         except BaseException as error:
             reason = str(error) if isinstance(error, CheckFailed) else one_line(error)
             if excuse:
                 return Outcome("failed as expected", excuse, error)
             return Outcome("advice" if self.check.advisory else "failed", reason, error)
         if excuse:
-            return Outcome("failed", f"it passes now: take it out of the record's known_failures ({excuse})")
+            return Outcome("failed", f"it passes now: remove it from the record's known_failures ({excuse})")
         return Outcome("passed")
 
     def run(self) -> None:
         """Run the check as a test.
 
         Raises:
-            CheckFailed: it does not hold, or does and the record says that it does not.
+            CheckFailed: it fails, or it passes although the record lists it as a known failure.
         """
         outcome = self.outcome()
         if outcome.status == "failed":
@@ -100,12 +100,12 @@ def conformance_cases(name: str, /, *names: str, slow: bool = False) -> list[Cas
         name: The namespace of a plugin, such as `"timm"`, for the plugin and all of its components with their default
             options; or a component, such as `"timm/unet:backbone=resnet50"`, checked with these options.
         names: More of them.
-        slow: Whether to include the checks that cost much: export and compilation.
+        slow: Whether to include the slow checks: export and compilation.
 
     Raises:
         ExpressionError: a name cannot be read.
-        UnknownNameError: there is no such plugin or component.
-        OptionError: a component does not take the options, or the checks choose them.
+        UnknownNameError: the plugin or component does not exist.
+        OptionError: a component does not accept the options, or the checks choose them.
         PluginError: a component's plugin is broken. (A plugin asked for by its namespace fails a check instead.)
     """
     return [
@@ -118,7 +118,7 @@ def conformance_cases(name: str, /, *names: str, slow: bool = False) -> list[Cas
 
 
 def _subjects(known: Registry, name: str) -> Iterator[ComponentSubject | PluginSubject]:
-    # A plugin's namespace may be a component's name too: then both are meant.
+    # A plugin's namespace may also be a component's name: then both are meant.
     plugins_found = [plugin for plugin in known.plugins if plugin.namespace == normalize(name)]
     for plugin in plugins_found:
         yield PluginSubject(plugin)
@@ -145,7 +145,7 @@ def _subjects(known: Registry, name: str) -> Iterator[ComponentSubject | PluginS
     objections = []
     for entry in entries:
         try:
-            # A target that cannot be imported is for the checks to report.
+            # A target that cannot be imported is reported by the checks.
             if expression.options:
                 structured(entry.key, entry.options(), expression.options)
         except OptionError as error:

@@ -1,4 +1,4 @@
-"""What is demanded of a component, by its kind: the checks of all kinds, and those of its own file here."""
+"""The conformance checks by kind of component: those of all kinds, and those of the kind's own file here."""
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What is demanded of every component, whatever its kind."""
+"""The conformance checks of every component, whatever its kind."""
 
 from segreg.errors import did_you_mean
 from segreg.options import REQUIRED, structure
@@ -7,27 +7,27 @@ from segreg.testing.subject import Check, ComponentSubject, expect
 
 
 def target_is_found(subject: ComponentSubject) -> None:
-    """The target can be imported and called. Its options are keyword-only, with types; the record names no others."""
+    """The target can be imported and called. Its options are keyword-only and typed; the record names no others."""
     record = subject.entry.record
     expect(callable(subject.entry.target()), f"{record.target} cannot be called")
     options = subject.entry.options()
     for name in record.pretrained_options if isinstance(record, Architecture) else ():
         expect(
             name in options,
-            f"the record's pretrained_options have {name!r}, which is no option{did_you_mean(name, options)}",
+            f"the record's pretrained_options have {name!r}, which is not an option{did_you_mean(name, options)}",
         )
 
 
 def options_are_documented(subject: ComponentSubject) -> None:
     """The target has a docstring, with a line in its `Args:` for every option."""
-    # Not inspect.getdoc, which would take that of nn.Module.
+    # Not inspect.getdoc, which would return that of nn.Module.
     expect(bool(subject.entry.target().__doc__), f"{subject.entry.record.target} has no docstring")
     for option in subject.entry.options().values():
-        expect(bool(option.meaning), f"the docstring's Args: does not say what {option.name!r} is")
+        expect(bool(option.meaning), f"the docstring's Args: does not describe {option.name!r}")
 
 
 def defaults_are_of_their_types(subject: ComponentSubject) -> None:
-    """The default of each option is a value that the option takes."""
+    """The default of each option is a valid value of it."""
     for option in subject.entry.options().values():
         if option.default is not REQUIRED:
             fine = structure(option.name, option.default, option.type) == option.default
@@ -35,18 +35,20 @@ def defaults_are_of_their_types(subject: ComponentSubject) -> None:
 
 
 def unknown_options_are_refused(subject: ComponentSubject) -> None:
-    """The target raises `TypeError` for an option that it does not have, and swallows none."""
+    """The target raises `TypeError` for an option that it does not have, instead of ignoring it."""
     try:
         subject.entry.target()(**subject.options, no_such_option=1)
     except TypeError as error:
         if "no_such_option" in str(error):
             return
-    expect(False, "it takes an option that it does not declare: drop **kwargs")
+    expect(False, "it accepts an option that it does not declare: remove **kwargs")
 
 
 def has_a_reference(subject: ComponentSubject) -> None:
-    """The record says where the idea comes from."""
-    expect(bool(subject.entry.record.reference), "the record has no reference: name a paper or an address")
+    """The docstring of the target, or the record, says where the idea comes from."""
+    expect(
+        bool(subject.entry.reference()), "it has no reference: add `Reference: ` with a paper or URL to the docstring"
+    )
 
 
 CHECKS = (

@@ -1,4 +1,4 @@
-"""What is demanded of a loss: `forward(logits float [B, K, H, W], target int64 [B, H, W]) -> float []`."""
+"""The conformance checks of a loss: `forward(logits float [B, K, H, W], target int64 [B, H, W]) -> float []`."""
 
 from collections.abc import Iterator
 
@@ -12,20 +12,20 @@ from segreg.testing.subject import Check, ComponentSubject, expect
 
 
 def _cases() -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Yield what to call it, logits and target, for one class and for three; a part of the pixels is ignored."""
+    """Yield a label, logits and target, for one class and for three; some of the pixels are ignored."""
     for classes in (1, 3):
         logits = 2 * torch.randn(3, classes, 6, 5)
         target = torch.randint(0, max(classes, 2), (3, 6, 5))
         target[torch.rand(target.shape) < 0.2] = IGNORE_INDEX
-        yield f"with {classes} logit(s) a pixel", logits, target
+        yield f"with {classes} logit(s) per pixel", logits, target
 
 
 def _value_and_gradient(subject: ComponentSubject, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     logits = logits.clone().requires_grad_()
     value = subject.build()(logits, target)
-    expect(isinstance(value, Tensor) and value.shape == (), f"it gives {value}, not a tensor without dimensions")
-    expect(value.is_floating_point(), f"it gives {value.dtype}, not a float")
-    expect(value.requires_grad, "no gradient goes back from it to the logits")
+    expect(isinstance(value, Tensor) and value.shape == (), f"it returns {value}, not a scalar tensor")
+    expect(value.is_floating_point(), f"it returns {value.dtype}, not a float")
+    expect(value.requires_grad, "no gradient flows from it back to the logits")
     (gradient,) = torch.autograd.grad(value, logits)
     return value.detach(), gradient
 
@@ -39,7 +39,7 @@ def is_a_scalar_with_a_gradient(subject: ComponentSubject) -> None:
 
 
 def extremes_stay_finite(subject: ComponentSubject) -> None:
-    """Logits of 10,000 and more give a finite value and gradient, right or wrong, whatever the mask shows."""
+    """Logits of ±10,000 give a finite value and gradient, whether right or wrong, for mixed, empty and full masks."""
     for what, logits, target in _cases():
         last = max(logits.shape[1], 2) - 1
         ones = torch.ones_like(logits)
@@ -72,7 +72,7 @@ def nothing_but_ignored_is_finite(subject: ComponentSubject) -> None:
 
 
 def right_beats_wrong(subject: ComponentSubject) -> None:
-    """A prediction that is right and sure has a smaller loss than an undecided one, and that than a wrong one."""
+    """A confident correct prediction has a smaller loss than an undecided one, and that than a wrong one."""
     for what, logits, target in _cases():
         classes = logits.shape[1]
         ground_truth = F.one_hot(target.where(target != IGNORE_INDEX, 0), max(classes, 2)).movedim(-1, 1).float()
@@ -104,13 +104,13 @@ def gradient_is_the_slope(subject: ComponentSubject) -> None:
             direction = torch.randn_like(logits)
             slope = (loss(logits + step * direction, target) - loss(logits - step * direction, target)) / (2 * step)
             claimed = (gradient * direction).sum()
-            # The allowance holds for a loss that computes in float32 whatever it is given.
+            # The tolerance suits a loss that computes in float32 whatever its input.
             near = (slope - claimed).abs() <= 0.02 * (claimed.abs() + gradient.norm()) + 2e-4 * value.abs()
             expect(near, f"{what}: the slope is {float(slope):.4g}, the gradient says {float(claimed):.4g}")
 
 
-def input_stays_as_it_is(subject: ComponentSubject) -> None:
-    """Neither the logits nor the target are changed."""
+def input_is_not_modified(subject: ComponentSubject) -> None:
+    """Neither the logits nor the target are modified."""
     for what, logits, target in _cases():
         kept = logits.clone(), target.clone()
         subject.build()(logits, target)
@@ -118,10 +118,10 @@ def input_stays_as_it_is(subject: ComponentSubject) -> None:
 
 
 def runs_without_values(subject: ComponentSubject) -> None:
-    """On the device `meta` it can be called: nothing waits for the device."""
+    """It can be called on the `meta` device: nothing synchronizes with the device."""
     for _, logits, target in _cases():
         value = subject.build().to("meta")(logits.to("meta"), target.to("meta"))
-        expect(value.shape == (), f"it gives {list(value.shape)} on meta tensors")
+        expect(value.shape == (), f"it returns {list(value.shape)} on meta tensors")
 
 
 def _near(one: Tensor, other: Tensor) -> bool:
@@ -137,6 +137,6 @@ CHECKS = (
     Check(right_beats_wrong),
     Check(order_of_the_batch_does_not_matter),
     Check(gradient_is_the_slope),
-    Check(input_stays_as_it_is),
+    Check(input_is_not_modified),
     Check(runs_without_values),
 )

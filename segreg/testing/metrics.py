@@ -1,4 +1,4 @@
-"""What is demanded of a metric: `update(logits, target)`, `compute() -> float`, `reset()`, and buffers that add up."""
+"""The conformance checks of a metric: `update(logits, target)`, `compute() -> float`, `reset()`, additive buffers."""
 
 import math
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ Counts = npt.NDArray[np.float64]
 
 
 def _cases() -> Iterator[tuple[str, int, Tensor, Tensor]]:
-    """Yield what to call it, the number of classes, logits and target of unequal images; some pixels are ignored."""
+    """Yield a label, the number of classes, logits and target of unequal images; some pixels are ignored."""
     for classes in (1, 2, 4):
         target = torch.randint(0, max(classes, 2), (6, 7, 5))
         target[0] = 0
@@ -35,7 +35,7 @@ def _value(metric: Any, *batches: tuple[Tensor, Tensor]) -> float:
     for logits, target in batches:
         metric.update(logits, target)
     value = metric.compute()
-    expect(isinstance(value, float), f"compute() gives {type(value).__name__}, not a float")
+    expect(isinstance(value, float), f"compute() returns {type(value).__name__}, not a float")
     return float(value)
 
 
@@ -45,7 +45,7 @@ def _expect_equal(got: float, expected: float, what: str) -> None:
 
 
 def batches_do_not_matter(subject: ComponentSubject) -> None:
-    """The value is the same for one batch and for the same images in several, unequal ones."""
+    """The value is the same for one batch and for the same images in several unequal batches."""
     for what, classes, logits, target in _cases():
         whole = _value(subject.build(num_classes=classes), (logits, target))
         split = [(logits[:1], target[:1]), (logits[1:], target[1:])]
@@ -59,14 +59,14 @@ def states_add_up(subject: ComponentSubject) -> None:
         expected = _value(whole, (logits, target))
         one.update(logits[:2], target[:2])
         other.update(logits[2:], target[2:])
-        expect(bool(dict(one.named_buffers())), "it keeps nothing in buffers")
+        expect(bool(dict(one.named_buffers())), "it has no state in buffers")
         for name, buffer in one.named_buffers():
             buffer += other.get_buffer(name)
         _expect_equal(_value(one), expected, f"{what}: two states added up, it")
 
 
 def reset_forgets(subject: ComponentSubject) -> None:
-    """After `reset()` it is as new."""
+    """After `reset()` it behaves like a new one."""
     for what, classes, logits, target in _cases():
         metric = subject.build(num_classes=classes)
         _value(metric, (logits[:3], target[:3]))
@@ -76,7 +76,7 @@ def reset_forgets(subject: ComponentSubject) -> None:
 
 
 def nothing_is_nan(subject: ComponentSubject) -> None:
-    """Without an image, or with ignored pixels alone, the value is `nan`."""
+    """Without an image, or with only ignored pixels, the value is `nan`."""
     for what, classes, logits, target in _cases():
         metric = subject.build(num_classes=classes)
         expect(math.isnan(_value(metric)), f"{what}: without an image it gives {metric.compute()}, not nan")
@@ -111,7 +111,7 @@ def right_beats_wrong(subject: ComponentSubject) -> None:
 
 
 def agrees_with_its_definition(subject: ComponentSubject) -> None:
-    """It gives what a count of single pixels gives. Asked only of a metric whose record names a definition."""
+    """Its value is that of a count of single pixels. Only for a metric whose record names a definition."""
     record = subject.entry.record
     assert isinstance(record, Metric)
     averages = ("image", "dataset") if "average" in subject.entry.options() else ("image",)
@@ -124,7 +124,7 @@ def agrees_with_its_definition(subject: ComponentSubject) -> None:
 
 
 def update_does_not_wait(subject: ComponentSubject) -> None:
-    """`update` can be called on the device `meta`: nothing waits for the device."""
+    """`update` can be called on the `meta` device: nothing synchronizes with the device."""
     for _, classes, logits, target in _cases():
         subject.build(num_classes=classes).to("meta").update(logits.to("meta"), target.to("meta"))
 
@@ -132,7 +132,7 @@ def update_does_not_wait(subject: ComponentSubject) -> None:
 def _by_definition(
     definition: Definition, average: str, logits: npt.NDArray[np.float32], target: npt.NDArray[np.int64]
 ) -> float:
-    """Work the metric out from lists of pixels, one image and one class at a time."""
+    """Compute the metric from lists of pixels, one image and one class at a time."""
     classes = logits.shape[1]
     predicted = np.argmax(logits, axis=1) if classes > 1 else (logits[:, 0] > 0).astype(np.int64)
     groups = [(predicted[i : i + 1], target[i : i + 1]) for i in range(len(target))]

@@ -1,4 +1,4 @@
-"""What is demanded of a plugin as a whole."""
+"""The conformance checks of a plugin as a whole."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def declares_the_same_twice(subject: PluginSubject) -> None:
 
 
 def hook_module_is_light(subject: PluginSubject) -> None:
-    """The module with the hooks imports nothing heavy, nor do the hooks, so that `segreg list` stays quick."""
+    """Neither the module with the hooks nor the hooks import anything heavy, so that `segreg list` stays fast."""
     module = subject.plugin.entry_point.module
     script = f"""
 import sys
@@ -54,12 +54,14 @@ print(*sorted({set(_HEAVY)!r} & set(sys.modules)))
 
 
 def known_failures_name_checks(subject: PluginSubject) -> None:
-    """What a record excuses is a check that there is."""
+    """The known failures of a record are names of existing checks."""
     for entry in subject.plugin.entries:
         names = [check.name for check in checks.CHECKS[entry.kind]]
         for name in entry.record.known_failures:
             near = did_you_mean(name, names)
-            expect(name in names, f"{entry.key} excuses {name!r}, which is no check of the kind {entry.kind}{near}")
+            expect(
+                name in names, f"{entry.key} lists {name!r} in known_failures: unknown check of kind {entry.kind}{near}"
+            )
 
 
 CHECKS = (

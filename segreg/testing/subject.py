@@ -1,4 +1,4 @@
-"""What a check looks at, and the words in which it objects."""
+"""What a check examines, and how it reports a failure."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -16,25 +16,25 @@ from segreg.registry import Registry
 from segreg.specs import Dataset
 
 
-class CheckFailed(AssertionError):  # noqa: N818 - it is the kit's word for a failed assertion
-    """A component does not do what its contract says."""
+class CheckFailed(AssertionError):  # noqa: N818 - the kit's name for a failed assertion
+    """A component does not do what its contract requires."""
 
 
 def expect(holds: bool | Tensor, otherwise: str) -> None:
-    """Raise `CheckFailed` with the words in `otherwise` unless it holds."""
+    """Raise `CheckFailed` with the message `otherwise` unless the condition holds."""
     if not holds:
         raise CheckFailed(otherwise)
 
 
 @attrs.frozen
 class Check:
-    """One thing that a contract demands. Its name is the function's, its meaning the function's docstring.
+    """One requirement of a contract. Its name is that of the function, its description the function's docstring.
 
     Args:
-        function: Takes the subject, and raises if it does not hold.
-        slow: Whether it costs seconds, and so runs only when asked for.
-        advisory: Whether it only advises. A check that is added after the interface was frozen does.
-        applies: Whether it has something to ask of a subject.
+        function: Takes the subject, and raises if the check fails.
+        slow: Whether it takes seconds, and so runs only on request.
+        advisory: Whether it is advisory, as are checks added after the interface was frozen.
+        applies: Whether the check applies to a subject.
     """
 
     function: Callable[[Any], None]
@@ -44,7 +44,7 @@ class Check:
 
     @property
     def name(self) -> str:
-        """What `known_failures` calls it."""
+        """Its name in `known_failures`."""
         return self.function.__name__.replace("_", "-")
 
 
@@ -56,12 +56,12 @@ class PluginSubject:
 
     @property
     def label(self) -> str:
-        """What it is called in reports."""
+        """Its name in reports."""
         return f"plugin {self.plugin.namespace}"
 
     @property
     def known_failures(self) -> Mapping[str, str]:
-        """None: a plugin as a whole has no excuse."""
+        """None: a plugin as a whole has no known failures."""
         return {}
 
 
@@ -76,21 +76,21 @@ class ComponentSubject:
 
     @property
     def label(self) -> str:
-        """What it is called in reports."""
+        """Its name in reports."""
         return f"{self.entry.kind} {self.expression}"
 
     @property
     def known_failures(self) -> Mapping[str, str]:
-        """The checks that its record says it does not pass, with reasons."""
+        """The checks that, according to its record, it does not pass, with reasons."""
         return self.entry.record.known_failures
 
     def build(self, **options: Any) -> Any:
-        """Build the component anew."""
+        """Build a new instance of the component."""
         return self.registry.build(self.entry.kind, self.entry.key, **{**self.options, **options})
 
     @contextmanager
     def opened(self) -> Iterator[SegmentationDataset]:
-        """Open a dataset: on the folder that the expression names, else on the record's own example."""
+        """Open a dataset: in the folder that the expression names, else on the record's example."""
         record = self.entry.record
         if not isinstance(record, Dataset) or not record.example or "root" in self.options:
             yield self.build()
@@ -101,25 +101,25 @@ class ComponentSubject:
 
 
 def difference(got: Tensor, expected: Tensor) -> float:
-    """Return how far logits are off, in the mean square, as a share of the spread of the expected ones."""
+    """Return the root mean square error of logits, as a fraction of the spread of the expected ones."""
     expected = expected.double()
     spread = (expected - expected.mean()).square().mean().sqrt()
-    # Logits that are nearly constant differ by rounding alone.
+    # Nearly constant logits differ only by rounding.
     scale = torch.maximum(spread, 1e-3 * expected.abs().max())
     return float((got.double() - expected).square().mean().sqrt() / scale.clamp(min=1e-30))
 
 
 def agree(got: Tensor, expected: Tensor, tolerance: float, what: str) -> None:
-    """Raise unless the logits are off by no more than a share of the spread of the expected ones."""
+    """Raise if the logits are off by more than a fraction of the spread of the expected ones."""
     expect(got.shape == expected.shape, f"{what}: {list(got.shape)} is not {list(expected.shape)}")
     off = difference(got, expected)
     expect(off <= tolerance, f"{what}: off by {off:.2g} of the logits' spread, where {tolerance:.2g} is allowed")
 
 
 def settled(model: nn.Module, images: Tensor) -> nn.Module:
-    """Return the model in evaluation mode, shaken, and with its batch norms filled from the images.
+    """Return the model in evaluation mode, shaken, and with batch norm statistics taken from the images.
 
-    Their running statistics are far off in a new model, and what it gives in evaluation mode then vanishes or explodes.
+    The running statistics of a new model are far off, so that its logits in evaluation mode vanish or explode.
     """
     shaken(model)
     norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
@@ -135,7 +135,7 @@ def settled(model: nn.Module, images: Tensor) -> nn.Module:
 
 @torch.no_grad()
 def shaken(model: nn.Module) -> nn.Module:
-    """Return the model with noise added to its weights: of one that begins with zeros nothing can be seen."""
+    """Return the model with noise added to its weights: one initialized with zeros would show nothing."""
     for parameter in model.parameters():
         spread = parameter.std() if parameter.numel() > 1 else parameter.new_zeros(())
         parameter.add_(torch.randn_like(parameter) * torch.where(spread > 0, 0.3 * spread, 0.03))

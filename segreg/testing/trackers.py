@@ -1,4 +1,4 @@
-"""What is demanded of a tracker: `begin`, `epoch`, `finish`, `close`, of a run that ends and of one that stops."""
+"""The conformance checks of a tracker: `begin`, `epoch`, `finish`, `close`, for finished and interrupted runs."""
 
 import copy
 import tempfile
@@ -37,7 +37,7 @@ _RESULTS: dict[str, Any] = {
 
 
 def _run(subject: ComponentSubject, folder: str) -> None:
-    """Tell a tracker of a whole run."""
+    """Report a whole run to a tracker."""
     tracker = subject.build()
     tracker.begin(Path(folder), _RECIPE, [])
     for row in _ROWS:
@@ -46,15 +46,15 @@ def _run(subject: ComponentSubject, folder: str) -> None:
     tracker.close()
 
 
-def hears_a_run(subject: ComponentSubject) -> None:
-    """It hears of a run from the beginning to the end, with a value that is no number and one that is missing."""
+def tracks_a_run(subject: ComponentSubject) -> None:
+    """It tracks a run from start to finish, with a value that is `nan` and one that is missing."""
     expect(isinstance(subject.build(), RunTracker), "it lacks one of begin, epoch, finish and close")
     with tempfile.TemporaryDirectory() as folder:
         _run(subject, folder)
 
 
-def hears_a_run_that_goes_on(subject: ComponentSubject) -> None:
-    """A new one takes up a run that was stopped: it hears of the epochs that were done, and of the last ones again."""
+def tracks_a_resumed_run(subject: ComponentSubject) -> None:
+    """A new instance resumes an interrupted run: it receives the finished epochs, and the last ones again."""
     with tempfile.TemporaryDirectory() as folder:
         for done in (0, 1):
             tracker = subject.build()
@@ -65,12 +65,12 @@ def hears_a_run_that_goes_on(subject: ComponentSubject) -> None:
 
 
 def closes_before_it_begins(subject: ComponentSubject) -> None:
-    """It can be closed though nothing has begun: a run may fail before that."""
+    """It can be closed before `begin`: a run may fail before that."""
     subject.build().close()
 
 
 def leaves_the_run_alone(subject: ComponentSubject) -> None:
-    """It changes neither what it is given nor the files of the run."""
+    """It changes neither its arguments nor the files of the run."""
     given = _RECIPE, _ROWS, _RESULTS
     before = copy.deepcopy(given)
     files = ("recipe.toml", "history.csv", "results.json", "model.safetensors", "checkpoint/checkpoint.pt")
@@ -84,12 +84,12 @@ def leaves_the_run_alone(subject: ComponentSubject) -> None:
             path = Path(folder) / name
             expect(path.exists() and path.read_text() == name, f"it changes the file {name} of the run")
     # Not ==, since nan differs from itself.
-    expect(repr(given) == repr(before), "it changes what it is given")
+    expect(repr(given) == repr(before), "it changes its arguments")
 
 
 CHECKS = (
-    Check(hears_a_run),
-    Check(hears_a_run_that_goes_on),
+    Check(tracks_a_run),
+    Check(tracks_a_resumed_run),
     Check(closes_before_it_begins),
     Check(leaves_the_run_alone),
 )

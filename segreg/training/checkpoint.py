@@ -1,4 +1,4 @@
-"""The state of a run on disk: written between epochs and within them, compared and read back to go on."""
+"""The checkpoint of a run: written between epochs and within them, and read back and checked to resume."""
 
 import json
 import shutil
@@ -19,18 +19,18 @@ from segreg.support.files import replacing
 from segreg.training.state import Epoch, State
 
 _SHARE_OF_TIME = 0.05
-# A guess of how fast a disk writes, for the first time; from then on it is measured.
+# An assumed write speed, for the first checkpoint; after that it is measured.
 _BYTES_PER_SECOND = 200e6
 
 
 def to_dict(state: State) -> dict[str, Any]:
-    """Return tensors and plain values from which `restore` makes the same state."""
+    """Return tensors and plain values from which `restore` rebuilds the same state."""
     return {
         "model": state.model.state_dict(),
         "loss": state.loss.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "ema": state.ema.state_dict() if state.ema else None,
-        "rows": [dict(row) for row in state.rows],
+        "history": [dict(record) for record in state.history],
         "epoch": attrs.asdict(state.epoch, recurse=False) if state.epoch else None,
         "best": state.best,
         "best_epoch": state.best_epoch,
@@ -39,19 +39,19 @@ def to_dict(state: State) -> dict[str, Any]:
 
 
 def restore(state: State, saved: Mapping[str, Any]) -> None:
-    """Load what `to_dict` gave into a new state of the same model and optimizer.
+    """Load what `to_dict` returned into a new state of the same model and optimizer.
 
     Raises:
-        KeyError, TypeError, ValueError, RuntimeError: it is of another model or optimizer.
+        KeyError, TypeError, ValueError, RuntimeError: it belongs to another model or optimizer.
     """
     state.model.load_state_dict(saved["model"])
     state.loss.load_state_dict(saved["loss"])
-    # Learning rate and weight decay are the recipe's, which may have been changed.
+    # Learning rate and weight decay come from the recipe, which may have changed.
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({**saved["optimizer"], "param_groups": groups})
     if state.ema and saved["ema"]:
         state.ema.load_state_dict(saved["ema"])
-    state.rows = list(saved["rows"])
+    state.history = list(saved["history"])
     state.epoch = Epoch(**saved["epoch"]) if saved["epoch"] else None
     state.best, state.best_epoch, state.best_weights = saved["best"], saved["best_epoch"], saved["best_weights"]
 
@@ -59,21 +59,21 @@ def restore(state: State, saved: Mapping[str, Any]) -> None:
 def restore_from(
     run: Run, state: State, provenance: Mapping[str, str], *, epochs: int, force: bool
 ) -> Sequence[str] | None:
-    """Bring a new state to where a run on disk is.
+    """Restore the checkpoint of a run into a new state.
 
     Args:
         run: The run.
-        state: Of the recipe's model and optimizer.
-        provenance: What must not have changed since.
-        epochs: How many epochs the recipe has; more than before are no change.
-        force: Restore it even if something has changed; the epoch under way then starts over.
+        state: A new state of the recipe's model and optimizer.
+        provenance: What must not have changed since the checkpoint was written.
+        epochs: Number of epochs of the recipe; raising it is not a change.
+        force: Restore it even if something has changed; the interrupted epoch then starts over.
 
     Returns:
-        What has changed since it was written, a sentence each; None if the run has left no state.
+        What has changed since the checkpoint was written, one sentence each; None if the run has no checkpoint.
 
     Raises:
-        RunError: something has changed, or the state is not one of this model.
-        OptionError: the run has done more epochs already.
+        RunError: something has changed, or the checkpoint does not fit the model.
+        OptionError: the run has already completed more epochs.
     """
     saved = load_checkpoint(run)
     if saved is None:
@@ -84,30 +84,28 @@ def restore_from(
             before["epochs"] = provenance["epochs"]
         changed = differences(before, provenance)
         if changed and not force:
-            raise RunError(
-                f"{run.path} cannot go on as it began: {'; '.join(changed)}: go on all the same with --force"
-            )
-        done = max(len(saved["rows"]), best_epoch_on_disk(run))
+            raise RunError(f"{run.path} cannot be resumed unchanged: {'; '.join(changed)}: resume anyway with --force")
+        done = max(len(saved["history"]), best_epoch_on_disk(run))
         if epochs < done:
-            raise OptionError(f"epochs is {epochs}: {run.path} has done {done} already")
+            raise OptionError(f"epochs is {epochs}: {run.path} has already completed {done}")
         restore(state, {**saved, "epoch": None} if changed else saved)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, SegregError):
             raise
         reason = single_line(error)[:200]
-        raise RunError(f"the state of {run.path} is not one of this model and recipe: {reason}") from error
+        raise RunError(f"the checkpoint of {run.path} does not fit this model and recipe: {reason}") from error
     return changed
 
 
 class Checkpoints:
-    """Writes the best weights and the state of a run.
+    """Writes the best weights and the checkpoint of a run.
 
     Args:
-        run: Where to.
-        about: What it takes to rebuild the model.
-        provenance: What a resume must find unchanged.
-        ahead: The epoch of the best weights on disk: until the run has come to it again, no earlier ones replace them.
-        last: How far the run was when its state on disk was written; an empty text if there is none.
+        run: The run.
+        about: What is needed to rebuild the model.
+        provenance: What must be unchanged when the run is resumed.
+        ahead: Epoch of the best weights on disk: until the run has reached it again, no earlier weights replace them.
+        last: Position of the run at its last checkpoint; empty if there is none.
     """
 
     def __init__(
@@ -116,16 +114,16 @@ class Checkpoints:
         self.last = last
         self._run = run
         self._about = about
-        self._made_with = provenance
+        self._provenance = provenance
         self._ahead = ahead
         self._best_written = 0
         self._written = time.monotonic()
         self._took: float | None = None
 
     def offer(self, state: State) -> None:
-        """Write both, if that costs no more than a twentieth of the time since they were last written."""
+        """Write both, if that takes at most 5 % of the time since they were last written."""
         if self._took is None:
-            # Weights, two moments of the optimizer, and the best weights twice: in the state and beside it.
+            # Weights, two moments of the optimizer, and the best weights twice: in the checkpoint and beside it.
             self._took = 5 * sum(tensor.nbytes for tensor in state.model.state_dict().values()) / _BYTES_PER_SECOND
         if self._took <= _SHARE_OF_TIME * (time.monotonic() - self._written):
             self.write(state)
@@ -139,14 +137,14 @@ class Checkpoints:
         started = time.monotonic()
         self.write_best(state)
         with replacing(checkpoint_path(self._run)) as aside, aside.open("wb") as file:
-            _save({**to_dict(state), "provenance": self._made_with}, file)
+            _save({**to_dict(state), "provenance": self._provenance}, file)
         self.last = state.position
         self._written = time.monotonic()
         self._took = self._written - started
 
     def write_best(self, state: State) -> None:
-        """Write the best weights, if there are any that are not on disk."""
-        if state.best_epoch != self._best_written and len(state.rows) >= self._ahead:
+        """Write the best weights, unless they are on disk already."""
+        if state.best_epoch != self._best_written and len(state.history) >= self._ahead:
             self._run.write_model(state.best_weights, {**self._about, "epoch": state.best_epoch})
             self._best_written = state.best_epoch
 
@@ -155,35 +153,35 @@ def _save(content: Mapping[str, Any], file: BinaryIO) -> None:
     try:
         torch.save(content, file)
     except RuntimeError as error:
-        # When a disk is full, torch cannot close its archive either, and says only that.
+        # When the disk is full, torch cannot close its archive either, and reports only that.
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
 
 
 def checkpoint_path(run: Run) -> Path:
-    """Return where the state of a run is, whether there or not."""
+    """Return the path of a run's checkpoint, whether or not it exists."""
     return run.path / "checkpoint" / "checkpoint.pt"
 
 
 def load_checkpoint(run: Run) -> dict[str, Any] | None:
-    """Read the state that a run left; None if it left none. Nothing but tensors and plain values is unpickled.
+    """Read the checkpoint of a run; None if there is none. Nothing but tensors and plain values is unpickled.
 
     Raises:
-        RunError: the file is not a state.
+        RunError: the file is not a checkpoint.
     """
     path = checkpoint_path(run)
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = dict(read_archive(path))
+        saved: dict[str, Any] = dict(read_archive(path))
     except Exception as error:
         raise RunError(f"{path} cannot be read: {single_line(error)[:200]}; delete it to start over") from error
-    return state
+    return saved
 
 
 def best_epoch_on_disk(run: Run) -> int:
-    """Return the epoch of the best weights on disk; 0 if there are none, or none that can be read."""
+    """Return the epoch of the best weights on disk; 0 if there are none or they cannot be read."""
     try:
         with safe_open(run.path / "model.safetensors", "pt") as file:
             return int(json.loads(file.metadata()["segreg"])["epoch"])
@@ -192,5 +190,5 @@ def best_epoch_on_disk(run: Run) -> int:
 
 
 def remove_checkpoint(run: Run) -> None:
-    """Remove the state of a run that has come to its end."""
+    """Remove the checkpoint of a finished run."""
     shutil.rmtree(run.path / "checkpoint", ignore_errors=True)

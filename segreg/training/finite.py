@@ -1,4 +1,4 @@
-"""Stops a run whose numbers are no longer finite, before such numbers reach the disk."""
+"""Stops a run whose loss or weights are no longer finite, before they are written to disk."""
 
 import math
 
@@ -12,10 +12,10 @@ from segreg.training.state import State
 
 
 def check_finite(recipe: Recipe, state: State, checkpoints: Checkpoints | None) -> None:
-    """Check the losses of the epoch under way, and the weights that came of them. This waits for the device.
+    """Check the losses of the current epoch and the resulting weights. This waits for the device.
 
     Raises:
-        TrainingError: one is not finite; the message says where, what is kept, and what the cause may be.
+        TrainingError: one is not finite; the message says where, what was kept, and what the cause may be.
     """
     epoch = state.epoch
     assert epoch
@@ -28,15 +28,15 @@ def check_finite(recipe: Recipe, state: State, checkpoints: Checkpoints | None) 
     what = f"the loss was {losses[bad - 1]}" if bad else "the weights were no longer finite"
     kept = [
         *([f"the weights of epoch {state.best_epoch}"] if state.best_epoch else []),
-        *([f"the state after {checkpoints.last}"] if checkpoints and checkpoints.last else []),
+        *([f"the checkpoint after {checkpoints.last}"] if checkpoints and checkpoints.last else []),
     ]
     causes = [f"too high a learning rate (try one below {recipe.lr:g})"]
     if recipe.clip_grad is None:
-        causes.append("steep gradients (try --clip-grad 1)")
+        causes.append("exploding gradients (try --clip-grad 1)")
     if uses_bf16(epoch.losses.device, recipe.precision):
         causes.append("rounding (try --precision fp32)")
     raise TrainingError(
-        f"{what} in epoch {len(state.rows) + 1}, step {bad or epoch.step} of {steps}; "
+        f"{what} in epoch {len(state.history) + 1}, step {bad or epoch.step} of {steps}; "
         f"kept: {' and '.join(kept) or 'nothing'}; "
         f"likely causes: {', '.join(causes)}, or the loss itself"
     )

@@ -34,16 +34,16 @@ def fit(
 
     Args:
         model: Architecture, as an expression.
-        out: Directory of the run, which must not hold anything yet; by default a new one under `runs/`.
-        preset: Settings to begin with: `default`, or `original` for the protocol of the experiment.
+        out: Directory of the run, which must be new or empty; by default a new one under `runs/`.
+        preset: Settings to start from: `default`, or `original` for the protocol of the experiment.
         quiet: Show no progress.
         settings: Any field of `Recipe`.
 
     Raises:
-        OptionError, ExpressionError, UnknownNameError, PluginError: a setting or a component is wrong.
-        DataError: the data are missing, or not what they should be.
-        RunError: the directory holds something already, another process is at work there, or it cannot be written to.
-        TrainingError: the loss is no longer a finite number, or memory ran out.
+        OptionError, ExpressionError, UnknownNameError, PluginError: a setting or a component is invalid.
+        DataError: the data are missing or invalid.
+        RunError: the directory is not empty, is in use by another process, or cannot be written to.
+        TrainingError: the loss or the weights are no longer finite, or memory ran out.
     """
     recipe = make_recipe(preset, model=model, **settings)
     run = Run(Path(out) if out else new_directory("runs", recipe.label))
@@ -54,19 +54,19 @@ def fit(
 
 
 def resume(directory: str | Path, *, force: bool = False, quiet: bool = False, **settings: Any) -> Run:
-    """Go on with a run that was interrupted, from the last state that it wrote, or with a finished one for more epochs.
+    """Resume an interrupted run from its last checkpoint, or continue a finished one for more epochs.
 
-    On a CPU it ends in the same numbers, bit by bit, as without the interruption.
+    On a CPU its results are the same, bit by bit, as without the interruption.
 
     Args:
-        directory: Where the run is.
-        force: Go on though the recipe, a plugin, torch, the device or the images have changed since the state was
-            written. The epoch under way then begins again.
+        directory: Directory of the run.
+        force: Resume even if the recipe, a plugin, torch, the device or the images have changed since the checkpoint
+            was written. The interrupted epoch then starts over.
         quiet: Show no progress.
-        settings: Fields of `Recipe` in the place of the run's own: more `epochs` need no force.
+        settings: Fields of `Recipe` that replace the run's own: more `epochs` need no force.
 
     Raises:
-        RunError: the directory holds no run, or one that is finished; another process is at work there; something has
+        RunError: the directory holds no run, or one that is finished; another process is using it; something has
             changed.
         DataError, TrainingError, OptionError, ExpressionError, UnknownNameError, PluginError: as for `fit`.
     """
@@ -75,11 +75,11 @@ def resume(directory: str | Path, *, force: bool = False, quiet: bool = False, *
     with Display(quiet) as display:
         if run.finished and recipe.epochs <= len(run.history):
             if recipe != run.recipe:
-                raise RunError(f"{run.path} is finished: all that can be changed is the number of epochs, to more")
-            display.note(f"{run.path} is finished already")
+                raise RunError(f"{run.path} is finished: only its number of epochs can be changed, and only raised")
+            display.note(f"{run.path} is already finished")
             return run
         if run.finished and not checkpoint_path(run).exists():
-            raise RunError(f"{run.path} is finished and has kept no state to go on from: train anew for more epochs")
+            raise RunError(f"{run.path} is finished and has no checkpoint to resume: start a new run for more epochs")
         _train_shown(recipe, run, display, force)
     return Run(run.path)
 
@@ -88,10 +88,10 @@ def train(recipe: Recipe, data: Data, device: torch.device, run: Run, display: D
     """Train what a recipe names and write its results, from the checkpoint that the run has on disk if there is one.
 
     Args:
-        recipe: What to do.
+        recipe: What to train.
         data: The splits.
-        device: Where to compute.
-        run: Where to.
+        device: Device to train on.
+        run: The run to write.
         display: Shows the progress.
         force: Resume even if the recipe, a plugin, torch, the device or the data have changed.
 
@@ -105,7 +105,7 @@ def train(recipe: Recipe, data: Data, device: torch.device, run: Run, display: D
         try:
             trainer.fit(run, tracking, force=force)
         except Exception as error:
-            # What did not fit is referred to from the error, and is freed with it.
+            # The error refers to the tensors that did not fit; they are freed with it.
             fits = not is_out_of_memory(error)
             if fits:
                 raise
@@ -115,14 +115,14 @@ def train(recipe: Recipe, data: Data, device: torch.device, run: Run, display: D
 
 
 def check_empty(run: Run) -> None:
-    """Raise `RunError` if there is anything in the directory already."""
+    """Raise `RunError` unless the directory is new or empty."""
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"{run.path} is a file: choose another --out")
     if run.path.exists() and not is_empty(run.path):
         is_run = (run.path / "recipe.toml").exists()
-        way_on = f", or go on with --resume {run.path}" if is_run and not run.finished else ""
-        what = "another run" if is_run else "something else"
-        raise RunError(f"{run.path} already holds {what}: choose another --out{way_on}")
+        resume_it = f", or resume it with --resume {run.path}" if is_run and not run.finished else ""
+        what = "another run" if is_run else "other files"
+        raise RunError(f"{run.path} already holds {what}: choose another --out{resume_it}")
 
 
 def open_data(recipe: Recipe, display: Display) -> Data:
@@ -136,18 +136,18 @@ def open_data(recipe: Recipe, display: Display) -> Data:
 
 def _train_shown(recipe: Recipe, run: Run, display: Display, force: bool) -> None:
     device = detect(recipe.device)
-    check_trackers(recipe)  # what one lacks shows before an image is read
+    check_trackers(recipe)  # a missing package is reported before any image is read
     data = open_data(recipe, display)
-    go_on = f"go on with: segreg train --resume {shlex.quote(str(run.path))}"
+    way_out = f"resume with: segreg train --resume {shlex.quote(str(run.path))}"
     try:
         train(recipe, data, device, run, display, force=force)
     # Ctrl-C, and the signals that the command line turns into SystemExit.
     except (KeyboardInterrupt, SystemExit):
-        # Before the recipe is written there is nothing to go on with.
+        # Before the recipe is written there is nothing to resume.
         if (run.path / "recipe.toml").exists():
-            display.note(f"interrupted after epoch {len(run.history)} of {recipe.epochs}; {go_on}")
+            display.note(f"interrupted after epoch {len(run.history)} of {recipe.epochs}; {way_out}")
         raise
     except RunError as error:
         if isinstance(error.__cause__, OSError) and (run.path / "recipe.toml").exists():
-            raise RunError(f"{error}; when that is mended, {go_on}") from error.__cause__
+            raise RunError(f"{error}; fix that and {way_out}") from error.__cause__
         raise

@@ -1,4 +1,4 @@
-"""What to say when the memory of the device does not hold a training step."""
+"""The error for a training step that does not fit in the memory of the device."""
 
 import shlex
 from itertools import islice
@@ -12,9 +12,9 @@ from segreg.training.trainer import Trainer
 
 
 def out_of_memory(trainer: Trainer, run: Run) -> TrainingError:
-    """Return the error, with the first half, quarter, ... of the batch that fits. The trials spoil the trainer."""
+    """Return the error, with the first of batch / 2, batch / 4, ... that fits. The trials ruin the trainer's state."""
     recipe, device = trainer.recipe, trainer.device
-    epoch = len(trainer.state.rows) + 1
+    epoch = len(trainer.state.history) + 1
     batch = min(recipe.batch, len(trainer.data.splits["train"]))
     smaller = batch // 2
     while smaller and not _fits(trainer, smaller):
@@ -23,16 +23,16 @@ def out_of_memory(trainer: Trainer, run: Run) -> TrainingError:
     what = f"out of memory on {device_name(device)} in epoch {epoch}: batch {batch} at {height}x{width} does not fit"
     if not smaller:
         return TrainingError(f"{what}, and neither does batch 1: try a smaller --size, or another model")
-    # Without a state nothing was computed with the larger batch yet, and nobody has to insist.
+    # Without a checkpoint nothing was trained with the larger batch yet, so that there is nothing to force.
     force = " --force" if checkpoint_path(run).exists() else ""
     return TrainingError(
         f"{what}, batch {smaller} does; "
-        f"go on with: segreg train --resume {shlex.quote(str(run.path))} --batch {smaller}{force}"
+        f"resume with: segreg train --resume {shlex.quote(str(run.path))} --batch {smaller}{force}"
     )
 
 
 def _fits(trainer: Trainer, batch: int) -> bool:
-    """Take a step and score a batch, as training with this batch would."""
+    """Take a step and score a batch, as training with this batch size would."""
     state, splits, device = trainer.state, trainer.data.splits, trainer.device
     state.optimizer.zero_grad()
     give_back_memory(device)

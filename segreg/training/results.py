@@ -1,4 +1,4 @@
-"""The results of a run: what the best weights score on every split, and the images to look at."""
+"""The results of a run: the scores of the best weights on every split, and images to look at."""
 
 import math
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _SAMPLES = 4
 
 
 def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
-    """Score the best weights on every split, draw the images, and write the results last, which finishes the run.
+    """Score the best weights on every split, draw the plots, and write the results last, which finishes the run.
 
     Raises:
         RunError: a file cannot be written.
@@ -44,12 +44,12 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
             for buffer, array in buffers.items()
         },
     )
-    display.progress("drawing images", 0, 1)
+    display.progress("drawing plots", 0, 1)
     valid = data.splits["valid"]
     chosen = torch.linspace(0, len(valid) - 1, min(_SAMPLES, len(valid))).round().long().tolist()
     samples = _predicted(trainer, chosen)
     run.write_samples(samples)
-    plot_curves(run.path / "curves.png", {recipe.label: [state.rows]}, recipe.metrics[0])
+    plot_curves(run.path / "curves.png", {recipe.label: [state.history]}, recipe.metrics[0])
     plot_samples(run.path / "samples.png", samples, {recipe.label: samples["predictions"]}, data.task)
     results = {
         "epoch": state.best_epoch,
@@ -66,8 +66,8 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
         "images": {name: len(split) for name, split in data.splits.items()},
         "skipped": len(data.skipped),
         "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
-        "seconds": sum(row["seconds"] for row in state.rows),
-        "images_per_second": float(np.median([row["images_per_second"] for row in state.rows])),
+        "seconds": sum(record["seconds"] for record in state.history),
+        "images_per_second": float(np.median([record["images_per_second"] for record in state.history])),
         "device": devices.device_name(trainer.device),
     }
     run.write_results(results)
@@ -83,7 +83,7 @@ def _predicted(trainer: Trainer, positions: list[int]) -> dict[str, Tensor]:
 
 
 def _write_worst(trainer: Trainer, run: Run, states: States) -> list[dict[str, Any]]:
-    """Write the images that the first metric is worst on, and return what the results say of them."""
+    """Write the images with the worst values of the first metric, and return their entry in the results."""
     first = trainer.recipe.metrics[0]
     values = values_of_images(trainer.metrics[first], states)
     positions = worst_positions(values, higher_is_better(first))
@@ -101,11 +101,11 @@ def _write_worst(trainer: Trainer, run: Run, states: States) -> list[dict[str, A
 
 
 def _per_class(metric: SegmentationMetric, states: States) -> list[float | None]:
-    """Return the value of each class, where a metric keeps them."""
+    """Return the value of each class, if the metric keeps them."""
     per_class = getattr(holding_all(metric, states), "per_class", None)
     return [_or_none(each) for each in per_class().tolist()] if per_class else []
 
 
 def _or_none(number: float) -> float | None:
-    """Put None in the place of what JSON has no word for."""
+    """Replace a number that JSON cannot express with None."""
     return number if math.isfinite(number) else None

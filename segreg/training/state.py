@@ -1,4 +1,4 @@
-"""What changes while a run is trained, and is all that a checkpoint has to hold."""
+"""What changes during training, which is all that a checkpoint has to hold."""
 
 import math
 from collections.abc import Mapping
@@ -10,20 +10,20 @@ from torch.optim import Optimizer
 
 from segreg.nn.ema import EMA
 from segreg.nn.normalized import Normalized
-from segreg.runs.run import Row
+from segreg.runs.history import EpochRecord
 
 
 @attrs.define(kw_only=True)
 class Epoch:
-    """What an epoch has gathered so far.
+    """What an epoch has accumulated so far.
 
     Args:
-        lr: The learning rate that it began with.
-        losses: Float [steps], the loss of each step that is done.
-        step: How many are done.
-        seconds: What they took, as of the last checkpoint; this and the rest is filled in for that.
-        metrics: The buffers of each metric.
-        random: Where the generators of random numbers stand.
+        lr: Learning rate at its start.
+        losses: Float [steps], the loss of each completed step.
+        step: Number of completed steps.
+        seconds: Time that they took. This and the following fields are filled in when a checkpoint is written.
+        metrics: Buffers of each metric.
+        random: States of the random number generators.
     """
 
     lr: float
@@ -36,9 +36,9 @@ class Epoch:
 
 @attrs.define(kw_only=True)
 class State:
-    """Everything that changes while a run goes on.
+    """Everything that changes during training.
 
-    Whatever is random in an epoch is seeded with the number of the epoch, so generators matter only in its midst. The
+    All randomness of an epoch is seeded with its number, so the states of generators matter only within an epoch. The
     learning rate follows from the number of steps.
 
     Args:
@@ -46,10 +46,10 @@ class State:
         loss: Its loss, which may have buffers.
         optimizer: Its optimizer.
         ema: The average of the model's weights, if one is kept.
-        rows: The history so far.
-        epoch: The epoch under way, if one is.
-        best: The best value so far of the metric that decides.
-        best_epoch: When it was reached; 0 before the first epoch.
+        history: The history so far.
+        epoch: The epoch in progress, if there is one.
+        best: Best value so far of the first metric.
+        best_epoch: Epoch that reached it; 0 before the first epoch.
         best_weights: The weights that reached it.
     """
 
@@ -57,7 +57,7 @@ class State:
     loss: nn.Module
     optimizer: Optimizer
     ema: EMA | None
-    rows: list[Row] = attrs.field(factory=list)
+    history: list[EpochRecord] = attrs.field(factory=list)
     epoch: Epoch | None = None
     best: float = math.nan
     best_epoch: int = 0
@@ -70,16 +70,16 @@ class State:
 
     @property
     def position(self) -> str:
-        """How far the run is, as a person says it."""
+        """How far the run is, in words."""
         if self.epoch:
-            return f"step {self.epoch.step} of epoch {len(self.rows) + 1}"
-        return f"epoch {len(self.rows)}"
+            return f"step {self.epoch.step} of epoch {len(self.history) + 1}"
+        return f"epoch {len(self.history)}"
 
     def steps_done(self, steps: int) -> int:
-        """Return how many steps were taken, where an epoch has `steps`."""
-        return steps * len(self.rows) + (self.epoch.step if self.epoch else 0)
+        """Return the number of completed steps, with `steps` per epoch."""
+        return steps * len(self.history) + (self.epoch.step if self.epoch else 0)
 
     def keep_best(self, value: float) -> None:
-        """Remember the weights as they are as the best ones."""
-        self.best, self.best_epoch = value, len(self.rows)
+        """Remember the current weights as the best ones."""
+        self.best, self.best_epoch = value, len(self.history)
         self.best_weights = {name: tensor.clone() for name, tensor in self.evaluated.model.state_dict().items()}

@@ -1,4 +1,4 @@
-"""The trackers of a run: they are told how it goes, and cannot stop it."""
+"""The trackers of a run: they are notified of its progress, and cannot stop it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -11,7 +11,8 @@ from torch import Tensor
 from segreg.contracts import RunTracker
 from segreg.plugins import one_line
 from segreg.recipe import Recipe
-from segreg.runs.run import Row, Run
+from segreg.runs.history import EpochRecord
+from segreg.runs.run import Run
 from segreg.support.progress import Display
 from segreg.support.render import overlay, rgb_view
 from segreg.task import Task
@@ -21,13 +22,13 @@ def build_trackers(recipe: Recipe) -> dict[str, RunTracker]:
     """Build the trackers of a recipe, by name.
 
     Raises:
-        PluginError, OptionError: a tracker lacks a package, or cannot be built as the recipe says.
+        PluginError, OptionError: a tracker needs a package that is not installed, or cannot be built with its options.
     """
     return {str(tracker.expression): tracker.build() for tracker in recipe.components["tracker"]}
 
 
 def check_trackers(recipe: Recipe) -> None:
-    """Build each tracker of a recipe and close it again, to see that it can be built.
+    """Build each tracker of a recipe and close it again, to check that it can be built.
 
     Raises:
         PluginError, OptionError: as for `build_trackers`.
@@ -37,11 +38,13 @@ def check_trackers(recipe: Recipe) -> None:
 
 
 class Tracking:
-    """Tells trackers how a run goes. One that raises is told no more. Used as a context manager.
+    """Notifies trackers of the progress of a run. One that raises is disabled for the rest of it.
+
+    Used as a context manager.
 
     Args:
         trackers: By name.
-        display: Where it is said that one raised.
+        display: Shows which tracker failed, and why.
     """
 
     def __init__(self, trackers: Mapping[str, RunTracker], display: Display) -> None:
@@ -49,7 +52,7 @@ class Tracking:
         self._display = display
 
     def __enter__(self) -> Self:
-        """Do nothing: it begins with `begin`."""
+        """Do nothing: `begin` starts the trackers."""
         return self
 
     def __exit__(
@@ -60,43 +63,43 @@ class Tracking:
             if (raised := _failure(tracker, _close)) is not None:
                 self._note(name, raised)
 
-    def begin(self, run: Run, recipe: Recipe, rows: Sequence[Row]) -> None:
-        """Say that a run begins, or goes on after these epochs."""
-        self._tell(lambda tracker: tracker.begin(run.path, recipe.to_dict(), [dict(row) for row in rows]))
+    def begin(self, run: Run, recipe: Recipe, history: Sequence[EpochRecord]) -> None:
+        """Notify the trackers that a run starts, or resumes after these epochs."""
+        self._notify(lambda tracker: tracker.begin(run.path, recipe.to_dict(), [dict(record) for record in history]))
 
-    def epoch(self, row: Row) -> None:
-        """Say how an epoch went."""
-        self._tell(lambda tracker: tracker.epoch(dict(row)))
+    def epoch(self, record: EpochRecord) -> None:
+        """Pass on the values of an epoch."""
+        self._notify(lambda tracker: tracker.epoch(dict(record)))
 
     def finish(
         self, results: Mapping[str, Any], samples: Mapping[str, Tensor], names: Sequence[str], task: Task
     ) -> None:
-        """Say how the run ended."""
-        self._tell(lambda tracker: tracker.finish(results, _images(samples, names, task)))
+        """Pass on the results of the run."""
+        self._notify(lambda tracker: tracker.finish(results, _images(samples, names, task)))
 
-    def _tell(self, tell: Callable[[RunTracker], None]) -> None:
+    def _notify(self, call: Callable[[RunTracker], None]) -> None:
         for name, tracker in list(self._trackers.items()):
-            if (error := _failure(tracker, tell)) is not None:
+            if (error := _failure(tracker, call)) is not None:
                 del self._trackers[name]
                 _failure(tracker, _close)
                 self._note(name, error)
 
     def _note(self, name: str, error: BaseException) -> None:
-        self._display.note(f"the tracker {name} is told no more: {one_line(error)}")
+        self._display.note(f"tracker {name} failed and is disabled for the rest of this run: {one_line(error)}")
 
 
 def _close(tracker: RunTracker) -> None:
     tracker.close()
 
 
-def _failure(tracker: RunTracker, tell: Callable[[RunTracker], None]) -> BaseException | None:
-    """Return what a tracker raises when it is told something: whatever it is, the run is worth more."""
+def _failure(tracker: RunTracker, call: Callable[[RunTracker], None]) -> BaseException | None:
+    """Return what a tracker raises when it is called: whatever it is, the run must not fail for it."""
     try:
-        tell(tracker)
+        call(tracker)
     except Exception as error:
         return error
     except SystemExit as error:
-        # The status of a signal: it came while the tracker was at work, and is meant for the run.
+        # The exit status of a signal: it arrived while the tracker was running, and is meant for the run.
         if isinstance(error.code, int) and error.code > 128:
             raise
         return error

@@ -16,8 +16,9 @@ from segreg.nn.normalized import Normalized
 from segreg.recipe import Recipe
 from segreg.registry import higher_is_better
 from segreg.resolved import build_sum
+from segreg.runs.history import epoch_record, scores_of
 from segreg.runs.model_file import about_model
-from segreg.runs.provenance import provenance, resolved
+from segreg.runs.provenance import provenance_of, resolved
 from segreg.runs.run import Run
 from segreg.scoring.evaluator import Evaluator, evaluation_batch, is_better
 from segreg.scoring.metric_states import buffers_of
@@ -33,12 +34,12 @@ from segreg.training.tracking import Tracking
 
 
 class Trainer:
-    """Trains what a recipe names, on one device, and owns what it takes: model, loss, metrics, optimizer and schedule.
+    """Trains the model of a recipe on one device, and owns model, loss, metrics, optimizer and schedule.
 
     Args:
-        recipe: What to do.
-        data: The splits, at the size of training.
-        device: Where to compute.
+        recipe: What to train.
+        data: The splits, at the training size.
+        device: Device to train on.
         display: Shows the progress; by default nothing is shown.
     """
 
@@ -77,70 +78,69 @@ class Trainer:
         Whatever ends the training early, the best weights so far are written.
 
         Args:
-            run: Where to.
-            tracking: Who else hears of it.
+            run: The run to write.
+            tracking: The trackers to notify.
             force: Resume even if the recipe, a plugin, torch, the device or the data have changed.
 
         Raises:
-            TrainingError: a loss or the weights are no longer finite numbers.
-            RunError: a file cannot be written, or the run cannot go on from its checkpoint.
-            OptionError: the run has done more epochs already than the recipe has.
+            TrainingError: a loss or the weights are no longer finite.
+            RunError: a file cannot be written, or the run cannot be resumed from its checkpoint.
+            OptionError: the run has already completed more epochs than the recipe has.
         """
         recipe, state, train = self.recipe, self.state, self.data.splits["train"]
         checkpoints = self.checkpoints = self._begin(run, tracking, force)
         higher = higher_is_better(recipe.metrics[0])
         try:
-            for epoch in range(len(state.rows) + 1, recipe.epochs + 1):
-                # All that is random in an epoch follows from this line, which makes a resumed run equal to an
-                # unbroken one.
+            for epoch in range(len(state.history) + 1, recipe.epochs + 1):
+                # All randomness of an epoch follows from this line, so that a resumed run equals an uninterrupted one.
                 seed_all(recipe.seed + 1_000_003 * epoch)
                 done, trained = self.train_epoch()
                 started = time.monotonic()
                 valid = self.validate()
-                state.rows.append(
-                    {
-                        "epoch": epoch,
-                        **{f"train_{name}": value for name, value in trained.items()},
-                        **{f"valid_{name}": value for name, value in valid.items()},
-                        "lr": done.lr,
-                        "seconds": done.seconds + time.monotonic() - started,
-                        "images_per_second": len(train) / done.seconds,
-                    }
+                state.history.append(
+                    epoch_record(
+                        epoch,
+                        {"train": trained, "valid": valid},
+                        lr=done.lr,
+                        seconds=done.seconds + time.monotonic() - started,
+                        images_per_second=len(train) / done.seconds,
+                    )
                 )
                 best = not state.best_epoch or is_better(valid[recipe.metrics[0]], state.best, higher)
                 if best:
                     state.keep_best(valid[recipe.metrics[0]])
-                run.write_history(state.rows)
+                run.write_history(state.history)
                 if self._is_due():
                     checkpoints.write(state)
                 else:
                     checkpoints.offer(state)
-                self.display.epoch(state.rows[-1], recipe.epochs, best)
-                tracking.epoch(state.rows[-1])
+                record = state.history[-1]
+                self.display.epoch(epoch, recipe.epochs, scores_of(record), record["images_per_second"], best)
+                tracking.epoch(record)
         finally:
             checkpoints.write_best(state)
         if checkpoints.last != state.position:
             checkpoints.write(state)
 
     def train_epoch(self) -> tuple[Epoch, dict[str, float]]:
-        """Take one step a batch, from where the epoch under way stands if one is.
+        """Take one step per batch, continuing the epoch in progress if there is one.
 
         Returns:
-            The epoch, and the mean loss and the metrics of the predictions made on the way.
+            The epoch, and the mean loss and the metrics of the predictions made during it.
 
         Raises:
             TrainingError, RunError: as for `fit`.
         """
         recipe, state, steps, train = self.recipe, self.state, self.steps, self.data.splits["train"]
         state.model.train()
-        # Made for each epoch: it keeps its last batch, which is to be freed where memory runs out.
+        # Created for each epoch: it keeps its last batch, which must be freed if memory runs out.
         augmentation = Augmentation(recipe.augment)
         order = torch.randperm(len(train))
         for metric in self.metrics.values():
             metric.reset()
         if state.epoch:
             epoch = state.epoch
-            self._take_up(epoch)
+            self._restore_midway(epoch)
         else:
             lr = float(self.schedule.get_last_lr()[0])
             epoch = state.epoch = Epoch(lr=lr, losses=torch.zeros(steps, device=self.device))
@@ -152,11 +152,11 @@ class Trainer:
             epoch.step += 1
             for metric in self.metrics.values():
                 metric.update(logits, target)
-            self.display.training(recipe.label, len(state.rows) + 1, recipe.epochs, epoch.step, steps)
+            self.display.training(recipe.label, len(state.history) + 1, recipe.epochs, epoch.step, steps)
             if self.checkpoints and epoch.step < steps and self._is_due():
                 check_finite(recipe, state, self.checkpoints)
                 epoch.seconds = time.monotonic() - started
-                self._put_down(epoch)
+                self._record_midway(epoch)
                 self.checkpoints.write(state)
         check_finite(recipe, state, self.checkpoints)
         epoch.seconds = time.monotonic() - started
@@ -169,7 +169,7 @@ class Trainer:
         }
 
     def step(self, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Change the weights once; return the loss and the logits that they gave before. Nothing waits for the device.
+        """Update the weights once; return the loss and the logits before the update. Nothing waits for the device.
 
         Shapes:
             images: float [B, C, H, W] in [0, 1];  target: int64 [B, H, W];  returns: float [], float [B, K, H, W].
@@ -194,11 +194,11 @@ class Trainer:
         return self.evaluator.evaluate(self.state.evaluated, self.state.loss, valid)
 
     def _begin(self, run: Run, tracking: Tracking, force: bool) -> Checkpoints:
-        """Bring the state to where the run on disk is, and write what is known before the first step."""
+        """Restore the run's checkpoint if it has one, and write what is known before the first step."""
         recipe, data, state = self.recipe, self.data, self.state
         tables = resolved(recipe, data, self.device)
-        made = provenance(recipe, tables, data)
-        changed = restore_from(run, state, made, epochs=recipe.epochs, force=force)
+        provenance = provenance_of(recipe, tables, data)
+        changed = restore_from(run, state, provenance, epochs=recipe.epochs, force=force)
         resumed = changed is not None
         if done := state.steps_done(self.steps):
             # The learning rate follows from the number of steps, and is not saved.
@@ -209,47 +209,47 @@ class Trainer:
         images = len(data.splits["train"])
         if recipe.batch > images:
             self.display.note(
-                f"batch {recipe.batch} is more than the {images} training images: every step takes all of them"
+                f"batch {recipe.batch} is more than the {images} training images: each step uses the whole training set"
             )
         if resumed:
-            self.display.line(f"going on after {state.position}")
+            self.display.line(f"resuming after {state.position}")
         with writing(run.path):
-            # Before the recipe: a run that is finished and gets more epochs is finished no more.
+            # Before the recipe: a finished run that gets more epochs is no longer finished.
             (run.path / "results.json").unlink(missing_ok=True)
-            # Before anything else: it is by its recipe that a directory is known as a run.
+            # Before anything else: a directory is recognized as a run by its recipe.
             run.write_recipe(recipe, tables)
             (run.path / "checkpoint").mkdir(exist_ok=True)
         run.write_splits({name: split.names for name, split in data.splits.items()})
         run.write_skipped(data.skipped)
-        tracking.begin(run, recipe, state.rows)
+        tracking.begin(run, recipe, state.history)
         return Checkpoints(
             run,
             about=attrs.asdict(about_model(recipe, data)),
-            provenance=made,
+            provenance=provenance,
             ahead=best_epoch_on_disk(run) if resumed and not changed else 0,
             last=state.position if resumed else "",
         )
 
     def _schedule(self) -> LRScheduler:
-        """Return the schedule of the learning rate, before the first step."""
+        """Return the learning rate schedule, before the first step."""
         recipe, optimizer, total = self.recipe, self.state.optimizer, self.recipe.epochs * self.steps
-        # OneCycleLR divides by zero in ten steps, and below that begins after its own peak.
+        # OneCycleLR divides by zero with ten steps, and with fewer starts after its own peak.
         if recipe.schedule == "onecycle" and total > 10:
             return OneCycleLR(optimizer, recipe.lr, total, pct_start=0.1, cycle_momentum=False)
         return ConstantLR(optimizer, factor=1.0, total_iters=0)
 
     def _is_due(self) -> bool:
-        """Whether the recipe asks for a checkpoint after this step."""
+        """Whether `checkpoint_every` asks for a checkpoint after this step."""
         every = self.recipe.checkpoint_every
         return every is not None and self.state.steps_done(self.steps) % every == 0
 
-    def _put_down(self, epoch: Epoch) -> None:
-        """Keep where metrics and generators are in the midst of an epoch."""
+    def _record_midway(self, epoch: Epoch) -> None:
+        """Store the states of metrics and generators, which matter only within an epoch."""
         epoch.metrics = {name: buffers_of(metric) for name, metric in self.metrics.items()}
         epoch.random = random_state(self.device)
 
-    def _take_up(self, epoch: Epoch) -> None:
-        """Bring metrics and generators to where they were."""
+    def _restore_midway(self, epoch: Epoch) -> None:
+        """Restore the states of metrics and generators."""
         epoch.losses = epoch.losses.to(self.device)
         for name, metric in self.metrics.items():
             for key, buffer in buffers_of(metric).items():

@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 def layers_called(model: nn.Module, images: Tensor) -> Counter[Any]:
-    """What hooks on the layers see."""
+    """The layer calls that forward hooks see."""
     seen: Counter[Any] = Counter()
 
     def look(layer: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -32,7 +32,7 @@ def layers_called(model: nn.Module, images: Tensor) -> Counter[Any]:
 @pytest.mark.parametrize(
     "name", ["unet:width=4", "unet-upsample:width=4,depth=2", "unet-convpool:width=4", "segnet:width=4"]
 )
-def test_they_are_those_of_the_layers(name: str) -> None:
+def test_the_convolutions_found_are_those_of_the_layers(name: str) -> None:
     with torch.device("meta"):
         model = segreg.build(name)
     found = convolutions(model, (2, 3, 32, 64))
@@ -44,7 +44,7 @@ def test_they_are_those_of_the_layers(name: str) -> None:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_convolution_alone_does_the_work_of_the_layer(first: bool) -> None:
+def test_a_convolution_on_its_own_does_the_work_of_its_layer(first: bool) -> None:
     with torch.device("meta"):
         layer = nn.Conv2d(4, 6, 3, stride=2, padding=1)
     [alone] = convolutions(layer, (2, 4, 9, 8))

@@ -24,7 +24,7 @@ _PLUGINS = (0, 10, 30, 100)
 
 
 def milliseconds(run: Callable[[], object]) -> tuple[float, float, float]:
-    """The median, the least and the most of some rounds after one that does not count."""
+    """Median, minimum and maximum over several rounds, after one warm-up round."""
     run()
     rounds = []
     for _ in range(_ROUNDS):
@@ -43,7 +43,7 @@ def of_model(training: bool, *, size: int = 128, batch: int = 4, width: int = 32
 
 
 def of_list(environment: Environment) -> tuple[float, float, float]:
-    """The command `segreg list`, as a process of its own."""
+    """The command `segreg list`, in its own process."""
 
     def run() -> None:
         done = environment.segreg("list")
@@ -53,7 +53,7 @@ def of_list(environment: Environment) -> tuple[float, float, float]:
 
 
 def with_plugins() -> list[tuple[float, float, float]]:
-    """`segreg list` with more and more plugins."""
+    """`segreg list` with a growing number of plugins."""
     with tempfile.TemporaryDirectory() as folder:
         environment = Environment.create(Path(folder))
         environment.install(build_wheel(ROOT, "segreg", Path(folder) / "wheel"))

@@ -1,4 +1,4 @@
-"""A prediction and a training step of every built-in architecture: segreg's way beside a plain float32 loop."""
+"""A prediction and a training step of every built-in architecture: segreg's way next to a plain float32 loop."""
 
 from typing import Any
 

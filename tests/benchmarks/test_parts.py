@@ -1,4 +1,4 @@
-"""What else is on the path of a training step: losses, metrics and images, beside the step itself."""
+"""The other parts of a training step: losses, metrics and images, next to the step itself."""
 
 from typing import Any
 
@@ -55,10 +55,10 @@ def test_metric(name: str, average: str, batch: tuple[Tensor, Tensor], benchmark
 
 
 @pytest.mark.benchmark(group="images, a batch of 8 of 128x128")
-@pytest.mark.parametrize("changes", [(), ("hflip", "vflip", "affine")], ids=["as they are", "augmented"])
+@pytest.mark.parametrize("changes", [(), ("hflip", "vflip", "affine")], ids=["plain", "augmented"])
 def test_images(changes: Any, benchmark: Any) -> None:
-    images = torch.randint(0, 256, (SHAPE[0], 3, *SHAPE[1:]), dtype=torch.uint8)
-    images = InMemory(images, (images[:, 0] > 127).to(torch.uint8), [str(number) for number in range(SHAPE[0])])
+    pixels = torch.randint(0, 256, (SHAPE[0], 3, *SHAPE[1:]), dtype=torch.uint8)
+    images = InMemory(pixels, (pixels[:, 0] > 127).to(torch.uint8), [str(number) for number in range(SHAPE[0])])
     augmentation = Augmentation(changes)
 
     def run() -> None:

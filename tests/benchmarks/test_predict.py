@@ -1,4 +1,4 @@
-"""What a prediction costs beside the model: reading files, resizing there and back, and writing masks."""
+"""What a prediction costs besides the model: reading files, resizing to the model's size and back, writing masks."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the registry costs: importing segreg, listing with more plugins than anybody has, and building by name."""
+"""What the registry costs: importing segreg, listing with more plugins than anyone has, and building by name."""
 
 from typing import Any
 

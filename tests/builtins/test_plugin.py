@@ -1,4 +1,4 @@
-"""What segreg declares holds: every target is there, typed and documented."""
+"""What segreg declares is true: every target exists, typed and documented."""
 
 import inspect
 
@@ -16,14 +16,14 @@ ENTRIES = [entry for entry in segreg.components() if entry.plugin.distribution =
 every_component = pytest.mark.parametrize("entry", ENTRIES, ids=[f"{entry.kind} {entry.key}" for entry in ENTRIES])
 
 
-def test_everything_that_is_declared_is_here() -> None:
+def test_every_declared_component_is_registered() -> None:
     declared = [record for kind in KINDS.values() for record in getattr(plugin, kind.hook)()]
     assert [entry.record for entry in ENTRIES] == declared
     assert {entry.kind for entry in ENTRIES} == set(KINDS)
 
 
 @every_component
-def test_a_component_lies_in_the_folder_of_its_kind(entry: Entry) -> None:
+def test_a_component_is_in_the_folder_of_its_kind(entry: Entry) -> None:
     assert entry.record.target.startswith(f"segreg.builtins.{KINDS[entry.kind].plural}.")
 
 
@@ -39,7 +39,7 @@ def test_the_target_is_a_class_of_its_module_with_a_docstring(entry: Entry) -> N
 
 
 @every_component
-def test_every_option_is_typed_and_explained(entry: Entry) -> None:
+def test_every_option_is_typed_and_documented(entry: Entry) -> None:
     for option in segreg.describe(entry.kind, entry.key).options.values():
         assert "Any" not in option.type_name
         assert option.meaning.rstrip(")").endswith("."), f"{option.name} is not explained by a sentence in Args"
@@ -48,7 +48,7 @@ def test_every_option_is_typed_and_explained(entry: Entry) -> None:
 
 
 @every_component
-def test_the_docstring_explains_nothing_that_is_not_there(entry: Entry) -> None:
+def test_the_docstring_documents_no_option_that_does_not_exist(entry: Entry) -> None:
     options = segreg.describe(entry.kind, entry.key).options
     explained = docstring_parser.parse(
         entry.target().__doc__ or "", style=docstring_parser.DocstringStyle.GOOGLE
@@ -57,15 +57,7 @@ def test_the_docstring_explains_nothing_that_is_not_there(entry: Entry) -> None:
 
 
 @every_component
-def test_the_reference_of_the_record_is_that_of_the_docstring(entry: Entry) -> None:
-    docstring = segreg.describe(entry.kind, entry.key).docstring
-    if entry.record.reference:
-        assert "Reference" in docstring
-        assert entry.record.reference.split()[0].strip(",") in docstring, "the record's first author is not in it"
-
-
-@every_component
-def test_the_record_is_fit_to_be_listed(entry: Entry) -> None:
+def test_the_record_can_be_listed(entry: Entry) -> None:
     assert 0 < len(entry.record.summary) <= 80
     assert not entry.record.summary.endswith(".")
 

@@ -11,7 +11,7 @@ from tests.trial import call
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_the_figures_fit_each_other(tmp_path: Path, training: bool) -> None:
+def test_the_timings_are_consistent(tmp_path: Path, training: bool) -> None:
     image = tmp_path / "bench.png"
     options = [
         "--size",
@@ -55,18 +55,18 @@ def test_the_figures_fit_each_other(tmp_path: Path, training: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["unett"], "did you mean 'unet'?"),
         (["--size", "0"], "--size is 0: expected 1 or more"),
         (["--batch", "-1"], "--batch is -1: expected 1 or more"),
         (["--rounds", "0"], "--rounds is 0: expected 1 or more"),
         (["--size", "big"], "invalid int value: 'big'"),
-        (["unet", "--size", "16"], "size is 16x16: unet takes 32x32 and more"),
+        (["unet", "--size", "16"], "size is 16x16: expected 32x32 or more for unet"),
     ],
 )
-def test_a_mistake_is_one_line(words: list[str], says: str) -> None:
+def test_a_mistake_is_one_line(words: list[str], message: str) -> None:
     status, out, err = call("bench", *words)
     assert (status, out) == (2, "")
-    assert says in err
+    assert message in err
     assert len(err.splitlines()) == 1

@@ -26,7 +26,7 @@ VERBS = [
 
 
 def python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run Python in a process of its own, with the plugin of the tests installed."""
+    """Run Python in its own process, with the plugin of the tests installed."""
     path = os.pathsep.join([str(PLUGIN), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
     return subprocess.run(
@@ -50,12 +50,12 @@ def test_every_verb_has_help(verb: str) -> None:
 
 def test_the_help_of_train_comes_from_the_recipe() -> None:
     out = " ".join(call("train", "--help")[1].split())
-    assert "--epochs EPOCHS How many times every training image is seen, 1 or more. Default: 40." in out
+    assert "--epochs EPOCHS Number of passes over the training set, at least 1. Default: 40." in out
     assert "--metrics METRICS [METRICS ...], --metric METRICS" in out
-    assert "shifted up to 5 %" in out
+    assert "translated by up to 5 %" in out
     assert "--size SIZE" in out
     assert "Default: 256x256." in out
-    assert "--preset PRESET settings to begin with: default or original" in out
+    assert "--preset PRESET settings to start from: default or original" in out
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
@@ -63,24 +63,24 @@ def test_the_version_is_that_of_the_distribution() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["trian"], f"unknown command 'trian' (did you mean 'train'?); available: {', '.join(VERBS)}"),
         (["--verson"], "unknown command '--verson'"),
-        (["list", "--jsn"], "'--jsn' is not understood (did you mean '--json'?): see `segreg list --help`"),
-        (["list", "losses", "metrics"], "'metrics' is not understood"),
+        (["list", "--jsn"], "unknown argument '--jsn' (did you mean '--json'?): see `segreg list --help`"),
+        (["list", "losses", "metrics"], "unknown argument 'metrics'"),
         (["list", "loses"], "unknown kind of component 'loses' (did you mean 'loss'?)"),
         (["show"], "the following arguments are required: name: see `segreg show --help`"),
-        (["train", "--epoch", "0"], "'--epoch' is not understood (did you mean '--epochs'?)"),
+        (["train", "--epoch", "0"], "unknown argument '--epoch' (did you mean '--epochs'?)"),
         (["train", "--epochs"], "argument --epochs: expected one argument"),
-        (["compare", "--model", "unet"], "'--model' is not understood (did you mean '--models'?)"),
-        (["compare", "--seed=1"], "'--seed' is not understood (did you mean '--seeds'?)"),
+        (["compare", "--model", "unet"], "unknown argument '--model' (did you mean '--models'?)"),
+        (["compare", "--seed=1"], "unknown argument '--seed' (did you mean '--seeds'?)"),
     ],
 )
-def test_a_mistake_is_one_line_on_standard_error(words: list[str], says: str) -> None:
+def test_a_mistake_is_one_line_on_standard_error(words: list[str], message: str) -> None:
     status, out, err = call(*words)
     assert (status, out) == (2, "")
-    assert err.startswith(f"segreg: {says}")
+    assert err.startswith(f"segreg: {message}")
     assert err.count("\n") == 1
 
 
@@ -94,7 +94,7 @@ def test_python_m_segreg_is_the_command_and_lists_without_torch_or_numpy(tmp_pat
     assert not imported & {"torch", "numpy", "kornia", "PIL", "matplotlib"}
 
 
-def test_whoever_stops_reading_is_not_told_about_it(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     """As with `segreg list | head -1`."""
     reading, writing = os.pipe()
     os.close(reading)

@@ -18,14 +18,14 @@ from tests.trial import call
         ("trial!", "my-trial"),
     ],
 )
-def test_a_bad_name_is_a_good_suggestion(
+def test_for_an_invalid_name_a_valid_one_is_suggested(
     name: str, suggestion: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     status, out, err = call("new-plugin", name)
     assert (status, out, list(tmp_path.iterdir())) == (2, "", [])
     assert err == (
-        f"segreg: {name!r} is no name for a plugin: use small letters and digits, in words joined by -, "
+        f"segreg: {name!r} is not a valid plugin name: use lower-case letters and digits, in words joined by -, "
         f"such as {suggestion!r}\n"
     )
     assert call("new-plugin", suggestion)[0] == 0
@@ -36,18 +36,18 @@ def test_a_name_that_is_taken_is_refused(name: str, who: str, tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     status, _, err = call("new-plugin", name)
     assert (status, list(tmp_path.iterdir())) == (2, [])
-    assert err.startswith(f"segreg: the name {name!r} is that of {who}")
+    assert err.startswith(f"segreg: plugin name {name!r} is taken by {who}")
     assert err.endswith(f"which is installed: try 'my-{name}'\n")
 
 
 @pytest.mark.parametrize("place", ["segreg-taken", "elsewhere"])
-def test_nothing_is_written_over(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_overwritten(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / place).mkdir()
     options = [] if place == "segreg-taken" else ["--out", place]
     status, _, err = call("new-plugin", "taken", *options)
     assert (status, list((tmp_path / place).iterdir())) == (2, [])
-    assert err == f"segreg: {place} exists already, and nothing is written over: choose another with --out\n"
+    assert err == f"segreg: {place} exists already: choose another --out\n"
 
 
 @pytest.mark.parametrize("name", ["my-example", "example2", "examples-of-example"])

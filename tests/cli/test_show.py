@@ -20,10 +20,10 @@ def test_a_model_is_shown_with_options_parameters_and_reference() -> None:
     # 9 weights for each pair of channels, and scale and shift of the norm, for four strided convolutions.
     extra = sum(9 * width * width + 2 * width for width in (64, 128, 256, 512))
     assert f"parameters: {31_037_633 + extra:,} with these defaults" in out
-    assert "reference: Ronneberger" in out
+    assert "Reference: Ronneberger" in out
 
 
-def test_a_loss_and_a_metric_of_one_name_are_both_shown() -> None:
+def test_a_loss_and_a_metric_of_the_same_name_are_both_shown() -> None:
     out = call("show", "Dice")[1]
     heads = [line for line in out.splitlines() if ", from segreg " in line]
     assert [line.split(",")[0] for line in heads] == ["loss dice", "metric dice"]
@@ -32,7 +32,7 @@ def test_a_loss_and_a_metric_of_one_name_are_both_shown() -> None:
     assert "parameters:" not in out
 
 
-def test_json_has_types_defaults_and_meanings() -> None:
+def test_json_has_types_defaults_and_descriptions() -> None:
     status, out, err = call("show", "unet", "--json")
     assert (status, err) == (0, "")
     [shown] = json.loads(out)
@@ -60,15 +60,15 @@ def test_an_option_without_default_is_shown_as_required() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("unett", "unknown component 'unett' (did you mean 'unet'?); see `segreg list`"),
         ("trial/dott", "unknown component 'trial/dott' (did you mean 'trial/dot'?); see `segreg list`"),
         ("nothing/unet", "unknown component 'nothing/unet'"),
     ],
 )
-def test_a_name_that_is_not_there_is_named_with_the_nearest(name: str, says: str) -> None:
+def test_an_unknown_name_is_named_with_the_closest_match(name: str, message: str) -> None:
     status, out, err = call("show", name)
     assert (status, out) == (2, "")
-    assert err.startswith(f"segreg: {says}")
+    assert err.startswith(f"segreg: {message}")
     assert err.count("\n") == 1

@@ -15,7 +15,7 @@ DATA = "trial/bands:train=4,valid=2"
 QUICK = ["--data", DATA, "--size", "8", "--batch", "4", "--device", "cpu"]
 
 
-def test_a_run_ends_in_its_values_and_where_it_is(tmp_path: Path) -> None:
+def test_a_run_ends_by_printing_its_metrics_and_its_path(tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = ["--metric", "iou", "trial/mistakes", "--augment", "hflip", "--epochs", "1", "--out", str(out)]
     status, printed, shown = call("train", "trial/dot:note=x", "--loss", "bce+0.5*dice", *QUICK, *words)
@@ -38,61 +38,61 @@ def test_a_run_ends_in_its_values_and_where_it_is(tmp_path: Path) -> None:
     assert (recipe.size, recipe.augment, recipe.epochs) == ((8, 8), ("hflip",), 1)
 
     status, again, shown = call("train", "--resume", str(out))
-    assert (status, again, shown) == (0, printed, f"{out} is finished already\n")
+    assert (status, again, shown) == (0, printed, f"{out} is already finished\n")
 
 
-def test_what_has_no_value_says_so(tmp_path: Path) -> None:
+def test_a_metric_without_a_value_is_printed_as_such(tmp_path: Path) -> None:
     words = ["--data", f"{DATA},ignored_valid=true", "--epochs", "1", "--out", str(tmp_path / "run")]
     status, printed, shown = call("train", "trial/dot", *QUICK, *words, "--quiet")
     assert (status, shown) == (0, "")
     assert " valid  iou no value" in printed.splitlines()
 
 
-def test_resume_takes_the_run_as_it_was_asked_for(tmp_path: Path) -> None:
+def test_resume_uses_the_settings_of_the_run(tmp_path: Path) -> None:
     status, _, err = call("train", "--resume", str(tmp_path), "--preset", "original", "--out", "x")
     assert status == 2
-    assert err == "segreg: --resume goes on with the run as it is: leave out out, preset\n"
+    assert err == "segreg: --resume keeps the run's directory and settings: leave out --out, --preset\n"
 
 
-def test_a_run_gets_more_epochs_and_other_settings_by_force(tmp_path: Path) -> None:
+def test_force_changes_the_epochs_and_settings_of_a_run(tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert call("train", "trial/dot", *QUICK, "--epochs", "1", "--out", str(out))[0] == 0
     status, printed, shown = call("train", "--resume", str(out), "--epochs", "2")
     assert status == 0
     assert printed.splitlines()[-1] == f"run: {out}"
-    assert "going on after epoch 1\nepoch   2/2 " in shown
+    assert "resuming after epoch 1\nepoch   2/2 " in shown
     longer = ["train", "--resume", str(out), "--epochs", "3", "--lr", "0.1", "--quiet"]
     status, _, shown = call(*longer)
     assert (status, shown) == (
         2,
-        f"segreg: {out} cannot go on as it began: lr was 0.001 and is 0.1: go on all the same with --force\n",
+        f"segreg: {out} cannot be resumed unchanged: lr was 0.001 and is 0.1: resume anyway with --force\n",
     )
     assert call(*longer, "--force")[0] == 0
     assert (Run(out).recipe.lr, len(Run(out).history)) == (0.1, 3)
 
 
-def test_force_goes_with_resume() -> None:
+def test_force_requires_resume() -> None:
     status, _, err = call("train", "trial/dot", *QUICK, "--force")
-    assert (status, err) == (2, "segreg: --force goes with --resume: a new run has nothing that could have changed\n")
+    assert (status, err) == (2, "segreg: --force needs --resume: a new run has nothing that could have changed\n")
 
 
-def test_resume_needs_a_run(tmp_path: Path) -> None:
+def test_resume_requires_a_run(tmp_path: Path) -> None:
     status, _, err = call("train", "--resume", str(tmp_path))
     assert (status, err) == (2, f"segreg: {tmp_path} holds no run: it has no recipe.toml\n")
 
 
-def heed_interrupts() -> None:
-    """Undo what a shell does to the programs that it runs in the background."""
+def restore_interrupts() -> None:
+    """Restore the handling of SIGINT, which shells disable for background processes."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_complete_rows_and_prints_how_to_resume(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "segreg", "train", "trial/dot", *QUICK, "--epochs", "5000", "--out", "my run"]
     path = os.pathsep.join([str(PLUGIN), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path}
     with subprocess.Popen(
-        words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+        words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=restore_interrupts
     ) as process:
         assert process.stderr is not None
         lines = [line for line, _ in zip(process.stderr, range(4), strict=False)]
@@ -105,7 +105,7 @@ def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert epochs == list(range(1, len(epochs) + 1))
     assert len(epochs) >= 3
     assert all(None not in row.values() for row in run.history)
-    assert last == f"interrupted after epoch {len(epochs)} of 5000; go on with: segreg train --resume 'my run'"
+    assert last == f"interrupted after epoch {len(epochs)} of 5000; resume with: segreg train --resume 'my run'"
     assert (run.path / "checkpoint" / "checkpoint.pt").exists()
     assert run.model()
     assert not [path for path in run.path.rglob("*") if "partial" in path.name]

@@ -36,14 +36,14 @@ def png_header(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".ppm"])
-def test_lossless_colours_come_back_writable(tmp_path, suffix):
+def test_lossless_colours_are_read_back_into_a_writable_array(tmp_path, suffix):
     image = read_image(save(tmp_path / f"a{suffix}", colours()))
     assert image.dtype == np.uint8
     assert image.flags.writeable
     np.testing.assert_array_equal(image, colours())
 
 
-def test_grey_and_black_and_white_become_three_equal_channels(tmp_path):
+def test_greyscale_and_one_bit_images_become_three_equal_channels(tmp_path):
     grey = colours()[:, :, 0]
     np.testing.assert_array_equal(read_image(save(tmp_path / "grey.png", grey)), np.stack([grey] * 3, 2))
     two = read_image(save(tmp_path / "two.png", blob().astype(bool)))
@@ -103,7 +103,7 @@ def test_exif_orientation_is_applied_to_image_and_mask(tmp_path, orientation, up
     ],
     ids=["0-1", "0-255", "1-bit", "rgb", "rgba", "16-bit", "palette", "inverted palette"],
 )
-def test_every_way_to_write_a_binary_mask_reads_the_same(tmp_path, pixels):
+def test_every_encoding_of_a_binary_mask_is_read_the_same(tmp_path, pixels):
     mask = read_mask(save(tmp_path / "m.png", pixels), num_classes=1)
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, blob())
@@ -126,7 +126,7 @@ def test_a_binary_jpeg_is_read_through_its_compression_noise(tmp_path, quality):
     assert np.mean(mask != ground_truth) < 0.004
 
 
-def test_a_jpeg_photograph_is_no_binary_mask(tmp_path):
+def test_a_jpeg_photograph_is_not_a_binary_mask(tmp_path):
     ramp = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
     with pytest.raises(DataError, match=r"m\.jpg has the values 0, 1.*binary mask has 0 and 1, or 0 and 255"):
         read_mask(save(tmp_path / "m.jpg", ramp), num_classes=1)
@@ -141,7 +141,7 @@ def test_stray_values_in_a_binary_mask_are_named(tmp_path, values):
     assert ", ".join(map(str, values)) in str(caught.value)
 
 
-def test_void_is_taken_out_of_a_binary_mask(tmp_path):
+def test_void_is_ignored_in_a_binary_mask(tmp_path):
     path = save(tmp_path / "m.png", np.array([[0, 1, 255]], np.uint8))
     np.testing.assert_array_equal(read_mask(path, num_classes=1, ignore_value=255), [[0, 1, 255]])
     path = save(tmp_path / "n.png", np.array([[0, 255, 100]], np.uint8))
@@ -150,14 +150,14 @@ def test_void_is_taken_out_of_a_binary_mask(tmp_path):
 
 @given(st.data(), st.integers(2, 255))
 @IN_TMP
-def test_class_indices_come_back(tmp_path, data, num_classes):
+def test_class_indices_are_read_back(tmp_path, data, num_classes):
     allowed = st.integers(0, num_classes - 1) | st.just(255)
     indices = data.draw(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=allowed))
     mask = read_mask(save(tmp_path / "m.png", indices), num_classes=num_classes)
     np.testing.assert_array_equal(mask, indices)
 
 
-def test_indices_of_a_palette_are_the_classes_whatever_their_colours(tmp_path):
+def test_palette_indices_are_the_classes_whatever_their_colours(tmp_path):
     table = [(0, 0, 0), (255, 255, 255), (255, 255, 255)]
     indices = np.array([[0, 1, 2], [2, 1, 0]])
     mask = read_mask(save(tmp_path / "m.png", palette_image(indices, table)), num_classes=3)
@@ -180,7 +180,7 @@ def test_class_indices_in_a_jpeg_are_refused(tmp_path):
         read_mask(save(tmp_path / "m.jpg", np.zeros((8, 8), np.uint8)), num_classes=3)
 
 
-def test_a_mask_in_colours_is_refused(tmp_path):
+def test_a_colour_mask_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"m\.png is a colour image \(RGB\)"):
         read_mask(save(tmp_path / "m.png", colours()), num_classes=1)
 
@@ -198,7 +198,7 @@ def test_a_truncated_file_is_named(tmp_path, suffix, share):
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image at all", b"\x89PNG\r\n\x1a\n", b"P6 2\xc0 2 255 "])
-def test_a_file_that_is_no_image_is_named(tmp_path, content):
+def test_a_file_that_is_not_an_image_is_named(tmp_path, content):
     path = tmp_path / "a.png"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.png"):
@@ -223,7 +223,7 @@ def test_a_huge_image_declared_in_a_tiny_file_is_refused(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((3, 3), np.float32), np.full((3, 3), 70_000, np.int32)])
-def test_pixels_that_have_no_place_in_eight_bits_are_refused(tmp_path, pixels):
+def test_pixels_that_do_not_fit_in_eight_bits_are_refused(tmp_path, pixels):
     path = save(tmp_path / "a.tif", pixels)
     for read in (read_image, lambda path: read_mask(path, num_classes=1)):
         with pytest.raises(DataError, match=r"a\.tif holds (floating-point|32-bit) pixels"):
@@ -233,7 +233,7 @@ def test_pixels_that_have_no_place_in_eight_bits_are_refused(tmp_path, pixels):
 @given(data=st.data(), suffix=st.sampled_from([".png", ".jpg", ".tif", ".gif"]))
 @IN_TMP
 @pytest.mark.filterwarnings("ignore")
-def test_damage_anywhere_gives_an_image_or_one_line(tmp_path, data, suffix):
+def test_damage_anywhere_gives_an_image_or_a_one_line_error(tmp_path, data, suffix):
     path: Path = save(tmp_path / f"a{suffix}", colours(20, 30))
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):

@@ -42,7 +42,7 @@ def read(
 PAIR = (image(), mask())
 
 
-def test_images_of_the_right_size_come_through_unchanged() -> None:
+def test_images_of_the_right_size_are_unchanged() -> None:
     samples = [(image(seed=n), mask(values=(0, 1, 255), seed=n)) for n in range(70)]
     data = read({"train": samples, "valid": samples[:3], "test": [], "holdout": samples[:2]})
     images = data.splits["train"]
@@ -70,7 +70,7 @@ def test_resizing_keeps_the_channels_and_gives_masks_no_new_values(size: tuple[i
     assert set(images.masks.unique().tolist()) <= set(values)
 
 
-def test_an_image_is_reduced_by_averaging_and_its_mask_by_picking() -> None:
+def test_an_image_is_downsampled_by_averaging_and_its_mask_by_nearest_neighbour() -> None:
     pixels = np.zeros((8, 8, 1), np.uint8)
     pixels[::2] = 200  # finer than what the smaller image can show
     classes = np.repeat([[0] * 4 + [1] * 4], 8, axis=0).astype(np.uint8)
@@ -80,7 +80,7 @@ def test_an_image_is_reduced_by_averaging_and_its_mask_by_picking() -> None:
 
 
 @pytest.mark.parametrize(
-    ("splits", "classes", "says"),
+    ("splits", "classes", "message"),
     [
         ({"train": [PAIR]}, ["one"], ["split 'valid'", "'train' and 'valid'"]),
         ({"train": [], "valid": [PAIR]}, ["one"], ["split 'train'"]),
@@ -99,15 +99,15 @@ def test_an_image_is_reduced_by_averaging_and_its_mask_by_picking() -> None:
         ({"train": [PAIR], "valid": [(image(channels=4), mask())]}, ["one"], ["'train': 3", "'valid': 4"]),
     ],
 )
-def test_what_breaks_the_contract_is_named(splits: Any, classes: Sequence[str], says: list[str]) -> None:
+def test_what_breaks_the_contract_is_named(splits: Any, classes: Sequence[str], message: list[str]) -> None:
     with pytest.raises(DataError) as error:
         read(splits, classes=classes)
     assert "\n" not in str(error.value)
-    for part in says:
+    for part in message:
         assert part in str(error.value)
 
 
-def test_progress_is_told_up_to_the_last_image() -> None:
+def test_progress_is_reported_up_to_the_last_image() -> None:
     told = []
     load_data(Given({"train": [PAIR] * 40, "valid": [PAIR]}), (6, 8), lambda *what: told.append(what))
     assert told[-1] == ("reading valid", 1, 1)
@@ -136,12 +136,12 @@ def test_batches_hold_each_image_once_with_its_mask(size: int) -> None:
     assert seen == order.tolist()
 
 
-def test_without_an_order_batches_are_as_the_images_stand_and_scaled_to_one() -> None:
+def test_without_an_order_batches_follow_the_images_and_are_scaled_to_one() -> None:
     images = torch.cat([images for images, _ in random_images().batches(2, CPU)])
     assert torch.equal(images, random_images().images.float() / 255)
 
 
-def test_some_images_are_taken_with_their_masks_as_they_lie_in_a_dataset() -> None:
+def test_selected_images_come_with_their_masks_in_the_form_of_a_dataset() -> None:
     kept: Split = random_images()
     images, masks = kept.take([4, 0, 4])
     assert images.shape == (3, 4, 5, 3)
@@ -151,5 +151,5 @@ def test_some_images_are_taken_with_their_masks_as_they_lie_in_a_dataset() -> No
 
 def test_a_dataset_of_more_classes_than_masks_can_hold_is_refused() -> None:
     names = [str(number) for number in range(256)]
-    with pytest.raises(DataError, match="names 256 classes: it may name 255 at most"):
+    with pytest.raises(DataError, match="names 256 classes: expected 255 at most"):
         read({"train": [PAIR], "valid": [PAIR]}, classes=names)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from segreg.data.pairs import Pair, Pairs, divided, images, paired
+from segreg.data.pairs import Pair, Pairs, divided, images_by_stem, paired
 from segreg.errors import DataError
 from tests.builtins.datasets.files import blob, colours, save
 
@@ -23,7 +23,7 @@ def pairs(tmp_path):
     return Pairs(tuple(Pair(f"s{n}", tmp_path / f"i{n}.png", tmp_path / f"m{n}.png") for n in range(3)))
 
 
-def test_a_split_decodes_what_is_asked_for(pairs):
+def test_a_split_decodes_the_requested_samples(pairs):
     assert len(pairs) == 3
     assert pairs.names == ("s0", "s1", "s2")
     for number, (image, mask) in enumerate(pairs):
@@ -77,7 +77,7 @@ def test_masks_without_images_are_an_error_too(tmp_path):
 
 
 def test_no_images_at_all_is_an_error(tmp_path):
-    with pytest.raises(DataError, match=r"there are no images in .*: expected files such as \.bmp, "):
+    with pytest.raises(DataError, match=r".* contains no images: expected files such as \.bmp, "):
         paired({}, {}, images_in=tmp_path, masks_in=tmp_path)
 
 
@@ -87,18 +87,18 @@ def test_only_images_are_listed(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "._a.jpg").write_bytes(b"left by macOS")
     (tmp_path / "folder.png").mkdir()
-    assert images(tmp_path) == {"a": tmp_path / "a.JPG", "b.c": tmp_path / "b.c.png"}
+    assert images_by_stem(tmp_path) == {"a": tmp_path / "a.JPG", "b.c": tmp_path / "b.c.png"}
 
 
-def test_two_images_of_one_stem_are_an_error(tmp_path):
+def test_two_images_with_the_same_stem_are_an_error(tmp_path):
     save(tmp_path / "a.jpg", colours())
     save(tmp_path / "a.png", colours())
-    with pytest.raises(DataError, match=r"a\.jpg and .*a\.png have one stem"):
-        images(tmp_path)
+    with pytest.raises(DataError, match=r"a\.jpg and .*a\.png have the same stem"):
+        images_by_stem(tmp_path)
 
 
 @given(st.integers(3, 300), st.integers(0, 2**40), st.randoms())
-def test_a_division_is_a_partition_that_the_order_of_files_does_not_change(tmp_path_factory, count, seed, shuffler):
+def test_a_division_is_a_partition_independent_of_the_order_of_files(tmp_path_factory, count, seed, shuffler):
     where = tmp_path_factory.getbasetemp()
     shares = {"train": 0.5, "valid": 0.25, "test": 0.25}
     pairs = listed([f"{number:03d}" for number in range(count)], where)
@@ -113,7 +113,7 @@ def test_a_division_is_a_partition_that_the_order_of_files_does_not_change(tmp_p
 
 
 @given(st.integers(2, 60), st.floats(0.001, 0.999))
-def test_two_parts_are_never_empty(tmp_path_factory, count, share):
+def test_neither_of_two_parts_is_empty(tmp_path_factory, count, share):
     where = tmp_path_factory.getbasetemp()
     pairs = listed(map(str, range(count)), where)
     parts = divided(pairs, {"train": 1 - share, "valid": share}, seed=0, where=where)
@@ -127,13 +127,13 @@ def test_a_division_is_the_same_on_every_machine(tmp_path):
     assert names == {"train": "1236", "valid": "07", "test": "45"}
 
 
-def test_another_seed_divides_otherwise(tmp_path):
+def test_another_seed_divides_differently(tmp_path):
     pairs = listed(map(str, range(50)), tmp_path)
     first, second = (divided(pairs, {"a": 0.5, "b": 0.5}, seed=seed, where=tmp_path) for seed in (0, 1))
     assert first != second
 
 
-def test_too_few_to_divide(tmp_path):
+def test_too_few_images_to_divide_are_an_error(tmp_path):
     with pytest.raises(DataError, match=r"has 2 image\(s\), too few for train, valid, test"):
         divided(listed("ab", tmp_path), {"train": 0.5, "valid": 0.25, "test": 0.25}, seed=0, where=tmp_path)
     with pytest.raises(ValueError, match="split_seed is -1: expected 0 or more"):

@@ -1,4 +1,4 @@
-"""What is exported gives what the model gives, wherever it runs, and says how to use it."""
+"""An exported model gives what the model gives, wherever it runs, and documents how to use it."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "production.md"
 
 
 def saved(expression: str, folder: Path, **changes: Any) -> segreg.Run:
-    """A run with nothing but weights: random ones, with batch norms that have seen images."""
+    """A run with only weights: random ones, with batch norms that have seen images."""
     classes = changes.get("classes", ["lesion"])
     resolved = registry().resolve("architecture", expression, in_channels=3, num_classes=len(classes))
     torch.manual_seed(0)
@@ -52,7 +52,7 @@ def saved(expression: str, folder: Path, **changes: Any) -> segreg.Run:
 
 
 def random_batches(count: int = 5) -> list[torch.Tensor]:
-    """Of sizes that are multiples of nothing, and other ones than the export itself compares."""
+    """Of sizes that are not multiples of any stride, and different from those that the export itself compares."""
     generator = torch.Generator().manual_seed(1)
     shapes = [(batch, 3, 37 + 2 * batch, 50 + batch) for batch in range(1, count + 1)]
     return [torch.rand(shape, generator=generator) for shape in shapes]
@@ -75,34 +75,34 @@ def share_that_agrees(run: segreg.Run, logits: list[torch.Tensor]) -> float:
         "segnet-basic:width=8",
     ],
 )
-def test_onnx_gives_what_the_model_gives(expression: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_onnx_matches_the_model(expression: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = saved(expression, tmp_path, classes=["skin", "läsion"])
     made = segreg.export(run, quiet=True)
-    # What exporters say on their way is for their own authors.
+    # What exporters log meanwhile is for their own authors.
     assert not [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
     session = onnxruntime.InferenceSession(made.path, providers=["CPUExecutionProvider"])
     assert [each.shape for each in session.get_inputs()] == [["batch", 3, "height", "width"]]
     assert [each.shape for each in session.get_outputs()] == [["batch", 2, "height", "width"]]
     found = [session.run(["logits"], {"images": images.numpy()})[0] for images in random_batches()]
-    # Between values that are equal but for rounding SegNet may choose otherwise, and then much of an image changes.
+    # Between values equal up to rounding, SegNet may pick the other one, and then much of an image changes.
     assert share_that_agrees(run, list(map(torch.from_numpy, found))) >= (0.6 if "segnet" in expression else 1)
 
-    said = session.get_modelmeta().custom_metadata_map
-    assert json.loads(said["classes"]) == ["skin", "läsion"]
-    assert json.loads(said["size"]) == [48, 64]
-    assert said["normalize"] == "none"
-    assert said["plugin"].startswith("segreg ")
-    assert segreg.build(said["architecture"]).state_dict().keys() == run.model().model.state_dict().keys()
-    assert session.get_modelmeta().description == said["usage"]
-    # Where the code lay that the model was traced from is nobody's business.
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["classes"]) == ["skin", "läsion"]
+    assert json.loads(metadata["size"]) == [48, 64]
+    assert metadata["normalize"] == "none"
+    assert metadata["plugin"].startswith("segreg ")
+    assert segreg.build(metadata["architecture"]).state_dict().keys() == run.model().model.state_dict().keys()
+    assert session.get_modelmeta().description == metadata["usage"]
+    # The path of the code that the model was traced from must not leak.
     assert str(Path(segreg.__file__).parent).encode() not in made.path.read_bytes()
 
 
-def test_a_program_gives_what_the_model_gives(tmp_path: Path) -> None:
+def test_an_exported_program_matches_the_model(tmp_path: Path) -> None:
     run = saved("segnet:width=8", tmp_path)
     made = segreg.export(tmp_path / "model.safetensors", format="torch-export", quiet=True)
     assert made.path == tmp_path / "model.pt2"
-    # Its smallest feature map would be a single pixel, which torch.export takes for a case of its own.
+    # Its smallest feature map would be a single pixel, which torch.export treats as a special case.
     assert made.metadata["min_size"] == 33
     program = torch.export.load(made.path).module()
     with torch.no_grad():
@@ -123,7 +123,7 @@ def test_normalisation_can_be_left_to_the_caller(tmp_path: Path) -> None:
     with torch.no_grad():
         got = program(torch.from_numpy(normalized).float())
         torch.testing.assert_close(got, run.model()(torch.from_numpy(images).float()), atol=1e-4, rtol=0)
-        # What is normalised twice is normalised once.
+        # Normalising twice is the same as normalising once.
         assert (program(torch.from_numpy(images).float()) - got).abs().max() > 0.1
 
 
@@ -138,7 +138,7 @@ def test_the_guides_example_needs_neither_torch_nor_segreg(
     segreg.export(run, tmp_path / "model.onnx", quiet=True)
     assert capfd.readouterr() == ("", "")
     assert not list(recwarn)
-    # A telephone held upright writes the image lying, and says so.
+    # A phone held upright stores the image rotated, with an EXIF orientation.
     turned = Image.open(photograph).getexif()
     turned[0x0112] = 6
     Image.open(photograph).save(tmp_path / "image.png", exif=turned)
@@ -160,7 +160,7 @@ def test_the_guides_example_for_torch(
     assert capsys.readouterr().out == "['lesion'] torch.Size([2, 1, 64, 96])\n"
 
 
-def test_the_command_says_what_was_made(tmp_path: Path) -> None:
+def test_the_command_prints_what_was_written(tmp_path: Path) -> None:
     saved("trial/dot", tmp_path, normalize="none")
     status, out, err = call("export", str(tmp_path), "--format", "torch-export", "--quiet")
     assert (status, err) == (0, "")
@@ -172,13 +172,13 @@ def test_the_command_says_what_was_made(tmp_path: Path) -> None:
     written = (tmp_path / "model.pt2").read_bytes()
     status, _, err = call("export", str(tmp_path), "--format", "torch-export")
     assert (status, err.count("\n")) == (2, 1)
-    assert "model.pt2 exists already: choose another --out, or write over it with --force" in err
+    assert "model.pt2 exists already: choose another --out, or overwrite it with --force" in err
     assert (tmp_path / "model.pt2").read_bytes() == written
     status, _, err = call("export", str(tmp_path), "--format", "torch-export", "--force", "-q")
     assert (status, err) == (0, "")
 
 
-def test_a_model_that_asks_for_values_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_model_with_data_dependent_control_flow_is_refused_in_one_line(tmp_path: Path) -> None:
     run = saved("trial/inward", tmp_path)
     with pytest.raises(RunError, match=r"^trial/inward cannot be exported as onnx: .*data-dependent") as caught:
         segreg.export(run, quiet=True)
@@ -186,10 +186,10 @@ def test_a_model_that_asks_for_values_is_refused_in_one_line(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
-def test_a_translation_that_is_wrong_is_found_and_not_kept(tmp_path: Path) -> None:
+def test_a_wrong_export_is_detected_and_not_kept(tmp_path: Path) -> None:
     run = saved("trial/rounding", tmp_path)
     (tmp_path / "model.onnx").write_text("mine")
-    with pytest.raises(RunError, match=r"the file gives other logits than the model, off by .* on images of 3×3×5×19"):
+    with pytest.raises(RunError, match=r"the exported logits differ from the model's by .* on images of 3×3×5×19"):
         segreg.export(run, force=True, quiet=True)
     assert (tmp_path / "model.onnx").read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 2
@@ -199,17 +199,17 @@ def test_a_translation_that_is_wrong_is_found_and_not_kept(tmp_path: Path) -> No
     ("options", "message"),
     [
         ({"format": "onx"}, r"format is 'onx' \(did you mean 'onnx'\?\): expected onnx or torch-export"),
-        ({"out": "model.pt"}, r"--out is model.pt: for onnx it must end in .onnx, in a folder that exists"),
-        ({"out": "nowhere/model.onnx"}, r"--out is nowhere/model.onnx: for onnx it must end in .onnx, in a folder"),
+        ({"out": "model.pt"}, r"--out is model.pt: expected a .onnx file in an existing folder for onnx"),
+        ({"out": "nowhere/model.onnx"}, r"--out is nowhere/model.onnx: expected a .onnx file in an existing folder"),
     ],
 )
-def test_mistakes_are_told_before_the_work(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_mistakes_are_reported_before_the_export(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     run = saved("trial/dot", tmp_path)
     with pytest.raises(OptionError, match=message):
         segreg.export(run, **options)
 
 
-def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = saved("trial/dot", tmp_path)
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(OptionError, match=r"needs onnxscript: pip install onnxscript"):

@@ -1,4 +1,4 @@
-"""A model in a folder of the form that model hubs have: what is in it, what is read of it, and what is kept."""
+"""A model in a folder as on model hubs: what is in it, what is read from it, and what is kept."""
 
 import functools
 import hashlib
@@ -25,7 +25,7 @@ def load(run: segreg.Run) -> segreg.Predictor:
     return segreg.load(run, device="cpu", precision="fp32")
 
 
-def test_a_folder_gives_the_model_back(run: segreg.Run, photograph: Path, tmp_path: Path) -> None:
+def test_a_model_is_loaded_back_from_a_folder(run: segreg.Run, photograph: Path, tmp_path: Path) -> None:
     before = load(run)
     before.save_pretrained(tmp_path / "lesions")
     assert sorted(path.name for path in (tmp_path / "lesions").iterdir()) == [
@@ -58,13 +58,13 @@ def test_the_card_has_the_data_and_the_scores(run: segreg.Run, tmp_path: Path) -
     found = run.results["metrics"]["test"]["iou"]
     [line] = [line for line in card.text.splitlines() if line.startswith("| iou ")]
     assert f"{found:.3f} [" in line
-    # Of weights alone nobody knows the scores.
+    # For weights alone the scores are unknown.
     (tmp_path / "model.safetensors").write_bytes((run.path / "model.safetensors").read_bytes())
     segreg.load(tmp_path / "model.safetensors", device="cpu").save_pretrained(tmp_path / "alone")
     assert "Scores" not in (tmp_path / "alone" / "README.md").read_text()
 
 
-def test_nothing_is_overwritten_without_being_asked(run: segreg.Run, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_without_force(run: segreg.Run, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_text("mine")
     (tmp_path / "README.md").write_text("my words")
     with pytest.raises(
@@ -77,10 +77,10 @@ def test_nothing_is_overwritten_without_being_asked(run: segreg.Run, tmp_path: P
     assert segreg.Predictor.from_pretrained(tmp_path, device="cpu").about.classes == ("lesion",)
 
 
-def test_names_in_a_card_are_no_markup(run: segreg.Run, tmp_path: Path) -> None:
+def test_names_in_a_card_are_escaped(run: segreg.Run, tmp_path: Path) -> None:
     with safe_open(run.path / "model.safetensors", "pt") as file:
-        said = file.metadata()["segreg"]
-    about = json.loads(said) | {"classes": ["`<script>alert(1)</script>\n# head"]}
+        metadata = file.metadata()["segreg"]
+    about = json.loads(metadata) | {"classes": ["`<script>alert(1)</script>\n# head"]}
     segreg.Run(tmp_path).write_model(load_file(run.path / "model.safetensors"), about)
     segreg.load(tmp_path / "model.safetensors", device="cpu").save_pretrained(tmp_path / "card")
     text = (tmp_path / "card" / "README.md").read_text()
@@ -89,7 +89,7 @@ def test_names_in_a_card_are_no_markup(run: segreg.Run, tmp_path: Path) -> None:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, bytes]]:
-    """Repository `somebody/lesions` of a hub on this machine: its files, and those that were asked for."""
+    """Repository `somebody/lesions` of a hub on this machine: its files, and those that were requested."""
     files: dict[str, bytes] = {}
     asked: list[str] = []
 
@@ -146,7 +146,7 @@ def test_weights_and_nothing_else_come_from_the_hub(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a model"])
-def test_a_repository_that_does_harm_or_nothing_is_refused_in_one_line(
+def test_a_harmful_or_empty_repository_is_refused_in_one_line(
     content: bytes | None, hub: dict[str, bytes], tmp_path: Path
 ) -> None:
     mark = tmp_path / "executed"
@@ -159,14 +159,14 @@ def test_a_repository_that_does_harm_or_nothing_is_refused_in_one_line(
     assert not mark.exists()
 
 
-def test_a_name_that_is_none_is_told() -> None:
+def test_an_invalid_repository_name_is_refused() -> None:
     with pytest.raises(
-        RunError, match=r"^runs/mine/no/where is no folder here, and cannot be fetched from the Hugging"
+        RunError, match=r"^runs/mine/no/where is not a local folder, and cannot be fetched from the Hugging"
     ):
         segreg.Predictor.from_pretrained("runs/mine/no/where")
 
 
-def test_the_library_is_asked_for_where_it_is_needed(
+def test_the_library_is_required_only_where_it_is_needed(
     run: segreg.Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
@@ -175,13 +175,13 @@ def test_the_library_is_asked_for_where_it_is_needed(
     segreg.Predictor.from_pretrained(tmp_path / "lesions", device="cpu")
     with pytest.raises(OptionError, match=r"pip install huggingface_hub"):
         predictor.push_to_hub("somebody/lesions")
-    with pytest.raises(OptionError, match=r"somebody/lesions is no folder here.*pip install huggingface_hub"):
+    with pytest.raises(OptionError, match=r"somebody/lesions is not a local folder.*pip install huggingface_hub"):
         segreg.Predictor.from_pretrained("somebody/lesions")
 
 
 @pytest.mark.parametrize("present", [False, True])
 def test_what_is_pushed(run: segreg.Run, present: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What comes after the folder is huggingface_hub's own business."""
+    """What happens to the folder is up to huggingface_hub."""
     pushed: dict[str, str] = {}
 
     class Api:
@@ -206,7 +206,7 @@ def test_what_is_pushed(run: segreg.Run, present: bool, monkeypatch: pytest.Monk
             return f"{repo_id}: {commit_message}"
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
-    said = load(run).push_to_hub("somebody/lesions", private=True, token="mine")
-    assert said == "somebody/lesions: Save a model with segreg"
+    message = load(run).push_to_hub("somebody/lesions", private=True, token="mine")
+    assert message == "somebody/lesions: Save a model with segreg"
     assert set(pushed) == {"model.safetensors", "config.json"} | (set() if present else {"README.md"})
     assert present or 'from_pretrained("somebody/lesions")' in pushed["README.md"]

@@ -1,4 +1,4 @@
-"""Environments of their own, and real wheels to install in them."""
+"""Separate environments, and real wheels to install in them."""
 
 import base64
 import hashlib
@@ -19,13 +19,13 @@ ROOT = Path(__file__).parents[2]
 
 @attrs.frozen
 class Environment:
-    """A virtual environment with what segreg depends on, but neither segreg nor a plugin of it."""
+    """A virtual environment with the dependencies of segreg, but neither segreg nor a plugin of it."""
 
     path: Path
 
     @classmethod
     def create(cls, path: Path) -> "Environment":
-        """Make one. It borrows the dependencies from the environment that the tests run in."""
+        """Create one. It borrows the dependencies from the environment that the tests run in."""
         environment = cls(path / "venv")
         venv.create(environment.path, symlinks=True)
         borrowed = path / "borrowed"
@@ -44,7 +44,7 @@ class Environment:
         return folder
 
     def install(self, *wheels: Path) -> None:
-        """Install wheels, all at once and without what they depend on."""
+        """Install wheels, all at once and without their dependencies."""
         pip("--python", str(self.path), "install", "--no-deps", *map(str, wheels))
 
     def uninstall(self, *distributions: str) -> None:
@@ -65,7 +65,7 @@ class Environment:
 
 
 def run(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a program with no more than the given variables to sway Python, pip or segreg."""
+    """Run a program with only the given variables influencing Python, pip or segreg."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_", "SEGREG_"))}
     fixed = {"PYTHONUTF8": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     environment = {**kept, **fixed, **variables}
@@ -80,7 +80,7 @@ def pip(*words: str) -> None:
 
 
 def build_wheel(project: Path, package: str, folder: Path) -> Path:
-    """Build the wheel of a project, from a copy, so that the checkout stays as it is."""
+    """Build the wheel of a project, from a copy, so that the checkout is unchanged."""
     source = folder / "source"
     source.mkdir(parents=True)
     for name in ("pyproject.toml", "README.md", "LICENSE"):

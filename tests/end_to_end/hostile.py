@@ -1,4 +1,4 @@
-"""Plugins that are broken or rude, each in a way of its own, and what segreg is to say of it."""
+"""Plugins that are broken or rude, each in its own way, and how segreg must report it."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ RECORD = "Architecture(name='model', target='segreg.builtins.architectures.unet:
 
 
 def hook(body: str, declaration: str = "segreg_architectures()", before: str = "") -> str:
-    """A module whose only hook has this body."""
+    """A module whose only hook has the given body."""
     return f"{HEAD}{before}\n\n@hookimpl\ndef {declaration}:\n    {body}\n"
 
 
@@ -26,7 +26,7 @@ class Hostile:
 
     Args:
         source: Its hook module.
-        cause: How segreg's report on it begins; empty where there is nothing to report.
+        cause: How segreg's report on it begins; empty if there is nothing to report.
         namespace: What it claims; by default its name.
         value: The value of its entry point; by default its hook module.
         groups: The groups that have its entry point.
@@ -67,7 +67,7 @@ CASES = {
     ),
     "bad-field": Hostile(
         hook(f"return [{RECORD[:-1]}, min_size=0)]"),
-        "ValueError: Architecture 'model': min_size must be a whole number from 1 up, not 0",
+        "OptionError: Architecture 'model': min_size is 0: expected a whole number from 1 up",
     ),
     "misspelt-field": Hostile(
         hook(f"return [{RECORD[:-1]}, alias=())]"),
@@ -84,7 +84,7 @@ CASES = {
         SOUND, "AttributeError: module 'no_attribute' has no attribute 'plugin'", value="no_attribute:plugin"
     ),
     "newer": Hostile(
-        SOUND, "it is written for segreg.v2, and this segreg has segreg.v1: update segreg", groups=("segreg.v2",)
+        SOUND, "it is written for segreg.v2, but this segreg supports segreg.v1: update segreg", groups=("segreg.v2",)
     ),
     "unicode": Hostile(SOUND, "the namespace 'größe' must be letters and digits", namespace="größe"),
     "imposter": Hostile(SOUND, "the namespace 'segreg' is segreg's own: rename the entry point", namespace="segreg"),
@@ -117,7 +117,7 @@ def segreg_architectures():
 
 
 def write(folder: Path) -> list[Path]:
-    """Write the wheels of all."""
+    """Write the wheels of all of them."""
     return [
         write_wheel(
             folder,

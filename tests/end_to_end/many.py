@@ -1,4 +1,4 @@
-"""More plugins than anybody has."""
+"""More plugins than anyone has."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Distributions that are broken or rude: each costs its own names, and nobody else anything."""
+"""Distributions that are broken or rude: each loses its own names and affects no other."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.end_to_end.environment import Environment, write_wheel
 from tests.end_to_end.hostile import CASES, VERSION, write
 
 BROKEN = [name for name, case in CASES.items() if case.cause]
-# A bare name is never the imposter's, nobody can write the unicode name, and of two rivals one is named first.
+# A bare name never resolves to the imposter, the unicode name cannot be written, and of two rivals one is named first.
 USED = [name for name in BROKEN if name not in ("imposter", "unicode", "second")]
 NAMESPACES = {name: case.namespace.lower() or name for name, case in CASES.items()}
 TARGETS = {
@@ -20,7 +20,7 @@ TARGETS = {
     "targets/exits": "'exit:Model': SystemExit: bye",
 }
 
-# One model is built before another plugin than segreg's own was looked at, the others after all were.
+# One model is built before any plugin other than segreg's own is loaded, the others after all were.
 PROGRAM = """
 import json, sys
 import segreg, torch
@@ -60,8 +60,8 @@ def crowded(segreg_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Env
     return environment
 
 
-def said(environment: Environment, *words: str, **variables: str) -> tuple[str, str]:
-    """What a command that must succeed writes to standard output and standard error."""
+def output(environment: Environment, *words: str, **variables: str) -> tuple[str, str]:
+    """The standard output and standard error of a command that must succeed."""
     done = environment.segreg(*words, **variables)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
@@ -69,7 +69,7 @@ def said(environment: Environment, *words: str, **variables: str) -> tuple[str, 
 
 def components(environment: Environment, **variables: str) -> list[Any]:
     """What `segreg list --json` prints."""
-    listed: list[Any] = json.loads(said(environment, "list", "--json", **variables)[0])
+    listed: list[Any] = json.loads(output(environment, "list", "--json", **variables)[0])
     return listed
 
 
@@ -81,26 +81,26 @@ def own(plain: Environment) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def warnings(crowded: Environment) -> list[str]:
-    """What `segreg list` warns of with all of them installed."""
-    return said(crowded, "list")[1].splitlines()
+    """The warnings of `segreg list` with all of them installed."""
+    return output(crowded, "list")[1].splitlines()
 
 
 @pytest.fixture(scope="module")
 def rows(crowded: Environment) -> list[str]:
     """The table of `segreg plugins` with all of them installed."""
-    return [" ".join(line.split()) for line in said(crowded, "plugins")[0].splitlines()]
+    return [" ".join(line.split()) for line in output(crowded, "plugins")[0].splitlines()]
 
 
 @pytest.fixture(scope="module")
 def tracebacks(crowded: Environment) -> dict[str, str]:
     """What `segreg plugins -v` adds to that for each distribution."""
-    sections = said(crowded, "plugins", "-v")[0].split("\n--- ")[1:]
+    sections = output(crowded, "plugins", "-v")[0].split("\n--- ")[1:]
     return dict(section.split("\n", maxsplit=1) for section in sections)
 
 
 @pytest.fixture(scope="module")
 def program(crowded: Environment) -> Any:
-    """What a program finds with all of them installed."""
+    """What a program sees with all of them installed."""
     wanted = {f"{NAMESPACES[name]}/model" for name in USED}
     modules = ",".join(name.replace("-", "_") for name in CASES)
     done = crowded.python("-c", PROGRAM, *sorted(wanted), *TARGETS, modules)
@@ -108,7 +108,7 @@ def program(crowded: Environment) -> Any:
     return json.loads(done.stdout)
 
 
-def test_what_is_sound_is_listed_and_the_rest_is_reported(
+def test_working_plugins_are_listed_and_the_rest_is_reported(
     crowded: Environment, own: list[Any], warnings: list[str]
 ) -> None:
     listed = components(crowded)
@@ -120,7 +120,7 @@ def test_what_is_sound_is_listed_and_the_rest_is_reported(
     assert len(warnings) == 2 + len(BROKEN)
 
 
-def test_segregs_own_names_build_before_and_after_a_look_at_all_the_others(program: Any) -> None:
+def test_segregs_own_names_build_before_and_after_all_the_others_are_loaded(program: Any) -> None:
     first, imported, shapes, _ = program
     assert first == [1, 1, 32, 32]
     assert imported == []
@@ -128,7 +128,7 @@ def test_segregs_own_names_build_before_and_after_a_look_at_all_the_others(progr
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_one_is_reported_in_one_line(
+def test_a_broken_plugin_is_reported_in_one_line(
     name: str, warnings: list[str], rows: list[str], tracebacks: dict[str, str]
 ) -> None:
     cause, origin = CASES[name].cause, f"{name} {VERSION}"
@@ -142,12 +142,12 @@ def test_a_broken_one_is_reported_in_one_line(
     assert cause.partition(":")[0] in tracebacks[origin]
 
 
-def test_the_traceback_has_all_of_a_long_message(tracebacks: dict[str, str]) -> None:
+def test_the_traceback_has_a_long_message_in_full(tracebacks: dict[str, str]) -> None:
     assert tracebacks[f"message-of-many-lines {VERSION}"].count("\u2028") == 100_000
 
 
 @pytest.mark.parametrize("name", USED)
-def test_a_name_of_a_broken_one_says_why_it_cannot_be_built(name: str, program: Any) -> None:
+def test_building_a_name_of_a_broken_plugin_reports_why_it_cannot_be_built(name: str, program: Any) -> None:
     namespace = NAMESPACES[name]
     message = program[3][f"{namespace}/model"]
     begin = f"architecture '{namespace}/model' needs the plugin {namespace!r} of {name} {VERSION}: {CASES[name].cause}"
@@ -164,10 +164,10 @@ def test_a_target_that_cannot_be_imported_is_named(name: str, program: Any) -> N
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_by_itself_leaves_the_others_alone(name: str, crowded: Environment, own: list[Any]) -> None:
-    """A fault that hides behind another one's would not hide here."""
+def test_each_on_its_own_leaves_the_others_alone(name: str, crowded: Environment, own: list[Any]) -> None:
+    """A fault masked by another one would show here."""
     others = ",".join(namespace for namespace in NAMESPACES.values() if namespace != NAMESPACES[name])
-    listed, warned = said(crowded, "list", "--json", SEGREG_DISABLE_PLUGINS=others)
+    listed, warned = output(crowded, "list", "--json", SEGREG_DISABLE_PLUGINS=others)
     assert [each for each in json.loads(listed) if each["plugin"] == "segreg"] == own
     warnings = [line for line in warned.splitlines() if line.startswith("segreg: ")]
     causes = [case.cause for other, case in CASES.items() if case.cause and NAMESPACES[other] == NAMESPACES[name]]
@@ -177,15 +177,15 @@ def test_each_by_itself_leaves_the_others_alone(name: str, crowded: Environment,
 
 
 @pytest.mark.parametrize(("verb", "escaped"), [("list", r"7\xd77"), ("plugins", r"gr\xf6\xdfer als \u2603")])
-def test_a_pipe_for_ascii_alone_gets_other_characters_escaped(verb: str, escaped: str, crowded: Environment) -> None:
-    assert escaped in said(crowded, verb, PYTHONIOENCODING="ascii")[0]
+def test_on_an_ascii_only_pipe_other_characters_are_escaped(verb: str, escaped: str, crowded: Environment) -> None:
+    assert escaped in output(crowded, verb, PYTHONIOENCODING="ascii")[0]
 
 
 def test_an_interrupt_stops_the_command_unless_its_plugin_is_disabled(
     plain: Environment, own: list[Any], tmp_path: Path
 ) -> None:
     source = "raise KeyboardInterrupt"
-    # Python imports from a wheel as it is.
+    # Python can import from a wheel directly.
     wheel = write_wheel(tmp_path, "slow", {"slow.py": source}, namespace="slow", value="slow")
     for verb in ("list", "plugins"):
         done = plain.segreg(verb, PYTHONPATH=str(wheel))

@@ -15,7 +15,7 @@ def test_from_a_name_to_a_plugin_that_conforms(segreg_wheel: Path, tmp_path: Pat
     project = tmp_path / "segreg-big-nets"
     assert str(Path("segreg-big-nets") / "segreg_big_nets" / "plugin.py") in done.stdout.splitlines()
     assert done.stdout.splitlines()[-1] == (
-        "now: pip install -e segreg-big-nets, then `segreg list` shows it and `segreg check big-nets` checks it"
+        "next: pip install -e segreg-big-nets, then `segreg list` shows it and `segreg check big-nets` checks it"
     )
     written = [path for path in project.rglob("*") if path.is_file()]
     assert all("example" not in path.name + path.read_text() for path in written)

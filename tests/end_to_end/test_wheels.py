@@ -1,4 +1,4 @@
-"""segreg and segreg-timm as they are released: what the wheels hold, and what installing and uninstalling them does."""
+"""segreg and segreg-timm as they are released: what the wheels contain, and the effect of (un)installing them."""
 
 import json
 import zipfile
@@ -44,7 +44,7 @@ def test_the_wheel_of_segreg_timm_holds_its_package_and_nothing_else(timm_wheel:
 
 
 def listed(environment: Environment) -> dict[str, str]:
-    """The components in the environment, and the distribution that brought each."""
+    """The components in the environment, and the distribution that provides each."""
     done = environment.segreg("list", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     return {f"{each['kind']} {each['name']}": each["plugin"] for each in json.loads(done.stdout)}

@@ -1,4 +1,4 @@
-"""An evaluation against the same worked out from `Predictor.predict` and `probabilities` by NumPy."""
+"""An evaluation against the same computed from `Predictor.predict` and `probabilities` in NumPy."""
 
 import csv
 import math
@@ -59,7 +59,7 @@ def evaluate(*runs: Any, **options: Any) -> segreg.Evaluation:
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images of three sizes with up to three classes, and pixels that belong to none."""
+    """Images of three sizes with up to three classes, and ignored pixels."""
     root = tmp_path_factory.mktemp("scenes")
     rng = np.random.default_rng(0)
     for split, number in (("train", 8), ("valid", 3), ("test", 5)):
@@ -125,7 +125,7 @@ def ratio(numerator: float, denominator: float, present: bool, absent: float) ->
     return absent if not present else numerator / denominator if denominator else 0.0
 
 
-def test_the_values_of_images_are_those_of_numpy(case: Any) -> None:
+def test_the_values_per_image_match_numpy(case: Any) -> None:
     evaluation, predictor, samples = case
     classes = evaluation.classes
     rows = table(evaluation.path / "images.csv")
@@ -153,7 +153,7 @@ def test_the_values_of_images_are_those_of_numpy(case: Any) -> None:
             assert float(row[metric]) == pytest.approx(np.nanmean(values), abs=1e-5)
 
 
-def test_the_means_of_images_are_the_values_of_the_table(case: Any) -> None:
+def test_the_values_of_the_table_are_the_means_over_images(case: Any) -> None:
     evaluation, _, samples = case
     rows = table(evaluation.path / "metrics.csv")
     shipped = ["iou", "dice", "accuracy", "precision", "recall", "hausdorff95", "surface-dice"]
@@ -171,7 +171,7 @@ def test_the_means_of_images_are_the_values_of_the_table(case: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")
-def test_the_intervals_are_those_of_a_bootstrap_of_the_images(case: Any) -> None:
+def test_the_intervals_match_a_bootstrap_over_the_images(case: Any) -> None:
     evaluation, _, samples = case
     drawn = np.random.default_rng(0).integers(len(samples), size=(1000, len(samples)))
     rows = table(evaluation.path / "metrics.csv")
@@ -186,7 +186,7 @@ def test_the_intervals_are_those_of_a_bootstrap_of_the_images(case: Any) -> None
         assert (float(row["low"]), float(row["high"])) == pytest.approx((low, high), rel=1e-4), row
 
 
-def test_the_confusions_are_those_of_numpy(case: Any) -> None:
+def test_the_confusion_matrices_match_numpy(case: Any) -> None:
     evaluation, predictor, samples = case
     names = ["background", "lesion"] if len(evaluation.classes) == 1 else list(CLASSES)
     rows = table(evaluation.path / "confusion.csv")
@@ -197,7 +197,7 @@ def test_the_confusions_are_those_of_numpy(case: Any) -> None:
             assert int(row[name]) == sum(((mask == i) & (predicted == j)).sum() for mask, predicted in masks)
 
 
-def test_the_calibration_error_is_that_of_a_count(case: Any) -> None:
+def test_the_calibration_error_matches_a_count(case: Any) -> None:
     evaluation, predictor, samples = case
     confidences, rights = [], []
     for image, mask in samples:
@@ -225,7 +225,7 @@ def test_the_calibration_error_is_that_of_a_count(case: Any) -> None:
 
 
 @given(confidence=arrays(np.float32, 30, elements=st.floats(0, 1, width=32)), seed=st.integers(0, 99))
-def test_pixels_may_come_in_any_portions(confidence: np.ndarray, seed: int) -> None:
+def test_pixels_may_be_added_in_any_portions(confidence: np.ndarray, seed: int) -> None:
     right = np.random.default_rng(seed).random(30) < confidence
     whole, parts = Calibration(), Calibration()
     whole.add(confidence, right)
@@ -237,14 +237,14 @@ def test_pixels_may_come_in_any_portions(confidence: np.ndarray, seed: int) -> N
     assert 0 <= whole.error <= 1
 
 
-def test_the_worst_ten_are_the_worst(binary: segreg.Evaluation) -> None:
+def test_the_worst_ten_have_the_lowest_values(binary: segreg.Evaluation) -> None:
     values = numbers(binary.path / "images.csv", "iou")
     cases = binary.models[0].worst
     assert [case.value for case in cases] == pytest.approx(np.sort(values)[:10].tolist(), abs=1e-5)
     assert [case.name for case in cases] == [binary.models[0].names[i] for i in np.argsort(values, kind="stable")[:10]]
 
 
-def test_the_worst_by_a_metric_where_low_is_good_are_those_with_the_highest(run: segreg.Run, tmp_path: Path) -> None:
+def test_the_worst_by_a_metric_where_lower_is_better_have_the_highest_values(run: segreg.Run, tmp_path: Path) -> None:
     found = evaluate(
         run, data="lesions:train=1,valid=1,test=13", metrics="hausdorff95 surface-dice:tolerance=4", out=tmp_path / "e"
     )
@@ -253,19 +253,19 @@ def test_the_worst_by_a_metric_where_low_is_good_are_those_with_the_highest(run:
     assert list(found.models[0].metrics) == ["hausdorff95", "surface-dice:tolerance=4"]
 
 
-def test_the_files_are_there_and_the_page_names_them(case: Any) -> None:
+def test_the_files_exist_and_the_page_links_to_them(case: Any) -> None:
     evaluation, _, samples = case
     assert {path.name for path in evaluation.path.iterdir()} == FILES
     page = (evaluation.path / "evaluation.md").read_text(encoding="utf-8")
     assert set(re.findall(r"\]\(([^)]+)\)", page)) == FILES - {"evaluation.md", "confusion.csv", "calibration.csv"}
-    assert f"{len(samples)} of the split test" in page
+    assert f"{len(samples)} of split test" in page
     for name in FILES:
         if name.endswith(".png"):
             with Image.open(evaluation.path / name) as image:
                 assert 300 < max(image.size) < 2000
 
 
-def test_two_equal_runs_do_not_differ(run: segreg.Run, tmp_path: Path) -> None:
+def test_two_identical_runs_do_not_differ(run: segreg.Run, tmp_path: Path) -> None:
     found = evaluate(run, run.path / "model.safetensors", metrics=["iou", "hausdorff95"], out=tmp_path / "two")
     assert [model.label for model in found.models] == [
         f"unet:width=4,depth=1 · bce ({run.path / 'model.safetensors'})" for _ in range(2)
@@ -298,18 +298,20 @@ def test_two_runs_are_compared_on_the_same_images(run: segreg.Run, tmp_path: Pat
         assert tuple(float(row[name]) for name in ("difference", "low", "high", "wilcoxon_p")) == expected
         by_interval, by_test = low > 0 or high < 0, p_value < 0.05
         assert ("disagree" in row["verdict"]) == (by_interval != by_test)
-        assert row["verdict"].startswith("no more than chance") == (not by_interval and not by_test)
+        assert (row["verdict"] == "not significant") == (not by_interval and not by_test)
         assert words.endswith(row["verdict"])
 
 
-def test_images_that_belong_to_no_class_have_no_figures(scenes: Path, scenes_run: segreg.Run, tmp_path: Path) -> None:
+def test_images_in_which_every_pixel_is_ignored_have_no_values(
+    scenes: Path, scenes_run: segreg.Run, tmp_path: Path
+) -> None:
     for split in ("train", "valid"):
         for index in range(2):
             save(tmp_path / "void" / split / "images" / f"{index}.png", np.zeros((40, 40, 3), np.uint8))
             save(tmp_path / "void" / split / "masks" / f"{index}.png", np.full((40, 40), IGNORE_INDEX, np.uint8))
     data = f"folder:root={tmp_path / 'void'},classes=[{','.join(CLASSES)}]"
     found = evaluate(scenes_run, scenes_run.path, data=data, out=tmp_path / "e")
-    assert found.words == [f"{metric} says nothing on the same 2 images" for metric in found.models[0].metrics]
+    assert found.words == [f"{metric} has no value on the same 2 images" for metric in found.models[0].metrics]
     assert {path.name for path in (tmp_path / "e").rglob("*.png")} == {"confusion.png"}
     row = table(next((tmp_path / "e").glob("1-*")) / "metrics.csv")[0]
     assert row == {"metric": "iou", "class": "", "value": "", "low": "", "high": "", "images": "0"}
@@ -329,33 +331,32 @@ def words(metric: str, difference: float, low: float, high: float, p_value: floa
 
 
 @pytest.mark.parametrize(
-    ("metric", "figures", "says"),
+    ("metric", "values", "expected"),
     [
         ("iou", (0.02, 0.01, 0.03, 0.003), "A has a higher iou than B by 0.020 [0.010, 0.030] on the same 50 images; "
-         "Wilcoxon p = 0.003: more than chance explains"),
+         "Wilcoxon p = 0.003: significant"),
         ("iou", (-0.02, -0.03, -0.01, 1e-9), "B has a higher iou than A by 0.020 [0.010, 0.030] on the same 50 "
-         "images; Wilcoxon p < 0.001: more than chance explains"),
-        ("hausdorff95", (2.0, 1.0, 3.0, 0.01), "B has a lower, and so better, hausdorff95 than A by 2.000 [1.000, "
-         "3.000] on the same 50 images; Wilcoxon p = 0.010: more than chance explains"),
-        ("hausdorff95", (-2.0, -5.0, 1.0, 0.4), "A has a lower, and so better, hausdorff95 than B by 2.000 [-1.000, "
-         "5.000] on the same 50 images; Wilcoxon p = 0.400: no more than chance explains"),
-        ("iou", (0.02, 0.01, 0.03, 0.3), "the two tests disagree: the interval leaves out 0"),
-        ("iou", (0.02, -0.01, 0.03, 0.03), "the two tests disagree: by Wilcoxon's test the images lean the same way"),
-        ("iou", (0.02, -0.01, 0.03, 0.03, -1), "the two tests disagree: by Wilcoxon's test the images lean the other "
-         "way"),
+         "images; Wilcoxon p < 0.001: significant"),
+        ("hausdorff95", (2.0, 1.0, 3.0, 0.01), "B has a lower (better) hausdorff95 than A by 2.000 [1.000, "
+         "3.000] on the same 50 images; Wilcoxon p = 0.010: significant"),
+        ("hausdorff95", (-2.0, -5.0, 1.0, 0.4), "A has a lower (better) hausdorff95 than B by 2.000 [-1.000, "
+         "5.000] on the same 50 images; Wilcoxon p = 0.400: not significant"),
+        ("iou", (0.02, 0.01, 0.03, 0.3), "the two tests disagree: the interval excludes 0"),
+        ("iou", (0.02, -0.01, 0.03, 0.03), "the two tests disagree: Wilcoxon's test favours the same model"),
+        ("iou", (0.02, -0.01, 0.03, 0.03, -1), "the two tests disagree: Wilcoxon's test favours the other model"),
         ("iou", (-0.09, -0.17, -0.02, 0.038, 1), "B has a higher iou than A by 0.090 [0.020, 0.170] on the same 50 "
-         "images; Wilcoxon p = 0.038: the two tests point in opposite directions: the interval leaves out 0, and by "
-         "Wilcoxon's test the images lean the other way, so that a few with large differences decide the value"),
+         "images; Wilcoxon p = 0.038: the two tests point in opposite directions: the interval excludes 0, but "
+         "Wilcoxon's test favours the other model, so that a few images with large differences decide the value"),
         ("iou", (0.0, 0.0, 0.0, 1.0), "A and B have the same iou on the same 50 images"),
-        ("iou", (math.nan, math.nan, math.nan, 1.0), "iou says nothing on the same 50 images"),
+        ("iou", (math.nan, math.nan, math.nan, 1.0), "iou has no value on the same 50 images"),
     ],
 )  # fmt: skip
-def test_a_comparison_in_words(metric: str, figures: Any, says: str) -> None:
-    said = words(metric, *figures)
-    assert says in said if "disagree" in says else said.endswith(says)
+def test_a_comparison_in_words(metric: str, values: Any, expected: str) -> None:
+    sentence = words(metric, *values)
+    assert expected in sentence if "disagree" in expected else sentence.endswith(expected)
 
 
-def test_what_no_image_has_of_both_is_not_drawn(tmp_path: Path) -> None:
+def test_a_metric_without_an_image_scored_by_both_is_not_plotted(tmp_path: Path) -> None:
     first, second = (np.where(np.arange(50) % 2 == odd, 0.5, np.nan) for odd in (0, 1))
     one, other = (
         scores(label, {"iou": Score(value=None, classes=[], images=images, images_by_class=None, states=None)})
@@ -368,14 +369,14 @@ def test_what_no_image_has_of_both_is_not_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "something.png").exists()
 
 
-def test_many_classes_do_not_make_an_image_that_fills_the_memory(tmp_path: Path) -> None:
+def test_many_classes_do_not_make_a_figure_that_fills_the_memory(tmp_path: Path) -> None:
     plot_confusions(tmp_path / "c.png", "A", np.eye(150, dtype=np.int64), [f"class {number}" for number in range(150)])
     with Image.open(tmp_path / "c.png") as image:
         assert max(image.size) < 3500
 
 
 @pytest.mark.parametrize("options", [{"tta": True}, {"tile": 32}], ids=["tta", "tile"])
-def test_options_of_prediction_are_those_of_the_predictor(
+def test_prediction_options_are_those_of_the_predictor(
     run: segreg.Run, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     data = "lesions:train=1,valid=1,test=3"
@@ -390,7 +391,7 @@ def test_options_of_prediction_are_those_of_the_predictor(
 
 
 def copied(run: segreg.Run, to: Path, *changes: tuple[str, str]) -> Path:
-    """A copy of a run, with changes to its recipe."""
+    """Copy a run, with changes to its recipe."""
     to.mkdir(parents=True)
     for name in ("model.safetensors", "splits.csv"):
         (to / name).write_bytes((run.path / name).read_bytes())
@@ -415,7 +416,7 @@ def folder(root: Path, **names: list[str]) -> str:
     return f"folder:root={root},classes=[{','.join(CLASSES)}]"
 
 
-def test_images_of_one_pixel_in_height_are_drawn(scenes_run: segreg.Run, tmp_path: Path) -> None:
+def test_images_one_pixel_high_are_plotted(scenes_run: segreg.Run, tmp_path: Path) -> None:
     data = folder(tmp_path / "thin", train=["a"], valid=["a"])
     mask = (np.arange(40) > 20).astype(np.uint8)[None]
     for name, pixels in (("images", np.repeat(mask[..., None] * 200, 3, axis=2)), ("masks", mask)):
@@ -425,7 +426,7 @@ def test_images_of_one_pixel_in_height_are_drawn(scenes_run: segreg.Run, tmp_pat
     assert (tmp_path / "e" / "worst.png").exists()
 
 
-def test_data_that_are_given_need_no_loss_and_no_tracker(scenes_run: segreg.Run, tmp_path: Path) -> None:
+def test_with_data_given_neither_loss_nor_tracker_is_needed(scenes_run: segreg.Run, tmp_path: Path) -> None:
     away = copied(scenes_run, tmp_path / "away", ('loss = "cross-entropy"', 'loss = "nowhere/lovasz"'))
     with pytest.raises(segreg.SegregError, match="nowhere"):
         evaluate(away, metrics="accuracy", out=tmp_path / "e")
@@ -433,7 +434,7 @@ def test_data_that_are_given_need_no_loss_and_no_tracker(scenes_run: segreg.Run,
     assert found.models[0].label == "unet"
 
 
-def test_the_runs_own_data_are_known_however_they_are_written(
+def test_the_runs_own_data_are_recognized_however_they_are_written(
     scenes_run: segreg.Run, scenes: Path, tmp_path: Path
 ) -> None:
     data = f"folder:classes=[{','.join(CLASSES)}],root={scenes}"
@@ -442,16 +443,16 @@ def test_the_runs_own_data_are_known_however_they_are_written(
     assert any("chosen by their score on valid" in note for note in found.notes)
 
 
-def test_other_data_with_names_of_the_training_are_said(scenes_run: segreg.Run, tmp_path: Path) -> None:
+def test_names_that_other_data_share_with_the_training_set_are_reported(scenes_run: segreg.Run, tmp_path: Path) -> None:
     data = folder(tmp_path / "other", train=["x"], valid=["y"], test=["new", "train3", "train5", "test0"])
     found = evaluate(scenes_run, data=data, metrics="accuracy", out=tmp_path / "e")
     assert found.notes[1:] == [
         "2 of the images, such as train3, have names that were in train when the model was trained: if they are the "
-        "same images, the figures are too good."
+        "same images, these scores are too optimistic."
     ]
 
 
-def test_names_that_are_in_several_splits_are_told_apart(scenes_run: segreg.Run, tmp_path: Path) -> None:
+def test_the_same_name_in_several_splits_is_told_apart(scenes_run: segreg.Run, tmp_path: Path) -> None:
     root = tmp_path / "a&b"
     data = folder(root, train=["0", "1"], valid=["0", "bad"], test=["0", "bad"])
     skipping = copied(
@@ -464,23 +465,23 @@ def test_names_that_are_in_several_splits_are_told_apart(scenes_run: segreg.Run,
     rows = [(row["split"], row["name"]) for row in table(tmp_path / "e" / "images.csv")]
     assert rows == [("train", "0"), ("train", "1"), ("valid", "0"), ("test", "0")]
     assert any(note.startswith("2 image(s) left out") for note in found.notes)
-    # Inside code Markdown shows an entity as it is written.
+    # Inside code, Markdown shows an entity unchanged.
     assert f"`{data}`" in (tmp_path / "e" / "evaluation.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.filterwarnings("error")
-def test_oddities_that_change_no_pixel_are_not_warned_of(scenes_run: segreg.Run, tmp_path: Path) -> None:
+def test_there_is_no_warning_of_oddities_that_change_no_pixel(scenes_run: segreg.Run, tmp_path: Path) -> None:
     data = folder(tmp_path / "odd", train=["a"], valid=["a"], test=["a"])
     cut_short = b"Exif\0\0II*\0\x08\0\0\0\x05\0"
     Image.new("RGB", (40, 40)).save(tmp_path / "odd" / "test" / "images" / "a.png", exif=cut_short)
     evaluate(scenes_run, data=data, metrics="accuracy", out=tmp_path / "e")
 
 
-def test_nothing_stays_of_what_could_not_be_written(scenes_run: segreg.Run, tmp_path: Path) -> None:
+def test_nothing_is_left_behind_when_a_file_cannot_be_written(scenes_run: segreg.Run, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     (tmp_path / "there").mkdir()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # The tables fit, and an image does not.
+    # The tables fit, and a figure does not.
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
     try:
         for out in ("new", "there"):
@@ -513,7 +514,7 @@ def test_the_command_prints_the_table_and_writes_below_evaluations(
     assert out.splitlines()[-1] == f"written: {Path('evaluations') / directory.name / 'evaluation.md'}"
 
 
-def test_images_that_were_trained_on_are_said(scenes_run: segreg.Run, scenes: Path, tmp_path: Path) -> None:
+def test_images_that_were_trained_on_are_reported(scenes_run: segreg.Run, scenes: Path, tmp_path: Path) -> None:
     everything = evaluate(scenes_run, data=scenes_run.recipe.data, split="all", metrics="iou", out=tmp_path / "all")
     assert len(everything.models[0].names) == 16
     assert any("trained on images of train" in note for note in everything.notes)
@@ -530,7 +531,7 @@ def test_images_that_were_trained_on_are_said(scenes_run: segreg.Run, scenes: Pa
 
 
 @pytest.mark.parametrize("on_bad_image", ["error", "skip"])
-def test_a_bad_image_is_treated_as_the_recipe_says(
+def test_a_bad_image_is_handled_as_the_recipe_specifies(
     scenes_run: segreg.Run, scenes: Path, tmp_path: Path, on_bad_image: str
 ) -> None:
     root, copied = tmp_path / "scenes", tmp_path / "run"
@@ -547,41 +548,41 @@ def test_a_bad_image_is_treated_as_the_recipe_says(
     recipe = (scenes_run.path / "recipe.toml").read_text().replace(str(scenes), str(root))
     (copied / "recipe.toml").write_text(recipe.replace('on_bad_image = "error"', f'on_bad_image = "{on_bad_image}"'))
     if on_bad_image == "error":
-        with pytest.raises(DataError, match=r"test4\.png is no image"):
+        with pytest.raises(DataError, match=r"test4\.png is not an image"):
             evaluate(copied, out=tmp_path / "new" / "evaluation")
         assert not (tmp_path / "new" / "evaluation").exists()
     else:
         found = evaluate(copied, metrics="iou", out=tmp_path / "evaluation")
         assert len(found.models[0].names) == 4
-        # That train has another image of the name train0 is nothing to say.
+        # That train has another image named train0 is not reported.
         assert len(found.notes) == 2
         assert re.match(r"1 image\(s\) left out; the first: .*test4\.png", found.notes[1])
 
 
-def test_what_is_there_is_not_overwritten(run: segreg.Run, tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(run: segreg.Run, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("iou")
-    with pytest.raises(RunError, match="already holds something: choose another --out"):
+    with pytest.raises(RunError, match="already exists and is not an empty directory: choose another --out"):
         evaluate(run, out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
-        (["RUN", "--split", "tset"], "no images in a split 'tset' (did you mean 'test'?): there are train, valid, "
-         "test, and all"),
-        (["RUN", "--data", "SCENES"], "the dataset has 3 classes (grass, sea, sun), and"),
+        (["RUN", "--split", "tset"], "no images in split 'tset' (did you mean 'test'?); available: train, valid, "
+         "test, all"),
+        (["RUN", "--data", "SCENES"], "the dataset has 3 classes (grass, sea, sun), but"),
         (["RUN", "RUN", "RUN"], "3 runs were given: evaluate one, or compare two"),
         (["nowhere"], "nowhere does not exist"),
         (["RUN", "--metrics", "none"], "metrics is 'none': name one or more"),
         (["RUN", "--metrics", "iuo"], "unknown metric 'iuo' (did you mean 'iou'?)"),
-        (["RUN", "SCENES_RUN"], "say on which data with --data"),
-        (["ALONE"], "does not say on which data: name a dataset with --data"),
+        (["RUN", "SCENES_RUN"], "choose one dataset with --data"),
+        (["ALONE"], "does not name a dataset: choose one with --data"),
         (["RUN", "--tile", "big"], "invalid int value: 'big'"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line(
-    run: segreg.Run, scenes_run: segreg.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: Any, says: str
+def test_a_mistake_is_a_one_line_error(
+    run: segreg.Run, scenes_run: segreg.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: Any, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     alone = tmp_path / "alone.safetensors"
@@ -589,7 +590,7 @@ def test_a_mistake_is_one_line(
     stands_for = {"RUN": run.path, "SCENES": scenes_run.recipe.data, "SCENES_RUN": scenes_run.path, "ALONE": alone}
     status, out, err = call("evaluate", *(str(stands_for.get(word, word)) for word in words))
     assert (status, out) == (2, "")
-    assert says in err
+    assert message in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "evaluations").exists()
 
@@ -599,6 +600,6 @@ def test_classes_in_another_order_are_refused(scenes_run: segreg.Run, scenes: Pa
         evaluate(scenes_run, data=f"folder:root={scenes},classes=[sea,grass,sun]", out=tmp_path / "e")
 
 
-def test_no_run_or_three_are_refused() -> None:
+def test_zero_or_three_runs_are_refused() -> None:
     with pytest.raises(OptionError, match="0 runs were given"):
         segreg.evaluate()

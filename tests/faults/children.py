@@ -1,4 +1,4 @@
-"""Processes that train and can be killed: forked from one that has torch imported already, so that they cost little."""
+"""Processes that train and can be killed: forked from one that has already imported torch, so that they are cheap."""
 
 import multiprocessing
 import os
@@ -27,43 +27,43 @@ SMALL: Mapping[str, Any] = {
     "checkpoint_every": 1,
     "device": "cpu",
 }
-"""Three steps an epoch, the last one with fewer images, and a state written after each."""
+"""Three steps per epoch, the last one with fewer images, and a checkpoint written after each."""
 
 
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Start a process that calls one of the functions below."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "segreg.cli.train", "segreg.cli.compare", "torch._dynamo"])
-    # As a daemon, it does not outlive a test that fails.
+    # As a daemon, it does not outlive a failing test.
     process = context.Process(target=target, args=arguments, daemon=True)
     process.start()
     return process
 
 
 def settle() -> None:
-    """Compute as every other child does."""
+    """Use one thread, as every other child does."""
     import torch
 
     torch.set_num_threads(1)
 
 
-def tell_of_writes(pipe: Connection) -> None:
-    """Send a number each time a file is opened to be written aside or brought to disk: 1, 2, ..."""
+def report_writes(pipe: Connection) -> None:
+    """Send a number each time a temporary file is opened for writing or for syncing to disk: 1, 2, ..."""
     numbers = count(1)
 
-    def heed(event: str, arguments: tuple[Any, ...]) -> None:
+    def report(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and ".partial" in str(arguments[0]):
             pipe.send(next(numbers))
 
-    sys.addaudithook(heed)
+    sys.addaudithook(report)
 
 
 def train(out: Path, settings: Mapping[str, Any], pipe: Connection) -> None:
-    """Begin a run, or go on with it where there is one."""
+    """Start a run, or resume it if it exists."""
     from segreg.training.fit import fit, resume
 
     settle()
-    tell_of_writes(pipe)
+    report_writes(pipe)
     if (out / "recipe.toml").exists():
         resume(out, quiet=True)
     else:
@@ -71,27 +71,27 @@ def train(out: Path, settings: Mapping[str, Any], pipe: Connection) -> None:
 
 
 def compare(out: Path, settings: Mapping[str, Any], pipe: Connection) -> None:
-    """Make a study, or go on with it."""
+    """Start a study, or resume it."""
     from segreg.studies.study import compare
 
     settle()
-    tell_of_writes(pipe)
+    report_writes(pipe)
     compare(**settings, out=out, quiet=True)
 
 
 def command(log: Path, words: list[str], prepare: Callable[[], None] | None = None) -> None:
-    """Call the command line, with what it says on both streams in a file or a named pipe."""
+    """Call the command line, with both output streams in a file or a named pipe."""
     from segreg.cli.main import main
 
     settle()
-    # Whoever started the tests may ignore signals, as `nohup` does, and as shells do for what runs behind.
+    # The parent of the tests may ignore signals, as `nohup` does, and as shells do for background processes.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(file, stream)
-    # New ones, since those that there are remember whether one could seek in them.
+    # New ones, since the existing ones remember whether they are seekable.
     sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1) for stream in (1, 2))
     if prepare:
         prepare()

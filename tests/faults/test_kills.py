@@ -1,6 +1,6 @@
-"""`kill -9` at random moments, in the middle of writes included: nothing is lost, and the end is the same bit by bit.
+"""`kill -9` at random moments, in the middle of writes included: nothing is lost, and the result is bit-identical.
 
-A few kills belong to the ordinary test run; `SEGREG_KILLS=100 pytest tests/faults/test_kills.py` makes a hundred.
+The ordinary test run has a few kills; `SEGREG_KILLS=100 pytest tests/faults/test_kills.py` does a hundred.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ class Count:
 
 
 def rows(run: Path) -> list[dict[str, str]]:
-    """The history without what differs from one time to the next, as it is written; every row must be whole."""
+    """The history as written, without timings; every row must be complete."""
     path = run / "history.csv"
     if not path.exists():
         return []
@@ -67,7 +67,7 @@ def rows(run: Path) -> list[dict[str, str]]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two states hold the same, bit by bit, but for times."""
+    """Whether two states are bit-identical, except for timings."""
     if isinstance(one, torch.Tensor):
         return one.dtype == other.dtype and torch.equal(one, other)
     if isinstance(one, Mapping):
@@ -78,7 +78,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def check_what_is_left(run: Path, unbroken: Path) -> None:
-    """Check that every file is whole, and holds what the unbroken run held at that time."""
+    """Check that every file is complete, and has the contents that the unbroken run had at that time."""
     written = rows(run)
     assert written == rows(unbroken)[: len(written)]
     if (run / "model.safetensors").exists():
@@ -106,7 +106,7 @@ Moment = Callable[[BaseProcess, Connection], object]
 
 
 def finish(target: Target, out: Path, settings: Mapping[str, Any]) -> int:
-    """Let a process come to its end, and return how many files it opened to write."""
+    """Let a process finish, and return the number of files it opened for writing."""
     ours, theirs = Pipe(duplex=False)
     with ours:
         process = start(target, out, settings, theirs)
@@ -121,12 +121,12 @@ def finish(target: Target, out: Path, settings: Mapping[str, Any]) -> int:
 
 
 def at_a_time(after: float) -> Moment:
-    """Some seconds after the beginning."""
+    """Some seconds after the start."""
     return lambda process, _: process.join(after)
 
 
 def in_a_write(number: int, after: float) -> Moment:
-    """Some time after the file was opened that has this number among those that are written."""
+    """Some time after the file with the given number, in the order of writing, was opened."""
 
     def wait(process: BaseProcess, pipe: Connection) -> None:
         with contextlib.suppress(EOFError):
@@ -138,7 +138,7 @@ def in_a_write(number: int, after: float) -> Moment:
 
 
 def killed(target: Target, out: Path, settings: Mapping[str, Any], moment: Moment, count: Count) -> None:
-    """Kill a process, unless it ends before."""
+    """Kill a process, unless it ends first."""
     ours, theirs = Pipe(duplex=False)
     with ours:
         process = start(target, out, settings, theirs)
@@ -153,12 +153,12 @@ def killed(target: Target, out: Path, settings: Mapping[str, Any], moment: Momen
 
 
 def moments(target: Target, unbroken: Path, settings: Mapping[str, Any], seed: int) -> Iterator[Moment]:
-    """Do it undisturbed, and then choose moments: the first write, and by turns any and those in which one writes."""
+    """Run once undisturbed, then choose moments: the first write, then alternately any and one during a write."""
     started = time.monotonic()
     opened = finish(target, unbroken, settings)
     length = time.monotonic() - started
     chance = random.Random(seed)
-    # Before anything is whole: then there is nothing to go on with, and nothing in the way of a new beginning.
+    # Before any file is complete: then there is nothing to resume from, and nothing in the way of starting over.
     yield in_a_write(1, 0)
     while True:
         yield at_a_time(chance.uniform(0, length))
@@ -166,11 +166,13 @@ def moments(target: Target, unbroken: Path, settings: Mapping[str, Any], seed: i
 
 
 @pytest.mark.timeout(60 + 30 * KILLS)
-def test_a_run_that_is_killed_again_and_again(tmp_path: Path, record_property: Callable[[str, str], None]) -> None:
+def test_a_run_killed_again_and_again_ends_bit_identical(
+    tmp_path: Path, record_property: Callable[[str, str], None]
+) -> None:
     unbroken, out = tmp_path / "unbroken", tmp_path / "run"
     when, count = moments(train, unbroken, SMALL, seed=0), Count()
     while count.kills < KILLS:
-        # Each run is killed up to three times: on its way, and when it goes on.
+        # Each run is killed up to three times: in its first process, and when resumed.
         for moment in islice(when, 1 + count.runs % 3):
             killed(train, out, SMALL, moment, count)
             check_what_is_left(out, unbroken)
@@ -179,23 +181,25 @@ def test_a_run_that_is_killed_again_and_again(tmp_path: Path, record_property: C
         shutil.rmtree(out)
         count.runs += 1
     record_property(
-        "said", f"runs: {count.kills} kills, {count.in_a_write} in a write, {count.runs} ends bit-identical"
+        "summary", f"runs: {count.kills} kills, {count.in_a_write} in a write, {count.runs} ends bit-identical"
     )
 
 
 def table(study: Path) -> list[dict[str, str]]:
-    """The results of a study but for times."""
+    """The results of a study, without timings."""
     lines = csv.DictReader((study / "results.csv").read_text(encoding="utf-8").splitlines())
     return [{name: cell for name, cell in row.items() if name not in TIMING} for row in lines]
 
 
 @pytest.mark.timeout(60 + 30 * KILLS)
-def test_a_study_that_is_killed_again_and_again(tmp_path: Path, record_property: Callable[[str, str], None]) -> None:
+def test_a_study_killed_again_and_again_ends_bit_identical(
+    tmp_path: Path, record_property: Callable[[str, str], None]
+) -> None:
     unbroken, out = tmp_path / "unbroken", tmp_path / "study"
     when, count = moments(compare, unbroken, STUDY, seed=1), Count()
     kills = max(2, KILLS // 4)
     while count.kills < kills:
-        # Not more often, since a run that takes the process with it three times without progress is left alone.
+        # Not more often, since a run that kills the process three times without progress is not tried again.
         for moment in islice(when, 1 + count.runs % 2):
             killed(compare, out, STUDY, moment, count)
             for run in out.glob("runs/*"):
@@ -209,5 +213,5 @@ def test_a_study_that_is_killed_again_and_again(tmp_path: Path, record_property:
         shutil.rmtree(out)
         count.runs += 1
     record_property(
-        "said", f"studies: {count.kills} kills, {count.in_a_write} in a write, {count.runs} ends bit-identical"
+        "summary", f"studies: {count.kills} kills, {count.in_a_write} in a write, {count.runs} ends bit-identical"
     )

@@ -1,4 +1,4 @@
-"""Lets the checkout run where it is not installed, and where packages that it needs lie in `.whl/` as wheels."""
+"""Lets the checkout run where it is not installed, with the packages that it needs as wheels in `.whl/`."""
 
 import atexit
 import importlib
@@ -29,7 +29,7 @@ def prepare() -> list[str]:
     """Put the wheels and segreg on the path, of this process and of those it starts, and return what is missing.
 
     Returns:
-        One line a package that is missing or too old, then one with the command that fetches them; empty if none is.
+        One line per package that is missing or too old, then one with the command that fetches them; empty if none is.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     site = Path(tempfile.mkdtemp(prefix="segreg-site-"))
@@ -55,7 +55,7 @@ def _installed(name: str) -> Version | None:
 
 
 def _helps(wheel: Path) -> bool:
-    """Whether a wheel fits this Python, and what it brings is not installed, or only in an older version."""
+    """Whether a wheel fits this Python, and its package is not installed, or only in an older version."""
     name, brought, _, tags = parse_wheel_filename(wheel.name)
     here = _installed(name)
     return not tags.isdisjoint(sys_tags()) and (here is None or here < brought)
@@ -74,7 +74,7 @@ def _write_metadata(folder: Path, project: Mapping[str, Any]) -> None:
 
 
 def _wanting(requirements: Iterable[Requirement]) -> dict[str, str]:
-    """Return what is missing or too old by its name, with a line that says so, also of what the packages here need."""
+    """Return what is missing or too old by name, with a line on it, including the requirements of the wheels."""
     environment = {**{name: str(value) for name, value in default_environment().items()}, "extra": ""}
     wanting: dict[str, str] = {}
     # segreg's own needs come first, since they are the ones with the bounds that matter.
@@ -90,7 +90,7 @@ def _wanting(requirements: Iterable[Requirement]) -> dict[str, str]:
             wanting[name] = f"missing: {each}"
         elif not each.specifier.contains(here, prereleases=True):
             wanting[name] = f"{name} is {here}, where {each} is needed"
-        # What torch needs depends on where it came from, and it says itself what it lacks.
+        # The requirements of torch depend on its source, and it reports itself what is missing.
         elif name != "torch":
             queue.extend(map(Requirement, distribution(name).requires or ()))
     return wanting

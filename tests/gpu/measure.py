@@ -1,4 +1,4 @@
-"""What the report measures. All of it goes through `import segreg` and the command line, and reaches behind neither."""
+"""What the report measures. All of it goes through `import segreg` and the command line, and bypasses neither."""
 
 import gc
 import json
@@ -36,12 +36,12 @@ class Setup:
 
     Args:
         device: `cuda`, or `cpu` to try the report itself.
-        models: Architectures; what is measured of one alone is measured of the first.
-        batches: Batch sizes, of which likewise.
+        models: Architectures; what is measured for only one is measured for the first.
+        batches: Batch sizes; likewise.
         size: Height and width of the images, in pixels.
         data: The dataset, as an expression.
-        epochs: Of a run of the study.
-        folder: For whatever is written on the way.
+        epochs: Epochs of a run of the study.
+        folder: For temporary files.
     """
 
     device: str
@@ -64,11 +64,11 @@ class Setup:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Fit:
-    """What a run took and gave.
+    """The timings and results of a run.
 
     Args:
         wall: Seconds from the call to the return.
-        history: One row an epoch.
+        history: One row per epoch.
         iou: On the validation split, with the best weights.
         weights: The best weights, by name, on the CPU.
     """
@@ -86,12 +86,12 @@ class Fit:
 
     @property
     def images_per_second(self) -> float:
-        """Of training alone: the median over the epochs but the first."""
+        """Of training alone: the median over all epochs except the first."""
         return self._typical("images_per_second")
 
     @property
     def epoch_seconds(self) -> float:
-        """Of training and validation: the median over the epochs but the first."""
+        """Of training and validation: the median over all epochs except the first."""
         return self._typical("seconds")
 
     @property
@@ -101,7 +101,7 @@ class Fit:
 
     @property
     def numbers(self) -> list[dict[str, float]]:
-        """The history without what it took."""
+        """The history without timings."""
         timing = ("seconds", "images_per_second")
         return [{name: value for name, value in row.items() if name not in timing} for row in self.history]
 
@@ -124,7 +124,7 @@ def draw(folder: Path, size: int, images: int) -> str:
 
 
 def fit(setup: Setup, model: str, batch: int, epochs: int, **settings: Any) -> Fit:
-    """Train through the public face, and leave nothing behind."""
+    """Train through the public API, and leave nothing behind."""
     out = setup.folder / "run"
     try:
         started = time.perf_counter()
@@ -159,7 +159,7 @@ def operations(model: str, size: int) -> int:
 
 
 def call(*words: str, limit: float = LIMIT) -> subprocess.CompletedProcess[str]:
-    """Run Python in a process of its own, so that it begins with all of the GPU's memory.
+    """Run Python in its own process, so that it starts with all of the GPU's memory.
 
     Raises:
         subprocess.TimeoutExpired: it took longer than the limit, in seconds.
@@ -170,7 +170,7 @@ def call(*words: str, limit: float = LIMIT) -> subprocess.CompletedProcess[str]:
 
 
 def bench(setup: Setup, batch: int, limit: float) -> list[dict[str, Any]]:
-    """Return what `segreg bench` says of a training step: first the plain fp32 loop, then segreg's own.
+    """Return what `segreg bench` reports on a training step: first the plain fp32 loop, then segreg's own.
 
     Raises:
         RuntimeError: the command failed.
@@ -185,7 +185,7 @@ def bench(setup: Setup, batch: int, limit: float) -> list[dict[str, Any]]:
 
 
 def last_line(text: str) -> str:
-    """Return the last line that says anything."""
+    """Return the last line that is not empty."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "nothing was printed")
 
 
@@ -194,10 +194,10 @@ class Trace:
     """What the profiler saw of a fit.
 
     Args:
-        fit: The fit, slowed down by being watched.
-        busy: Seconds in which the GPU did something: the union of kernels, copies and fills.
+        fit: The fit, slowed down by the profiler.
+        busy: Seconds in which the GPU was busy: the union of kernels, copies and fills.
         kernels: Seconds of each kernel, by its name.
-        counts: How often the host called what, by the name in CUDA's runtime, and `kernels`: how many there were.
+        counts: Number of calls from the host, by name in CUDA's runtime, and `kernels`: the number of kernels.
     """
 
     fit: Fit
@@ -207,7 +207,7 @@ class Trace:
 
 
 def trace(setup: Setup, model: str, batch: int, epochs: int) -> Trace:
-    """Train under the profiler, which watches the GPU alone: watching torch's operations too would slow the host."""
+    """Train under the profiler, which watches only the GPU: watching torch's operations too would slow the host."""
     with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as profiler:
         fitted = fit(setup, model, batch, epochs)
     spans: list[tuple[float, float]] = []
@@ -226,7 +226,7 @@ def trace(setup: Setup, model: str, batch: int, epochs: int) -> Trace:
 
 
 def union(spans: Sequence[tuple[float, float]]) -> float:
-    """Return how long at least one of the spans lasts."""
+    """Return the total time covered by at least one of the spans."""
     total, reached = 0.0, float("-inf")
     for start, end in sorted(spans):
         total += max(end - max(start, reached), 0.0)
@@ -236,7 +236,7 @@ def union(spans: Sequence[tuple[float, float]]) -> float:
 
 @contextmanager
 def counted_syncs() -> Iterator[Counter[str]]:
-    """Count where in segreg the host waits for the GPU, as far as torch notices: `file:line`, and who called there."""
+    """Count where in segreg the host waits for the GPU, as far as torch notices: `file:line`, and its caller."""
     places: Counter[str] = Counter()
 
     def note(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
@@ -254,7 +254,7 @@ def counted_syncs() -> Iterator[Counter[str]]:
 
 
 def _place(innermost: str) -> str:
-    """Name the line of segreg that is under way, and the line of a library that it led to, if it led to one."""
+    """Name the line of segreg being executed, and the line of a library that it called, if any."""
     package = Path(segreg.__file__).parent
     frame = sys._getframe(2)
     while frame and package not in Path(frame.f_code.co_filename).parents:

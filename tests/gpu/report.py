@@ -1,4 +1,4 @@
-"""Figures of segreg on this machine's GPU, in minutes: `python -m tests.gpu.report` in the root of a checkout.
+"""Performance of segreg on this machine's GPU, in minutes: `python -m tests.gpu.report` in the root of a checkout.
 
 It has four parts, each under three minutes on a GPU of a data centre, and prints each table as soon as it is there:
 
@@ -7,10 +7,10 @@ It has four parts, each under three minutes on a GPU of a data centre, and print
     study   the default study, seven configurations, with one seed
     tests   the tests in this folder
 
-segreg need not be installed. Packages that are missing may lie as wheels in `.whl/` in the root, which Git ignores; the
-report says which ones are missing and how to fetch them. They must be for the machine with the GPU, and its Python.
+segreg need not be installed. Missing packages may be provided as wheels in `.whl/` in the root, which Git ignores; the
+report prints which ones are missing and how to fetch them. They must be for the machine with the GPU, and its Python.
 
-A machine without a GPU can try the report itself:
+To try the report itself on a machine without a GPU:
 
     python -m tests.gpu.report --device cpu --size 32 --images 16 --models unet:width=4,depth=2 --batches 4 --epochs 1
 """
@@ -35,11 +35,11 @@ PARTS = ("steps", "train", "study", "tests")
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Print the parts that were asked for; 1 if something failed."""
+    """Print the requested parts; 1 if something failed."""
     arguments = _arguments(words)
     for line in prepare():
         print(line, file=sys.stderr)
-    # Only now can what comes as a wheel be imported.
+    # Only now can packages from wheels be imported.
     try:
         import torch
 
@@ -49,7 +49,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"nothing was measured: {error}", file=sys.stderr)
         return 1
     if arguments.device == "cuda" and not torch.cuda.is_available():
-        print("nothing was measured: torch finds no GPU here (--help says how to try this on a CPU)", file=sys.stderr)
+        print("nothing was measured: torch finds no GPU here (--help shows how to try this on a CPU)", file=sys.stderr)
         return 1
     card = torch.cuda.get_device_name() if arguments.device == "cuda" else "CPU"
     where = f"{card}, torch {torch.__version__}, Python {sys.version.split()[0]}"
@@ -79,17 +79,17 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _print(section: Callable[["Setup"], "Lines"], setup: "Setup") -> bool:
-    """Print a table line by line, and say whether all of it came."""
+    """Print a table line by line, and return whether it is complete."""
     started = time.perf_counter()
     failure = ""
     try:
         for line in section(setup):
             print(line, flush=True)
-    # The other tables are worth having all the same.
+    # The other tables are useful anyway.
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        said = " ".join(str(error).split())[:300]
-        failure = f"FAILED: {type(error).__name__}: {said} ({Path(last.filename).name}:{last.lineno})"
+        message = " ".join(str(error).split())[:300]
+        failure = f"FAILED: {type(error).__name__}: {message} ({Path(last.filename).name}:{last.lineno})"
     for line in filter(None, (failure, f"({section.__name__}: {time.perf_counter() - started:.1f} s)")):
         print(f"  {line}", flush=True)
     return not failure

@@ -1,4 +1,4 @@
-"""The tables of the report. Each is a function that gives its lines one by one: none is lost to a later failure."""
+"""The tables of the report. Each is a function that yields its lines one by one, so that a later failure loses none."""
 
 import subprocess
 import time
@@ -11,7 +11,7 @@ from tests.gpu.measure import LIMIT, Fit, Setup, bench, call, counted_syncs, fit
 
 Lines: TypeAlias = Iterator[str]
 
-_EPOCHS = 6  # of the fits that are timed; the first one does not count
+_EPOCHS = 6  # of the timed fits; the first one does not count
 _FEW, _MORE = 1, 4  # epochs of two fits, whose difference is what an epoch costs
 
 
@@ -39,7 +39,7 @@ def steps(setup: Setup) -> Lines:
 def train(setup: Setup) -> Lines:
     """Time `segreg.fit` from end to end."""
     row = "  {:24} {:>5} {:>7} {:>8} {:>11} {:>7} {:>11} {:>10}".format
-    fit(setup, setup.models[0], setup.batches[0], 1)  # starts CUDA, which nobody wants to time
+    fit(setup, setup.models[0], setup.batches[0], 1)  # starts CUDA, which is not to be timed
     yield f"segreg.fit, {_EPOCHS} epochs of {setup.images} images; img/s: of the training in epoch 2 and later"
     yield row("model", "batch", "img/s", "TFLOP/s", "end to end", "wall s", "not epochs", "valid IoU")
     for model in setup.models:
@@ -58,7 +58,7 @@ def train(setup: Setup) -> Lines:
 
 
 def augmentation(setup: Setup) -> Lines:
-    """Work out what augmentation costs a batch."""
+    """Compute what augmentation costs per batch."""
     row = "  {:24} {:>5} {:>12} {:>8} {:>14}".format
     yield "augmentation: ms/batch of a fit as it is by default, minus that of one with augment=none"
     yield row("model", "batch", "default", "none", "augmentation")
@@ -86,7 +86,7 @@ def same_seed(setup: Setup) -> Lines:
 
 
 def busy(setup: Setup) -> Lines:
-    """Work out for which share of the time the GPU does something, and what."""
+    """Compute the share of the time in which the GPU is busy, and with what."""
     model, batch, epochs = setup.models[0], setup.batches[0], _MORE - _FEW
     yield f"GPU busy, {model}, batch size {batch}: kernels, copies and fills that torch's profiler saw"
     if setup.device != "cuda":
@@ -97,8 +97,8 @@ def busy(setup: Setup) -> Lines:
     yield _share(f"a fit of {_MORE} epochs", more.busy, plain.wall) + f" ({more.fit.wall:.2f} s with the profiler)"
     yield _share("an epoch, with validation", (more.busy - few.busy) / epochs, plain.epoch_seconds)
     rise = {name: (count - few.counts.get(name, 0)) / epochs for name, count in more.counts.items()}
-    most = sorted(rise.items(), key=lambda item: -item[1])[:9]
-    yield f"  in an epoch of {setup.steps(batch)} steps: " + ", ".join(f"{count:.0f} {name}" for name, count in most)
+    top = sorted(rise.items(), key=lambda item: -item[1])[:9]
+    yield f"  in an epoch of {setup.steps(batch)} steps: " + ", ".join(f"{count:.0f} {name}" for name, count in top)
     for name, spent in sorted(more.kernels.items(), key=lambda item: -item[1])[:10]:
         yield f"  {spent / sum(more.kernels.values()):6.1%} {name[:110]}"
 
@@ -124,7 +124,7 @@ def syncs(setup: Setup) -> Lines:
 
 
 def study(setup: Setup) -> Lines:
-    """Run the default study with one seed; where it takes too long, show what is finished."""
+    """Run the default study with one seed; if it takes too long, show what is finished."""
     row = "  {:24} {:8} {:>7} {:>10} {:>7} {:>10} {:>9}".format
     yield f"the default study, seed 0, {setup.epochs} epochs, everything else by default"
     out = setup.folder / "study"
@@ -137,7 +137,7 @@ def study(setup: Setup) -> Lines:
         problem = f"stopped after {LIMIT:.0f} s: a smaller --epochs may fit"
     took = time.time() - began
     yield row("model", "loss", "wall s", "in epochs", "img/s", "valid IoU", "test IoU")
-    # The results are the last thing that a run writes, and the next one begins at once.
+    # The results are the last thing that a run writes, and the next run starts immediately.
     ends = sorted((path.stat().st_mtime, path.parent) for path in out.glob("runs/*/results.json"))
     for end, path in ends:
         made, recipe = Fit.read(segreg.Run(path), wall=end - began), segreg.Run(path).recipe
@@ -159,7 +159,7 @@ def study(setup: Setup) -> Lines:
 def tests(setup: Setup) -> Lines:
     """Run the tests of this folder that need a GPU."""
     yield "pytest tests/gpu -m gpu"
-    # The project's own options divide tests among processes, which needs a plugin, and would share one GPU.
+    # The project's own options distribute tests over processes, which needs a plugin, and would share one GPU.
     done = call("-m", "pytest", "tests/gpu", "-m", "gpu", "-q", "-ra", "--tb=short", "--durations=5", "-o", "addopts=")
     for line in done.stdout.splitlines()[-60:]:
         yield f"  {line}"

@@ -14,7 +14,7 @@ TINY = ["--device", "cpu", "--size", "32", "--images", "8", "--models", "unet:wi
 
 
 def report(*words: str) -> subprocess.CompletedProcess[str]:
-    # Models so small are quickest on one thread.
+    # Models this small are fastest on one thread.
     return subprocess.run(
         [sys.executable, "-m", "tests.gpu.report", *words],
         cwd=ROOT,
@@ -25,16 +25,16 @@ def report(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_every_figure_that_needs_no_gpu_is_there() -> None:
+def test_every_value_that_needs_no_gpu_is_printed() -> None:
     done = report(*TINY, "--only", "steps", "train")
     assert (done.returncode, done.stderr) == (0, "")
-    for said in ("plain fp32", "segreg.fit, ", "augmentation: ", "weights all equal; losses and metrics equal"):
-        assert said in done.stdout
+    for text in ("plain fp32", "segreg.fit, ", "augmentation: ", "weights all equal; losses and metrics equal"):
+        assert text in done.stdout
     assert done.stdout.count("needs CUDA") == 2
     assert done.stdout.count("== ") == 2
 
 
-def test_what_fails_is_said_and_the_next_table_comes() -> None:
+def test_a_failure_is_printed_and_the_next_table_follows() -> None:
     done = report(*TINY, "--models", "unett", "--only", "steps", "train")
     assert done.returncode == 1
     assert "FAILED: RuntimeError: segreg bench, batch size 2: " in done.stdout
@@ -42,14 +42,14 @@ def test_what_fails_is_said_and_the_next_table_comes() -> None:
     assert done.stdout.count("== ") == 2
 
 
-@pytest.mark.skipif(cuda.is_available(), reason="asks what is said without a GPU")
-def test_without_a_gpu_one_line_says_so() -> None:
+@pytest.mark.skipif(cuda.is_available(), reason="tests the message without a GPU")
+def test_without_a_gpu_one_line_reports_it() -> None:
     done = report()
     assert (done.returncode, done.stdout) == (1, "")
     assert "torch finds no GPU here" in done.stderr
 
 
-def test_times_that_overlap_count_once() -> None:
+def test_overlapping_times_count_once() -> None:
     assert union([]) == 0
     assert union([(5, 6), (0, 2), (1, 3), (1.5, 2)]) == 4
 

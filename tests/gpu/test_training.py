@@ -1,4 +1,4 @@
-"""What holds on a CPU holds on a GPU: training, resuming, scores, and what is said when memory runs out."""
+"""What holds on a CPU holds on a GPU: training, resuming, scores, and the error when memory runs out."""
 
 import csv
 import gc
@@ -39,7 +39,7 @@ def numbers(run: segreg.Run) -> list[dict[str, float]]:
 
 
 def differing(one: Path, two: Path) -> list[str]:
-    """The names of weights that are not the same bit by bit."""
+    """The names of weights that are not bit-identical."""
     first, second = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
     assert first.keys() == second.keys()
     return [name for name, weights in first.items() if not weights.equal(second[name])]
@@ -61,7 +61,7 @@ def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
     assert differing(one.path, two.path)
 
 
-def test_training_gets_better_at_the_task(tmp_path: Path) -> None:
+def test_training_improves_the_score(tmp_path: Path) -> None:
     history = segreg.fit(MODEL, **SETTINGS, epochs=20, out=tmp_path / "run").history
     assert history[-1]["valid_loss"] < 0.7 * history[0]["valid_loss"]
 
@@ -71,7 +71,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_weights(tmp_path: Path) -> No
     whole = segreg.fit(MODEL, **SETTINGS, epochs=epochs, out=tmp_path / "whole")
     broken = segreg.Run(tmp_path / "broken")
     settings = ["--data", SETTINGS["data"], "--size", "64", "--batch", "8", "--device", "cuda", "--epochs", str(epochs)]
-    # After every second of three steps, so that the checkpoint it goes on from is in the midst of an epoch.
+    # After every second of three steps, so that the checkpoint it resumes from is in the middle of an epoch.
     process = subprocess.Popen(
         command("train", MODEL, *settings, "--checkpoint-every", "2", "--out", broken.path, "-q")
     )
@@ -100,7 +100,7 @@ def test_gpu_and_cpu_score_a_model_alike(tmp_path: Path) -> None:
             scores.append([[float(row[name]) for name in ("iou", "accuracy")] for row in csv.DictReader(file)])
     on_cpu, on_gpu = map(np.array, scores)
     assert on_cpu.shape == (8, 2)
-    # TF32 and another order of summation turn over a few of 64x64 pixels, at the edges of the lesions.
+    # TF32 and another order of summation flip a few of 64x64 pixels, at the edges of the lesions.
     np.testing.assert_allclose(on_gpu, on_cpu, atol=0.02)
 
 
@@ -134,7 +134,7 @@ def little_memory() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("little_memory")
-def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(tmp_path: Path) -> None:
+def test_for_a_batch_that_does_not_fit_one_that_does_is_suggested(tmp_path: Path) -> None:
     settings = {**SETTINGS, "data": "lesions:size=32,train=128,valid=128,test=4", "size": 256, "epochs": 1}
     message = ""
     # Not by `pytest.raises`, which would keep what the error refers to.

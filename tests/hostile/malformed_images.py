@@ -1,4 +1,4 @@
-"""Image files that are damaged, odd or made to do harm. Each name begins with what is to become of it."""
+"""Image files that are damaged, unusual or malicious. Each name begins with the expected outcome."""
 
 import io
 import struct
@@ -25,7 +25,7 @@ _FLIPS = 14
 
 
 def whole(options: dict[str, object]) -> bytes:
-    """A sound image of 40×30 pixels, of coarse blocks, so that every format has something to compress."""
+    """A valid image of 40×30 pixels, of coarse blocks, so that every format has something to compress."""
     pixels = np.random.default_rng(0).integers(0, 256, (30 // 5, 40 // 5, 3), dtype=np.uint8)
     return encoded(Image.fromarray(pixels.repeat(5, 0).repeat(5, 1)), **options)
 
@@ -38,7 +38,7 @@ def encoded(image: Image.Image, **options: object) -> bytes:
 
 
 def corpus() -> Iterator[tuple[str, bytes]]:
-    """Names and contents. What begins with `refused` must be refused, with `any` may be read if that is possible."""
+    """Names and contents. Files named `refused-...` must be refused; `any-...` may be read if possible."""
     for kind, options in KINDS.items():
         content = whole(options)
         for share in _SHARES:
@@ -46,17 +46,17 @@ def corpus() -> Iterator[tuple[str, bytes]]:
         random = np.random.default_rng(len(content))
         for number in range(_FLIPS):
             flipped = bytearray(content)
-            # The first bytes hold sizes and offsets, where a lie does the most.
+            # The first bytes hold sizes and offsets, where a wrong value does the most harm.
             end = len(flipped) if number % 2 else min(60, len(flipped))
             for place in random.integers(2, end, 1 + number % 3):
                 flipped[place] = random.integers(0, 256)
             yield f"any-flipped-{number}.{kind}", bytes(flipped)
-        yield f"any-tail-of-zeros.{kind}", content[: len(content) // 2] + bytes(len(content))
+        yield f"any-trailing-zeros.{kind}", content[: len(content) // 2] + bytes(len(content))
         yield f"any-twice.{kind}", content + content
-        yield f"refused-without-its-head.{kind}", content[16:]
+        yield f"refused-without-its-header.{kind}", content[16:]
     yield from _lying_headers()
     yield from _bombs()
-    yield from _no_images()
+    yield from _not_images()
 
 
 def _lying_headers() -> Iterator[tuple[str, bytes]]:
@@ -71,33 +71,33 @@ def _lying_headers() -> Iterator[tuple[str, bytes]]:
         yield f"refused-{width}x{height}.jpg", _jpeg(width, height)
         yield f"refused-{width}x{height}.gif", _gif(width, height)
     yield "refused-16383x16383.webp", _webp(16383, 16383)
-    # Within the limit, but with next to nothing behind it: what is taken must be in keeping with the pixels.
+    # Within the limit, but with almost no data: the memory used must be in proportion to the pixels.
     yield "any-9000x9000.png", png(9000, 9000)
     yield "any-9000x9000.tif", _tiff(9000, 9000)
     yield "any-9000x9000.gif", _gif(9000, 9000)
     yield "any-negative.bmp", _bmp(-40, -30)
     yield "any-strips-of-4-gigabytes.tif", _tiff(8, 8, length=0xFFFFFFF0)
     yield "refused-strips-beyond-the-end.tif", _tiff(8, 8, offset=0xFFFFFF00)
-    yield "any-pages-in-a-circle.tif", _tiff(8, 8, next_page=8)
+    yield "any-circular-pages.tif", _tiff(8, 8, next_page=8)
     yield "refused-directory-beyond-the-end.tif", b"II*\0" + struct.pack("<I", 0xFFFFFF00)
     yield "refused-65535-tags.tif", b"II*\0" + struct.pack("<IH", 8, 65535) + bytes(40)
 
 
 def _bombs() -> Iterator[tuple[str, bytes]]:
-    """Small files that become large, in places where nobody looks for pixels."""
+    """Small files that become large, in places other than the pixels."""
     large = zlib.compress(bytes(200_000_000), 9)
     for chunk, head in ((b"zTXt", b"Comment\0\0"), (b"iCCP", b"icc\0\0"), (b"iTXt", b"Comment\0\1\0\0\0")):
         yield f"any-bomb-in-{chunk.decode()}.png", png(4, 4, rows=bytes(52), extra=_chunk(chunk, head + large))
     yield "any-bomb-in-the-pixels.png", png(4, 4, packed=large)
     yield "any-100000-text-chunks.png", png(4, 4, rows=bytes(52), extra=_chunk(b"tEXt", b"a\0b") * 100_000)
-    yield "any-a-text-of-spaces.ppm", b"P3 4 4 255\n" + b" " * 5_000_000
-    yield "any-a-comment-without-end.ppm", b"P6 #" + b"a" * 5_000_000
-    yield "any-a-number-without-end.ppm", b"P3 4 4 255\n" + b"1" * 5_000_000
+    yield "any-only-spaces.ppm", b"P3 4 4 255\n" + b" " * 5_000_000
+    yield "any-an-endless-comment.ppm", b"P6 #" + b"a" * 5_000_000
+    yield "any-an-endless-number.ppm", b"P3 4 4 255\n" + b"1" * 5_000_000
     yield "any-100000-extensions.gif", _gif(4, 4, extra=b"\x21\xfe\x01a\0" * 100_000)
     yield "any-100000-markers.jpg", b"\xff\xd8" + b"\xff\xfe\0\x03a" * 100_000
 
 
-def _no_images() -> Iterator[tuple[str, bytes]]:
+def _not_images() -> Iterator[tuple[str, bytes]]:
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(evil) print showpage\n"
     yield "refused-empty.png", b""
     yield "refused-one-byte.png", b"\x89"
@@ -123,7 +123,7 @@ def _no_images() -> Iterator[tuple[str, bytes]]:
 def png(
     width: int, height: int, *, rows: bytes = bytes(99), packed: bytes | None = None, extra: bytes = b"", kind: int = 2
 ) -> bytes:
-    """A PNG, in RGB by default, that may declare more than it holds."""
+    """A PNG, in RGB by default, that may declare more than it contains."""
     header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))
     data = _chunk(b"IDAT", zlib.compress(rows) if packed is None else packed)
     return b"\x89PNG\r\n\x1a\n" + header + extra + data + _chunk(b"IEND", b"")

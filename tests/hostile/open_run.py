@@ -1,4 +1,4 @@
-"""Opens run directories in little memory, each as its name says, and prints what came of it and what it took."""
+"""Opens run directories in limited memory, each as its name specifies, and prints the outcome, time and memory."""
 
 import json
 import resource
@@ -16,7 +16,7 @@ from segreg.training.checkpoint import load_checkpoint
 
 _ROOM = 2**28
 
-# What is imported when it is first used has its memory before the limit is set.
+# Lazily imported modules get their memory before the limit is set.
 segreg.build("unet", width=4, depth=1)(torch.zeros(1, 3, 32, 32))
 segreg.components()
 warnings.simplefilter("ignore")

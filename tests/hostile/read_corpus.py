@@ -1,4 +1,4 @@
-"""Reads every file of a folder as an image and as a mask, in little memory, and prints what came of each."""
+"""Reads every file of a folder as an image and as a mask, in limited memory, and prints the outcome of each."""
 
 import json
 import resource

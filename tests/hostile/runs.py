@@ -1,4 +1,4 @@
-"""Files of a run that are damaged or made to do harm. What `PAYLOAD` says would leave a file behind."""
+"""Files of a run that are damaged or malicious. The command of `Payload` would leave a file behind."""
 
 import io
 import json
@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import save
 
 SIZE = 4 * 10**8
-"""What a bomb becomes, in bytes."""
+"""Size of an unpacked bomb, in bytes."""
 
 
 class Payload:
-    """Code, to whoever unpickles it."""
+    """Executes a command when unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -40,12 +40,12 @@ def archived(content: Any, **options: Any) -> bytes:
 
 @cache
 def bomb() -> bytes:
-    """A state of some megabytes with a tensor of many more."""
+    """A checkpoint of some megabytes with a tensor of many more."""
     return repacked(zipfile.ZIP_DEFLATED, **{"0": bytes(SIZE)})
 
 
 def repacked(compression: int, **changes: bytes | Callable[[bytes], bytes]) -> bytes:
-    """A state of one tensor whose parts, by the ends of their names, are changed."""
+    """A checkpoint of one tensor, with changes to its parts by the last component of their names."""
     file = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(archived({"model": torch.zeros(4)}))) as sound,
@@ -61,7 +61,7 @@ def repacked(compression: int, **changes: bytes | Callable[[bytes], bytes]) -> b
 
 
 def states(mark: Path) -> dict[str, bytes]:
-    """By name, contents of `state.pt`."""
+    """Contents of `checkpoint.pt`, by name."""
     sound = archived({"model": torch.zeros(4)})
     four = b"K\x04"
     tensor = torch.zeros(1).expand(10**5, 10**6)
@@ -70,18 +70,18 @@ def states(mark: Path) -> dict[str, bytes]:
         "text": b"nonsense",
         "cut": sound[: len(sound) // 2],
         "pickle": pickled(mark),
-        "pickle-in-an-archive": archived({"model": Payload(mark)}),
-        "pickle-of-before-archives": archived({"model": Payload(mark)}, _use_new_zipfile_serialization=False),
+        "pickle-in-archive": archived({"model": Payload(mark)}),
+        "legacy-pickle": archived({"model": Payload(mark)}, _use_new_zipfile_serialization=False),
         "module": archived({"model": torch.nn.Linear(2, 2)}),
         "bomb": bomb(),
         "bomb-of-pickle": repacked(zipfile.ZIP_DEFLATED, **{"data.pkl": lambda content: content + bytes(SIZE)}),
-        "bomb-in-an-unknown-part": repacked(zipfile.ZIP_DEFLATED, version=b"3\n".ljust(SIZE)),
+        "bomb-in-unknown-part": repacked(zipfile.ZIP_DEFLATED, version=b"3\n".ljust(SIZE)),
         "storage-of-a-gigabyte": repacked(
             zipfile.ZIP_STORED,
             **{"data.pkl": lambda content: content.replace(four, b"J" + struct.pack("<i", 250_000_000))},
         ),
-        "one-number-as-a-hundred-billion": archived({"best_weights": {"weight": tensor}}),
-        "one-number-as-a-hundred-billion-deep-inside": archived({"rows": [[{"x": (1, tensor)}]]}),
+        "one-number-expanded-to-a-hundred-billion": archived({"best_weights": {"weight": tensor}}),
+        "nested-number-expanded-to-a-hundred-billion": archived({"rows": [[{"x": (1, tensor)}]]}),
         "archive-of-something-else": _zip({"readme.txt": b"hello"}),
     }
 
@@ -95,7 +95,7 @@ def _zip(parts: dict[str, bytes]) -> bytes:
 
 
 def safetensors(header: bytes | dict[str, Any], data: bytes = b"", length: int | None = None) -> bytes:
-    """A file with any header, and perhaps a lie about its length."""
+    """A file with any header, and possibly a wrong length."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 
@@ -112,7 +112,7 @@ ABOUT = {
 
 
 def models(mark: Path, weights: dict[str, torch.Tensor]) -> dict[str, bytes]:
-    """By name, contents of `model.safetensors`; the weights are those of the model that `ABOUT` names."""
+    """Contents of `model.safetensors`, by name; the weights are those of the model that `ABOUT` names."""
 
     def about(**changes: Any) -> bytes:
         return save(weights, {"segreg": json.dumps({**ABOUT, **changes})})
@@ -133,9 +133,9 @@ def models(mark: Path, weights: dict[str, torch.Tensor]) -> dict[str, bytes]:
         "header-of-exabytes": safetensors({}, length=2**63),
         "header-of-minus-one": safetensors({}, length=2**64 - 1),
         "header-of-a-hundred-megabytes": safetensors({}, length=99_999_999),
-        "header-of-nothing": safetensors({}, length=0),
-        "header-that-is-no-json": safetensors(b"{" * 100),
-        "header-that-is-no-text": safetensors(b"\xff\xfe" * 100),
+        "empty-header": safetensors({}, length=0),
+        "header-that-is-not-json": safetensors(b"{" * 100),
+        "header-that-is-not-text": safetensors(b"\xff\xfe" * 100),
         "header-that-is-deep": safetensors(deep),
         "header-that-is-a-list": safetensors(b"[]"),
         "tensor-of-exabytes": safetensors(tensor(shape=[10**9, 10**9]), bytes(4)),
@@ -143,14 +143,14 @@ def models(mark: Path, weights: dict[str, torch.Tensor]) -> dict[str, bytes]:
         "tensor-of-minus-one": safetensors(tensor(shape=[-1]), bytes(4)),
         "tensor-beyond-the-end": safetensors(tensor(shape=[10**9], offsets=[0, 4 * 10**9]), bytes(4)),
         "tensor-backwards": safetensors(tensor(offsets=[4, 0]), bytes(4)),
-        "tensor-of-no-type": safetensors(tensor(dtype="EVIL"), bytes(4)),
-        "tensors-in-one-place": safetensors({**tensor(), "v": tensor()["w"]}, bytes(4)),
+        "tensor-of-unknown-type": safetensors(tensor(dtype="EVIL"), bytes(4)),
+        "overlapping-tensors": safetensors({**tensor(), "v": tensor()["w"]}, bytes(4)),
         "no-metadata": save(weights),
-        "metadata-that-is-no-json": save(weights, {"segreg": "nonsense"}),
+        "metadata-that-is-not-json": save(weights, {"segreg": "nonsense"}),
         "metadata-that-is-deep": save(weights, {"segreg": deep.decode()}),
         "metadata-of-digits": save(weights, {"segreg": "1" * 100_000}),
         "metadata-that-is-a-list": save(weights, {"segreg": "[]"}),
-        "metadata-of-nothing": save(weights, {"segreg": "null"}),
+        "metadata-null": save(weights, {"segreg": "null"}),
         "other-weights": save({"w": torch.zeros(1)}, {"segreg": json.dumps(ABOUT)}),
         "fewer-weights": save(dict(list(weights.items())[1:]), {"segreg": json.dumps(ABOUT)}),
         "normalize": about(normalize="os.system"),
@@ -217,5 +217,5 @@ HISTORIES = {
     "long-row": b"epoch,loss\n1,2,3\n",
     "bytes": b"epoch\n\xff\xfe\n",
     "zeros": b"epoch\n\0\0\n",
-    "field-without-end": b'epoch\n"' + b"1" * 200_000,
+    "unterminated-field": b'epoch\n"' + b"1" * 200_000,
 }

@@ -1,4 +1,4 @@
-"""Recipes, study files and expressions of any content: read, or refused in one line and at once."""
+"""Recipes, study files and expressions of any content: read, or refused immediately in one line."""
 
 import math
 import re
@@ -21,11 +21,11 @@ from segreg.registry import registry
 from segreg.studies.plan import make_plan, shipped
 from segreg.support.device import detect
 
-SECONDS = 20  # of the CPU, where milliseconds are usual
+SECONDS = 20  # of CPU time, where milliseconds are usual
 
 
 def refusal(act: Callable[[], object]) -> str:
-    """The message of the `SegregError` that an action ends with, checked to be one line; empty if it ends well."""
+    """The message of the `SegregError` raised by an action, checked to be one line; empty if none is raised."""
     message, started = "", time.process_time()
     try:
         act()
@@ -77,7 +77,7 @@ TABLES = st.dictionaries(KEYS, VALUES, max_size=4)
 
 
 def document(tables: dict[str, Any]) -> bytes:
-    """The tables as TOML, with text that is none left out."""
+    """The tables as TOML, without text that TOML cannot hold."""
     return tomli_w.dumps(tables).encode(errors="replace")
 
 
@@ -115,7 +115,7 @@ def test_a_grid_of_anything(path: Path, models: Any, losses: Any, seeds: Any, ta
 
 @given(st.data())
 @settings(max_examples=150)
-def test_a_file_with_damage_anywhere(path: Path, data: st.DataObject) -> None:
+def test_a_file_with_damage_anywhere_is_read_or_refused_in_one_line(path: Path, data: st.DataObject) -> None:
     sound = data.draw(st.sampled_from([make_recipe().to_toml(), *(file.read_text() for file in shipped().values())]))
     content = bytearray(f"[recipe]\n{sound}" if "grid" not in sound else sound, "utf-8")
     start = data.draw(st.integers(0, len(content)))
@@ -158,32 +158,32 @@ WRONG = [
 
 @pytest.mark.parametrize("setting", recipe_options())
 @pytest.mark.parametrize("value", WRONG, ids=lambda value: repr(value)[:12])
-def test_every_setting_takes_its_type_and_range_or_is_named(setting: str, value: Any) -> None:
+def test_every_setting_accepts_its_type_and_range_or_is_named(setting: str, value: Any) -> None:
     made: list[Recipe] = []
     message = refusal(lambda: made.append(make_recipe(**{setting: value})))
     if message:
-        # A name that cannot be found is named itself.
+        # A name that does not exist is named itself.
         assert re.search(rf"{setting}|'x'|''|component|empty term", message)
     else:
-        # What is taken means the same when it is read back.
+        # An accepted value means the same when it is read back.
         assert make_recipe(**tomllib.loads(made[0].to_toml())) == made[0]
 
 
 @pytest.mark.parametrize(
-    ("setting", "least", "most"),
+    ("setting", "minimum", "maximum"),
     [("epochs", 1, 10**9), ("batch", 1, 10**9), ("seed", 0, 2**32 - 1), ("size", 32, 9459)],
 )
-def test_the_ends_of_a_range_are_in_it_and_what_lies_beyond_is_not(setting: str, least: int, most: int) -> None:
-    for value in (least, most):
+def test_the_ends_of_a_range_are_accepted_and_values_beyond_are_not(setting: str, minimum: int, maximum: int) -> None:
+    for value in (minimum, maximum):
         assert refusal(lambda value=value: make_recipe(**{setting: value})) == ""
-    for value in (least - 1, most + 1):
+    for value in (minimum - 1, maximum + 1):
         assert setting in refusal(lambda value=value: make_recipe(**{setting: value}))
 
 
 @pytest.mark.parametrize(
     ("key", "near"), [(name[:-1] if len(name) > 3 else f"{name}s", name) for name in recipe_options()]
 )
-def test_an_unknown_key_is_named_with_the_nearest(path: Path, key: str, near: str) -> None:
+def test_an_unknown_key_is_named_with_the_closest_match(path: Path, key: str, near: str) -> None:
     path.write_bytes(document({"recipe": {key: 1}}))
     assert refusal(lambda: read_recipe(path)).startswith(f"recipe has no option {key!r} (did you mean {near!r}?)")
 
@@ -211,7 +211,7 @@ MONSTERS = {
 
 
 @pytest.mark.parametrize("name", MONSTERS)
-def test_a_monstrous_file_is_refused_at_once(path: Path, name: str) -> None:
+def test_a_huge_file_is_refused_at_once(path: Path, name: str) -> None:
     path.write_text(MONSTERS[name], encoding="utf-8")
     for read in (read_recipe, make_plan):
         message = refusal(lambda read=read: read(path))
@@ -238,7 +238,7 @@ MONSTROUS_EXPRESSIONS = {
 
 
 @pytest.mark.parametrize("name", MONSTROUS_EXPRESSIONS)
-def test_a_monstrous_expression_is_refused_at_once(name: str) -> None:
+def test_a_huge_expression_is_refused_at_once(name: str) -> None:
     text = MONSTROUS_EXPRESSIONS[name]
     for setting in ("model", "loss", "metrics", "data"):
         message = refusal(lambda setting=setting: make_recipe(**{setting: [text] if setting == "metrics" else text}))
@@ -246,7 +246,7 @@ def test_a_monstrous_expression_is_refused_at_once(name: str) -> None:
         assert len(message) < 3000
 
 
-def test_brackets_may_be_as_deep_as_an_option_could_want() -> None:
+def test_brackets_may_be_as_deep_as_an_option_could_need() -> None:
     assert parse("a:x=" + "[" * 20 + "]" * 20).options
     assert "brackets 21 deep" in refusal(lambda: parse("a:x=" + "[" * 21 + "]" * 21))
 
@@ -255,19 +255,19 @@ def test_brackets_may_be_as_deep_as_an_option_could_want() -> None:
     "device", ["cpu:128", "cuda:128", "cuda:300", "cpu:-1", "meta", "", "\0", "\udce9", "cpu:9" * 99]
 )
 @pytest.mark.filterwarnings("ignore")
-def test_a_device_that_is_none_is_named(device: str) -> None:
+def test_an_invalid_device_is_named(device: str) -> None:
     with pytest.raises(OptionError, match="device is "):
         detect(device)
 
 
 @pytest.mark.parametrize("option", ["size", "train", "valid", "test"])
-def test_more_lesions_than_anybody_can_wait_for_are_refused(option: str) -> None:
+def test_an_excessive_number_of_lesions_is_refused(option: str) -> None:
     assert f"{option} is 1000000000: expected" in refusal(
         lambda: registry().build("dataset", f"lesions:{option}={10**9}")
     )
 
 
-def test_images_that_do_not_fit_into_memory_are_refused() -> None:
+def test_images_that_do_not_fit_in_memory_are_refused() -> None:
     from segreg.data.in_memory import load_data
 
     endless = SimpleNamespace(classes=("one",), splits={"train": range(10**9), "valid": range(1)})

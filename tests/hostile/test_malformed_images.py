@@ -24,12 +24,12 @@ from tests.builtins.datasets.files import blob, colours, save
 from tests.hostile.malformed_images import KINDS, encoded, whole, write
 from tests.trial import call
 
-SECONDS = 20  # of the CPU, for one file; the slowest takes one and a half
+SECONDS = 20  # of CPU time, for one file; the slowest takes one and a half
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
-    """What became of the corpus in a process that may take no more than a gigabyte besides what torch takes."""
+    """The outcomes of the corpus in a process limited to a gigabyte in addition to what torch takes."""
     folder = tmp_path_factory.mktemp("corpus")
     write(folder)
     done = subprocess.run(
@@ -59,7 +59,7 @@ def test_a_malformed_file_is_read_or_refused_in_one_line(outcomes: tuple[Path, l
 @given(st.sampled_from(sorted(KINDS)), st.data())
 @settings(max_examples=150)
 @pytest.mark.filterwarnings("ignore")
-def test_whatever_is_done_to_a_file_it_is_an_image_or_one_line(
+def test_a_corrupted_file_is_an_image_or_a_one_line_error(
     tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"any.{kind}"
@@ -82,7 +82,7 @@ def test_whatever_is_done_to_a_file_it_is_an_image_or_one_line(
             assert min(pixels.shape) > 0
 
 
-# ── oddities that a person would expect to be read ──
+# ── unusual files that one would expect to be read ──
 
 
 @pytest.mark.parametrize("content", ["png", "jpg", "bmp", "gif", "webp", "tif", "ppm"])
@@ -93,13 +93,13 @@ def test_a_wrong_suffix_does_not_matter(tmp_path: Path, content: str, suffix: st
     assert read_image(path).shape == (30, 40, 3)
 
 
-def test_a_cmyk_jpeg_has_the_colours_that_it_was_made_of(tmp_path: Path) -> None:
+def test_a_cmyk_jpeg_keeps_its_original_colours(tmp_path: Path) -> None:
     flat = Image.new("RGB", (16, 16), (200, 40, 90))
     image = read_image(save(tmp_path / "a.jpg", flat.convert("CMYK"), quality=95))
     assert np.abs(image.astype(int) - np.array([200, 40, 90])).max() <= 4
 
 
-def test_the_previews_in_an_image_of_a_telephone_are_passed_over(tmp_path: Path) -> None:
+def test_the_previews_in_a_phone_image_are_ignored(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (16, 12), colour) for colour in ("red", "blue")]
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(frames[0], format="MPO", save_all=True, append_images=frames[1:]))
@@ -108,17 +108,17 @@ def test_the_previews_in_an_image_of_a_telephone_are_passed_over(tmp_path: Path)
     assert image[..., 0].min() > 200
 
 
-def test_an_animation_of_one_image_is_one_image(tmp_path: Path) -> None:
+def test_an_animation_with_one_frame_is_one_image(tmp_path: Path) -> None:
     image = read_image(save(tmp_path / "a.gif", np.full((5, 7), 3, np.uint8), save_all=True))
     assert (image == 3).all()
 
 
-def test_a_mask_that_lies_across_says_why_that_may_be(tmp_path: Path) -> None:
+def test_a_mask_rotated_against_its_image_is_reported_with_a_likely_cause(tmp_path: Path) -> None:
     root = dataset(tmp_path, ["a", "b", "c", "d"])
     exif = Image.Exif()
     exif[0x0112] = 6
     save(root / "images" / "b.png", colours(), exif=exif)
-    with pytest.raises(DataError, match=r"must have one size; perhaps an EXIF orientation turns one of them alone$"):
+    with pytest.raises(DataError, match=r"expected the same size; perhaps only one of them has an EXIF orientation$"):
         [
             samples[n]
             for samples in segreg.dataset("folder", root=str(root)).splits.values()
@@ -130,7 +130,7 @@ def test_a_mask_that_lies_across_says_why_that_may_be(tmp_path: Path) -> None:
 
 
 def dataset(where: Path, names: list[str]) -> Path:
-    """Write images with masks, as the dataset `folder` has them."""
+    """Write images with masks, as the dataset `folder` expects them."""
     root = where / "data"
     for name in names:
         save(root / "images" / f"{name}.png", colours())
@@ -139,7 +139,7 @@ def dataset(where: Path, names: list[str]) -> Path:
 
 
 def train(root: Path, *words: str) -> tuple[int, str, str]:
-    """Train on a folder, into `run` beside it."""
+    """Train on a folder, into `run` next to it."""
     start = ["train", "trial/dot", "--data", f"folder:root={root}", "--size", "8", "--epochs", "1", "--device", "cpu"]
     return call(*start, "--quiet", "--out", str(root.parent / "run"), *words)
 
@@ -161,18 +161,18 @@ def test_any_name_is_trained_on_and_recorded(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of Linux")
-def test_a_name_that_is_no_text_is_recorded_as_near_as_can_be(tmp_path: Path) -> None:
+def test_a_name_that_is_not_valid_text_is_recorded_as_closely_as_possible(tmp_path: Path) -> None:
     root = dataset(tmp_path, ["a", "b", "c", os.fsdecode(b"caf\xe9")])
     assert train(root)[0] == 0
     assert in_splits(root) == ["a", "b", "c", r"caf\udce9"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of Linux")
-def test_a_folder_whose_name_is_no_text_is_refused_before_a_recipe_is_written(tmp_path: Path) -> None:
+def test_a_folder_whose_name_is_not_valid_text_is_refused_before_a_recipe_is_written(tmp_path: Path) -> None:
     root = dataset(tmp_path / os.fsdecode(b"caf\xe9"), ["a", "b", "c", "d"])
     status, _, err = train(root, "--out", str(tmp_path / "run"))
     assert status == 2
-    assert "the recipe has bytes that are no text, near '" in err
+    assert "the recipe has bytes that are not text, near '" in err
     assert err.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
@@ -189,7 +189,7 @@ def test_a_letter_and_its_accent_may_be_one_character_or_two(tmp_path: Path) -> 
 
 @pytest.mark.skipif(os.name != "posix", reason="names of POSIX")
 @pytest.mark.parametrize("name", ["line\nbreak", "\x1b]0;owned\x07", "\u202egnp", os.fsdecode(b"\xff")])
-def test_a_name_neither_breaks_the_line_nor_steers_the_terminal(tmp_path: Path, name: str) -> None:
+def test_a_name_neither_breaks_the_line_nor_injects_escape_sequences(tmp_path: Path, name: str) -> None:
     root = dataset(tmp_path, ["a", "b", "c", name])
     (root / "images" / f"{name}.png").write_bytes(b"nonsense")
     status, out, err = train(root)
@@ -199,19 +199,19 @@ def test_a_name_neither_breaks_the_line_nor_steers_the_terminal(tmp_path: Path, 
     assert err[:-1].isprintable()
 
 
-# ── what is no file, or is one no longer ──
+# ── what is not a regular file, or has disappeared ──
 
 
-def no_file(path: Path) -> None:
+def missing(path: Path) -> None:
     path.unlink()
 
 
-def link_to_nowhere(path: Path) -> None:
+def broken_link(path: Path) -> None:
     path.unlink()
     path.symlink_to("nowhere.png")
 
 
-def link_in_a_circle(path: Path) -> None:
+def circular_link(path: Path) -> None:
     path.unlink()
     path.symlink_to(path.name)
 
@@ -234,18 +234,18 @@ def folder(path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="files of POSIX")
 @pytest.mark.parametrize("part", ["images", "masks"])
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
-        (no_file, "cannot be read (No such file or directory): see whether it is there and may be read"),
-        (link_to_nowhere, "cannot be read (No such file or directory)"),
-        (link_in_a_circle, "cannot be read (Too many levels of symbolic links)"),
-        (pipe, "is no file: remove it"),
-        (endless, "is no file: remove it"),
-        (folder, "is no file: remove it"),
+        (missing, "cannot be read (No such file or directory): check that it exists and is readable"),
+        (broken_link, "cannot be read (No such file or directory)"),
+        (circular_link, "cannot be read (Too many levels of symbolic links)"),
+        (pipe, "is not a regular file: remove it"),
+        (endless, "is not a regular file: remove it"),
+        (folder, "is not a regular file: remove it"),
     ],
 )
 def test_a_file_that_changes_between_listing_and_reading(
-    tmp_path: Path, part: str, change: Callable[[Path], None], says: str
+    tmp_path: Path, part: str, change: Callable[[Path], None], message: str
 ) -> None:
     root = dataset(tmp_path, ["a", "b", "c", "d"])
     opened = segreg.dataset("folder", root=str(root), split_seed=1)
@@ -253,15 +253,13 @@ def test_a_file_that_changes_between_listing_and_reading(
     change(path)
     with pytest.raises(DataError) as error:
         opened.splits["train"][0]
-    assert str(error.value).startswith(f"{path} {says}")
+    assert str(error.value).startswith(f"{path} {message}")
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
-@pytest.mark.parametrize("change", [link_to_nowhere, link_in_a_circle])
-def test_links_that_lead_nowhere_are_missed_and_not_left_out_unsaid(
-    tmp_path: Path, change: Callable[[Path], None]
-) -> None:
+@pytest.mark.parametrize("change", [broken_link, circular_link])
+def test_broken_links_are_reported_and_not_silently_left_out(tmp_path: Path, change: Callable[[Path], None]) -> None:
     root = dataset(tmp_path, ["a", "b", "c", "d"])
     for part in ("images", "masks"):
         change(root / part / "b.png")
@@ -272,7 +270,7 @@ def test_links_that_lead_nowhere_are_missed_and_not_left_out_unsaid(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
-def test_folders_that_link_in_a_circle_end_well(tmp_path: Path) -> None:
+def test_circular_links_between_folders_do_no_harm(tmp_path: Path) -> None:
     root = dataset(tmp_path, ["a", "b", "c", "d"])
     (root / "images" / "again").symlink_to(root)
     (root / "circle").symlink_to("circle")
@@ -285,7 +283,7 @@ def test_folders_that_link_in_a_circle_end_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("root", ["a" * 5000, "~nobody-of-this-name/x", "a\0b"])
-def test_a_root_that_can_be_none(root: str) -> None:
+def test_an_invalid_root_is_named(root: str) -> None:
     with pytest.raises(DataError) as error:
         segreg.dataset("folder", root=root)
     assert "\n" not in str(error.value)
@@ -298,7 +296,7 @@ def test_a_root_that_can_be_none(root: str) -> None:
 
 @pytest.fixture
 def damaged(tmp_path: Path) -> tuple[Path, dict[str, str]]:
-    """Forty images, five of them bad, and what is wrong with each."""
+    """Forty images, five of them bad, and the problem of each."""
     root = dataset(tmp_path, [f"{number:02d}" for number in range(40)])
     images, masks = root / "images", root / "masks"
     (images / "03.png").write_bytes(b"")
@@ -311,11 +309,11 @@ def damaged(tmp_path: Path) -> tuple[Path, dict[str, str]]:
         "11": f"{images}/11.png cannot be read",
         "17": f"mask {masks}/17.png has the values 7",
         "25": f"image {images}/25.png is 8×6 and its mask {masks}/25.png is 8×5",
-        "39": f"{masks}/39.png is no image",
+        "39": f"{masks}/39.png is not an image",
     }
 
 
-def test_stop_is_the_default_and_names_every_bad_file_before_anything_is_trained(
+def test_by_default_training_stops_before_it_starts_and_every_bad_file_is_named(
     damaged: tuple[Path, dict[str, str]],
 ) -> None:
     root, reasons = damaged
@@ -323,7 +321,7 @@ def test_stop_is_the_default_and_names_every_bad_file_before_anything_is_trained
     assert (status, out) == (2, "")
     first, *lines = err.splitlines()
     assert first == (
-        "segreg: 5 of 40 images cannot be used: mend or remove them, "
+        "segreg: 5 of 40 images cannot be used: fix or remove them, "
         "or leave them out with on_bad_image=skip (--on-bad-image skip)"
     )
     assert len(lines) == 5
@@ -332,7 +330,7 @@ def test_stop_is_the_default_and_names_every_bad_file_before_anything_is_trained
     assert not (root.parent / "run").exists()
 
 
-def test_skip_leaves_them_out_and_keeps_their_names(damaged: tuple[Path, dict[str, str]]) -> None:
+def test_skip_leaves_bad_files_out_and_records_their_names(damaged: tuple[Path, dict[str, str]]) -> None:
     root, reasons = damaged
     status, _, err = train(root, "--on-bad-image", "skip")
     assert status == 0, err
@@ -351,8 +349,8 @@ def test_skip_leaves_them_out_and_keeps_their_names(damaged: tuple[Path, dict[st
     assert run.recipe.on_bad_image == "skip"
 
 
-def test_the_others_are_the_images_that_they_were(damaged: tuple[Path, dict[str, str]]) -> None:
-    """An image left out must not shift the masks of those behind it."""
+def test_the_remaining_images_are_unchanged(damaged: tuple[Path, dict[str, str]]) -> None:
+    """An image left out must not shift the masks of those after it."""
     root, reasons = damaged
     for number in range(40):
         if f"{number:02d}" not in reasons:
@@ -369,7 +367,7 @@ def test_the_others_are_the_images_that_they_were(damaged: tuple[Path, dict[str,
             assert (mask == int(name) % 2).all()
 
 
-def test_a_long_list_is_cut(tmp_path: Path) -> None:
+def test_a_long_list_is_truncated(tmp_path: Path) -> None:
     root = dataset(tmp_path, [f"{number:02d}" for number in range(40)])
     for path in sorted((root / "images").iterdir())[:33]:
         path.write_bytes(b"nonsense")
@@ -379,17 +377,17 @@ def test_a_long_list_is_cut(tmp_path: Path) -> None:
     assert lines[-1] == "  and 13 more"
 
 
-def test_one_mistake_about_all_images_is_told_without_a_look_at_all(tmp_path: Path) -> None:
+def test_a_mistake_about_all_images_is_reported_without_reading_all_of_them(tmp_path: Path) -> None:
     root = dataset(tmp_path, [f"{number:03d}" for number in range(400)])
     for path in (root / "masks").iterdir():
         path.write_bytes(b"nonsense")
     lines = train(root)[2].splitlines()
     count = int(lines[0].split(" images")[0].split()[-1])
-    assert lines[0].startswith(f"segreg: the first {count} images can all not be used")
+    assert lines[0].startswith(f"segreg: none of the first {count} images can be used")
     assert 100 <= count <= 132
 
 
-def test_a_split_without_a_good_image_is_no_split(tmp_path: Path) -> None:
+def test_a_split_without_a_valid_image_is_refused(tmp_path: Path) -> None:
     root = dataset(tmp_path, [f"{number:02d}" for number in range(8)])
     names = segreg.dataset("folder", root=str(root)).splits["valid"].names
     for name in names:
@@ -400,7 +398,7 @@ def test_a_split_without_a_good_image_is_no_split(tmp_path: Path) -> None:
     assert len(err.splitlines()) == 1 + len(names)
 
 
-def test_a_study_says_what_it_left_out(damaged: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+def test_a_study_reports_what_it_left_out(damaged: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     root, _ = damaged
     words = ["compare", "--models", "trial/dot", "--losses", "bce", "--data", f"folder:root={root}", "--size", "8"]
     out = tmp_path / "study"
@@ -408,10 +406,10 @@ def test_a_study_says_what_it_left_out(damaged: tuple[Path, dict[str, str]], tmp
     assert status == 0, err
     assert "5 image(s) left out" in err
     for report in ("report.html", "results.md"):
-        assert "; 5 that cannot be used left out)" in (out / report).read_text(encoding="utf-8")
+        assert "; 5 unusable left out)" in (out / report).read_text(encoding="utf-8")
 
 
-def test_sound_files_leave_no_record_of_bad_ones(tmp_path: Path) -> None:
+def test_valid_files_leave_no_record_of_bad_ones(tmp_path: Path) -> None:
     root = dataset(tmp_path, ["a", "b", "c", "d"])
     status, _, err = train(root, "--on-bad-image", "skip")
     assert status == 0

@@ -1,4 +1,4 @@
-"""Names, texts and errors of any content in a report, and in the names of what is written."""
+"""Names, texts and errors of any content in a report, and in file names."""
 
 import base64
 import copy
@@ -24,7 +24,7 @@ from segreg.studies.page import write_page
 from segreg.studies.plan import Plan, directory_name, make_plan
 from segreg.studies.study import compare
 from segreg.studies.summary import cells, write_report
-from segreg.studies.table import Row
+from segreg.studies.table import Configuration
 from segreg.support.files import new_directory, slug
 
 HOSTILE = [
@@ -74,7 +74,7 @@ class Page(HTMLParser):
 
 
 def unchecked(recipe: Recipe, **texts: str) -> Recipe:
-    """A recipe with texts that no recipe takes: a report must not rest on what is checked elsewhere."""
+    """A recipe with texts that no recipe accepts: a report must not rely on checks elsewhere."""
     recipe = copy.copy(recipe)
     for field, text in texts.items():
         object.__setattr__(recipe, field, text)
@@ -83,7 +83,7 @@ def unchecked(recipe: Recipe, **texts: str) -> Recipe:
 
 def report(folder: Path, name: str, rows: Sequence[tuple[str, str, str]], recipe: Recipe) -> tuple[str, str]:
     """The HTML and the Markdown of a study of failed runs."""
-    made = [Row(model=model, loss=loss, runs=[], failure=failure, scores={}) for model, loss, failure in rows]
+    made = [Configuration(model=model, loss=loss, runs=[], failure=failure, scores={}) for model, loss, failure in rows]
     write_report(folder, name, made, recipe)
     write_page(folder, name, made, recipe)
     table = cells(made, recipe)[1]
@@ -111,13 +111,13 @@ def test_no_text_becomes_markup(
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_what_was_meant_as_markup_can_be_read(tmp_path: Path, text: str) -> None:
+def test_text_that_looks_like_markup_is_shown_unchanged(tmp_path: Path, text: str) -> None:
     page, _ = report(tmp_path, text, [("a", "b", text)], make_recipe())
     assert Page(page).text.count(printable(text)) >= 2
 
 
 def test_a_whole_study_of_hostile_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything that a file or a plugin can name: the study, classes, options, and what an error says."""
+    """Everything that a file or a plugin can name: the study, classes, options, and error messages."""
     monkeypatch.chdir(tmp_path)
     listed = ",".join('"' + re.sub(r'(["\\])', r"\\\1", text) + '"' for text in HOSTILE)
     Path("evil.toml").write_text(
@@ -143,14 +143,14 @@ def test_a_whole_study_of_hostile_names(tmp_path: Path, monkeypatch: pytest.Monk
     fetched = [value for _, attributes in page.tags for name, value in attributes if name in ("src", "href")]
     assert fetched
     assert all(
-        re.match(r"data:image/(png|jpeg);base64,[\w+/=]+$|#(image|ground truth)-\d-\d$", value) for value in fetched
+        re.match(r"data:image/(png|jpeg);base64,[\w+/=]+$|#(image|ground-truth)-\d-\d$", value) for value in fetched
     )
-    # The names of the rows are in the data of the curves, and leave them by no tag.
+    # The names of the rows are in the data of the curves, and no tag escapes from there.
     curves, script = page.scripts
     assert script == (files("segreg.studies") / "report.js").read_text(encoding="utf-8")
     assert "<" not in curves
     assert json.loads(curves)["rows"][0]["label"] == printable(f"{made.plan.recipes[0].model} · cross-entropy")
-    # And if one did, the browser runs no other script than this one, and fetches nothing.
+    # And if one did, the browser would run no script other than this one, and fetch nothing.
     [policy] = [
         dict(attributes)["content"]
         for _, attributes in page.tags
@@ -188,7 +188,7 @@ NAMES = TEXTS | st.sampled_from(
 
 
 def harmless(path: Path, parent: str) -> None:
-    """Check that a path is one folder in its parent, with a name that every system takes."""
+    """Check that a path is one folder in its parent, with a name that every system accepts."""
     assert path.parent == Path(parent)
     assert re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", path.name)
     assert not re.match(RESERVED, path.name)
@@ -196,7 +196,7 @@ def harmless(path: Path, parent: str) -> None:
 
 
 @given(NAMES, NAMES)
-def test_no_name_leads_out_of_the_directory_that_it_belongs_to(study: str, note: str) -> None:
+def test_no_name_escapes_its_directory(study: str, note: str) -> None:
     recipe = unchecked(make_recipe(), model=f'trial/dot:note="{note}"', loss=note or "bce")
     harmless(Plan(name=study, rows=((recipe,),)).directory, "studies")
     harmless(Path("runs") / directory_name(recipe), "runs")
@@ -205,9 +205,7 @@ def test_no_name_leads_out_of_the_directory_that_it_belongs_to(study: str, note:
 
 
 @given(NAMES)
-def test_a_study_file_of_any_name_has_a_directory_of_its_own(
-    tmp_path_factory: pytest.TempPathFactory, name: str
-) -> None:
+def test_a_study_file_of_any_name_has_its_own_directory(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     path = tmp_path_factory.getbasetemp() / "any.toml"
     path.write_text(tomli_w.dumps({"name": name, "grid": [{"models": ["unet"], "losses": ["bce"]}]}), encoding="utf-8")
     harmless(make_plan(path).directory, "studies")

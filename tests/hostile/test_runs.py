@@ -1,4 +1,4 @@
-"""Run directories from anybody: refused in one line, nothing executed, nothing allocated that no file holds."""
+"""Run directories from untrusted sources: refused in one line, nothing executed, no memory beyond the file contents."""
 
 import json
 import os
@@ -18,8 +18,8 @@ from tests.trial import call
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 
-SECONDS = 20  # of the CPU, where milliseconds are usual
-MEGABYTES = 100  # beyond what was taken before; the largest file has one
+SECONDS = 20  # of CPU time, where milliseconds are usual
+MEGABYTES = 100  # beyond the memory used before; the largest file has one
 
 SOUND = ["model-sound", "checkpoint-sound", "recipe-sound"]
 
@@ -33,7 +33,7 @@ def write(folder: Path, name: str, file: str, content: bytes) -> None:
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What became of each directory, in a process with a quarter of a gigabyte of room."""
+    """The outcome of each directory, in a process limited to a quarter of a gigabyte."""
     folder, mark = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("mark") / "executed"
     modules = tmp_path_factory.mktemp("modules")
     (modules / "evil_module.py").write_text(EVIL_MODULE.format(mark=str(mark)))
@@ -83,17 +83,17 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"found": found, "imported": imported, "mark": mark, "folder": folder}
 
 
-def test_sound_files_are_read_in_the_same_room(outcomes: dict[str, Any]) -> None:
+def test_valid_files_are_read_within_the_same_memory_limit(outcomes: dict[str, Any]) -> None:
     read = {name for name, outcome, *_ in outcomes["found"] if outcome == "read"}
     assert read >= set(SOUND)
-    # A link to itself counts as no file, and tensors without a word about a model are tensors.
+    # A link to itself counts as missing, and tensors without metadata on a model are tensors.
     others = {
         name for name in read if not name.startswith(("scores-metadata", "scores-no-", "scores-other", "scores-few"))
     }
     assert others == {*SOUND, "history-circle", "checkpoint-circle"}
 
 
-def test_whatever_a_file_holds_it_is_refused_in_one_line(outcomes: dict[str, Any]) -> None:
+def test_whatever_a_file_contains_it_is_refused_in_one_line(outcomes: dict[str, Any]) -> None:
     found = outcomes["found"]
     print(f"{len(found) - len(SOUND)} hostile or damaged files of runs")
     assert len(found) >= 150
@@ -104,7 +104,7 @@ def test_whatever_a_file_holds_it_is_refused_in_one_line(outcomes: dict[str, Any
             assert len(message) < 2500, name
             assert "MemoryError" not in message, name
             assert "allocate" not in message, name
-            # torch tells how to run the code in a file.
+            # torch's message explains how to run the code in a file.
             assert "trust" not in message or "pip install" in message, name
         assert megabytes < MEGABYTES, name
         assert seconds < SECONDS, name
@@ -123,13 +123,13 @@ def test_nothing_was_executed_and_nothing_imported(outcomes: dict[str, Any]) -> 
 
 def test_the_payload_would_have_been_executed(tmp_path: Path) -> None:
     """Otherwise the test above proves nothing."""
-    content = states(tmp_path / "mark")["pickle-in-an-archive"]
+    content = states(tmp_path / "mark")["pickle-in-archive"]
     (tmp_path / "state.pt").write_bytes(content)
     torch.load(tmp_path / "state.pt", weights_only=False)
     assert (tmp_path / "mark").exists()
 
 
-def test_a_run_with_such_a_state_is_not_gone_on_with(
+def test_a_run_with_such_a_checkpoint_is_not_resumed(
     tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "TROUBLE", (1, RuntimeError("enough")))
@@ -153,8 +153,8 @@ def test_a_run_with_such_a_state_is_not_gone_on_with(
     assert not (tmp_path / "mark").exists()
 
 
-def test_a_file_that_names_a_plugin_says_so_and_no_more(tmp_path: Path) -> None:
+def test_the_error_for_a_file_that_names_a_plugin_names_the_plugin(tmp_path: Path) -> None:
     about = {**ABOUT, "architecture": "evil_module/payload", "plugin": "evil-module 6.6.6"}
     (tmp_path / "model.safetensors").write_bytes(save({"w": torch.zeros(1)}, {"segreg": json.dumps(about)}))
-    with pytest.raises(segreg.PluginError, match=r"made with evil-module 6\.6\.6: if you know and trust that"):
+    with pytest.raises(segreg.PluginError, match=r"saved with evil-module 6\.6\.6: if you know and trust that"):
         Run(tmp_path).model()

@@ -21,7 +21,7 @@ def step(trained: Normalized, number: int) -> None:
     trained.train()(torch.rand(2, 1, 3, 3, generator=generator))
 
 
-def test_it_is_the_weighted_mean_that_numpy_works_out() -> None:
+def test_the_average_matches_the_weighted_mean_in_numpy() -> None:
     trained = model()
     average = EMA(trained)
     expected = {name: tensor.double().numpy().copy() for name, tensor in trained.state_dict().items()}
@@ -40,7 +40,7 @@ def test_it_is_the_weighted_mean_that_numpy_works_out() -> None:
     assert int(state["model.1.num_batches_tracked"]) == 500
 
 
-def test_the_model_is_not_touched_and_the_average_takes_no_gradient() -> None:
+def test_the_model_is_unchanged_and_the_average_takes_no_gradient() -> None:
     trained = model()
     average = EMA(trained)
     before = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
@@ -50,7 +50,7 @@ def test_the_model_is_not_touched_and_the_average_takes_no_gradient() -> None:
     assert not any(parameter.requires_grad for parameter in average.model.parameters())
 
 
-def test_a_state_that_is_restored_goes_on_in_the_same_way() -> None:
+def test_a_restored_average_continues_identically() -> None:
     trained = model()
     unbroken, first = EMA(trained), EMA(trained)
     for number in range(3):

@@ -1,4 +1,4 @@
-"""A model made ready to predict gives the same logits."""
+"""A model prepared for prediction gives the same logits."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ NAMES = [entry.key for entry in segreg.components("architecture") if entry.plugi
 
 
 def trained_a_little(name: str) -> nn.Module:
-    """A model whose batch norms have seen images and have weights of their own."""
+    """A model whose batch norms have seen images and have trained weights."""
     torch.manual_seed(0)
     model = segreg.build(f"{name}:width=4" if name.startswith("unet") else name)
     for layer in model.modules():
@@ -31,7 +31,7 @@ def trained_a_little(name: str) -> nn.Module:
 
 
 class Called(TorchDispatchMode):
-    """Keeps the names of torch's operations."""
+    """Records the names of torch's operations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,12 +43,12 @@ class Called(TorchDispatchMode):
 
 
 def off(got: Tensor, expected: Tensor) -> float:
-    """The difference in the mean square, as a share of the spread."""
+    """The root mean square difference, relative to the standard deviation."""
     return float((got - expected).square().mean().sqrt() / expected.std())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_folding_changes_logits_by_rounding_alone(name: str) -> None:
+def test_folding_changes_logits_only_by_rounding(name: str) -> None:
     model = trained_a_little(name)
     kept = {key: value.clone() for key, value in model.state_dict().items()}
     ready = ready_to_predict(model, CPU, "fp32")
@@ -64,7 +64,7 @@ def test_folding_changes_logits_by_rounding_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_in_bf16_folding_adds_no_more_than_bf16_itself(name: str) -> None:
+def test_in_bf16_folding_adds_no_more_error_than_bf16_itself(name: str) -> None:
     model = trained_a_little(name).eval()
     images = torch.rand(2, 3, 33, 47)
     with torch.no_grad():
@@ -89,7 +89,7 @@ def test_a_part_without_autocast_stays_in_float32() -> None:
         torch.testing.assert_close(ready_to_predict(model, CPU, "bf16")(images), model(images))
 
 
-def test_whoever_calls_the_layers_one_by_one_finds_them_as_they_were() -> None:
+def test_layers_called_one_by_one_are_unchanged() -> None:
     class Collecting(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -107,7 +107,7 @@ def test_whoever_calls_the_layers_one_by_one_finds_them_as_they_were() -> None:
         torch.testing.assert_close(ready_to_predict(model, CPU, "fp32")(images), model(images))
 
 
-def test_a_sequence_with_a_forward_of_its_own_is_left_alone() -> None:
+def test_a_sequence_with_its_own_forward_is_left_alone() -> None:
     class Backwards(nn.Sequential):
         def forward(self, images: Tensor) -> Tensor:
             for layer in reversed(self):
@@ -129,7 +129,7 @@ class Halving(nn.BatchNorm2d):
 
 
 class Standardised(nn.Conv2d):
-    """Has other weights than those that it shows."""
+    """Computes with weights other than its attribute."""
 
     def forward(self, images: Tensor) -> Tensor:
         return self._conv_forward(images, self.weight - self.weight.mean(), self.bias)

@@ -19,17 +19,17 @@ def test_each_channel_of_each_image_gets_mean_0_and_deviation_1() -> None:
     np.testing.assert_allclose(Normalized(nn.Identity(), "image")(images()).numpy(), expected, atol=1e-5)
 
 
-def test_a_channel_of_one_value_is_not_divided_by_zero() -> None:
+def test_a_constant_channel_is_not_divided_by_zero() -> None:
     flat = torch.full((1, 1, 4, 4), 0.3)
     assert Normalized(nn.Identity(), "image")(flat).abs().max() < 1e-4
 
 
-def test_none_leaves_images_as_they_are() -> None:
+def test_none_leaves_images_unchanged() -> None:
     assert torch.equal(Normalized(nn.Identity(), "none")(images()), images())
 
 
 class Seen(nn.Module):
-    """Keeps the memory format that it is called with."""
+    """Records the memory format that it is called with."""
 
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()

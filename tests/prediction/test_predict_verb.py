@@ -1,4 +1,4 @@
-"""`segreg predict`: what it writes is what the predictor says, and nothing of the user's is lost."""
+"""`segreg predict`: what it writes matches the predictor, and no file of the user is lost."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from tests.trial import call
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Images of several sizes and kinds, and what is none."""
+    """Images of several sizes and kinds, and a file that is not an image."""
     folder = tmp_path / "images"
     folder.mkdir()
     draw = np.random.default_rng(0)
@@ -28,18 +28,18 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_files_hold_what_the_predictor_says(run: segreg.Run, folder: Path, photograph: Path, tmp_path: Path) -> None:
+def test_files_match_the_predictor(run: segreg.Run, folder: Path, photograph: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ["predict", str(run.path), str(folder), str(photograph), "--out", str(out), "--device", "cpu", "-q"]
-    status, said, errors = call(*words, "--overlay", "--probabilities")
-    assert (status, said, errors) == (0, f"5 masks: {out / 'masks'}\n", "")
+    status, output, errors = call(*words, "--overlay", "--probabilities")
+    assert (status, output, errors) == (0, f"5 masks: {out / 'masks'}\n", "")
     predictor = segreg.load(run, device="cpu")
     for path in [*folder.glob("?.*"), photograph]:
         image = Image.open(path)
         mask = out / "masks" / f"{path.stem}.png"
         assert Image.open(mask).mode == "P"
         np.testing.assert_array_equal(np.array(Image.open(mask)), predictor.predict(path))
-        # As segreg itself, and whoever looks at the colours, reads a mask.
+        # As segreg itself reads a mask, and as its colours show it.
         np.testing.assert_array_equal(read_mask(mask, num_classes=1), predictor.predict(path))
         np.testing.assert_array_equal(np.array(Image.open(mask).convert("L")), predictor.predict(path) * 255)
         probabilities = np.load(out / "probabilities" / f"{path.stem}.npy")
@@ -63,7 +63,7 @@ def test_tiles_of_many_classes(of_classes: segreg.Run, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_mask(tmp_path / "out/masks/wide.png", num_classes=11), mask)
 
 
-def test_nothing_is_overwritten_unasked(run: segreg.Run, folder: Path, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_by_default(run: segreg.Run, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ["predict", str(run.path), str(folder), "--out", str(out), "--device", "cpu", "-q"]
     assert call(*words)[0] == 0
@@ -73,7 +73,7 @@ def test_nothing_is_overwritten_unasked(run: segreg.Run, folder: Path, tmp_path:
     status, _, errors = call(*words)
     assert status == 2
     assert errors == (
-        f"segreg: {mine} and 2 more are there already: choose another --out, or --if-exists skip or overwrite\n"
+        f"segreg: {mine} and 2 more exist already: choose another --out, or --if-exists skip or overwrite\n"
     )
     assert call(*words, "--if-exists", "skip")[:2] == (0, f"1 masks: {out / 'masks'}\n")
     assert call(*words, "--if-exists", "skip")[:2] == (0, f"0 masks: {out / 'masks'}\n")
@@ -85,18 +85,18 @@ def test_nothing_is_overwritten_unasked(run: segreg.Run, folder: Path, tmp_path:
     assert Image.open(mine).size == (60, 40)
 
 
-def test_an_image_is_not_replaced_by_what_is_predicted_of_it(run: segreg.Run, folder: Path) -> None:
+def test_an_image_is_not_overwritten_by_its_mask(run: segreg.Run, folder: Path) -> None:
     masks = folder.parent / "masks"
     folder.rename(masks)
     before = (masks / "a.png").read_bytes()
     words = ["predict", str(run.path), str(masks), "--out", str(masks.parent), "--if-exists", "overwrite"]
     status, _, errors = call(*words)
     assert status == 2
-    assert errors == f"segreg: {masks / 'a.png'} is one of the images: choose another --out\n"
+    assert errors == f"segreg: {masks / 'a.png'} is one of the input images: choose another --out\n"
     assert (masks / "a.png").read_bytes() == before
 
 
-def test_an_overlay_shows_what_is_predicted(run: segreg.Run, photograph: Path, tmp_path: Path) -> None:
+def test_an_overlay_shows_the_prediction(run: segreg.Run, photograph: Path, tmp_path: Path) -> None:
     assert call("predict", str(run.path), str(photograph), "--out", str(tmp_path), "--overlay", "-q")[0] == 0
     shown = np.array(Image.open(tmp_path / "overlays" / "photograph.jpg")).astype(int)
     image, mask = (
@@ -113,57 +113,57 @@ def test_an_overlay_shows_what_is_predicted(run: segreg.Run, photograph: Path, t
     assert np.abs(shown - tinted)[~near & (mask == 1)].mean() < 6
 
 
-def test_a_bad_image_costs_the_others_nothing(run: segreg.Run, folder: Path, tmp_path: Path) -> None:
+def test_a_bad_image_does_not_affect_the_others(run: segreg.Run, folder: Path, tmp_path: Path) -> None:
     (folder / "bb.png").write_bytes((folder / "a.png").read_bytes()[:300])
     (folder / "zz.png").write_bytes(b"")
     out = tmp_path / "out"
-    status, said, errors = call("predict", str(run.path), str(folder), "--out", str(out), "--device", "cpu", "-q")
+    status, output, errors = call("predict", str(run.path), str(folder), "--out", str(out), "--device", "cpu", "-q")
     assert status == 1
-    assert said.startswith("4 masks")
+    assert output.startswith("4 masks")
     assert [line.split(" ")[0] for line in errors.splitlines()] == [str(folder / "bb.png"), str(folder / "zz.png")]
     assert sorted(path.name for path in out.rglob("*.png")) == ["a.png", "b.png", "c.png", "d.png"]
     expected = segreg.load(run, device="cpu").predict(folder / "d.tif")
     np.testing.assert_array_equal(np.array(Image.open(out / "masks" / "d.png")), expected)
 
 
-def test_mistakes_are_one_line(run: segreg.Run, folder: Path, tmp_path: Path) -> None:
+def test_mistakes_are_one_line_errors(run: segreg.Run, folder: Path, tmp_path: Path) -> None:
     twin = tmp_path / "more"
     twin.mkdir()
     shutil.copy(folder / "a.png", twin / "a.jpg")
     empty = tmp_path / "empty"
     (empty / "images").mkdir(parents=True)
     model = str(run.path)
-    for words, said in (
-        ([model, str(folder / "aa.png")], "aa.png does not exist (did you mean 'a.png'?): give images"),
+    for words, message in (
+        ([model, str(folder / "aa.png")], "aa.png does not exist (did you mean 'a.png'?): expected images"),
         ([model, str(empty)], f"empty has no images, but {empty / 'images'} may have"),
-        ([model, str(folder), str(twin)], "would both be a.png: predict them one at a time"),
+        ([model, str(folder), str(twin)], "would both become a.png: predict them separately"),
         ([str(folder), str(folder)], "holds no model.safetensors: give the directory of a run"),
-        ([model, str(folder), "--tile", "8"], "tile is 8: unet takes 32 pixels and more"),
-        ([model, str(folder), "--overlap", "8"], "overlap is 8: it is of tiles, so give a tile too, such as 512"),
-        ([model, str(folder), "--exsting", "skip"], "'--exsting' is not understood (did you mean '--if-exists'?)"),
+        ([model, str(folder), "--tile", "8"], "tile is 8: expected 32 or more for unet"),
+        ([model, str(folder), "--overlap", "8"], "overlap is 8: it applies to tiles only; set tile too, such as 512"),
+        ([model, str(folder), "--exsting", "skip"], "unknown argument '--exsting' (did you mean '--if-exists'?)"),
     ):
         status, out, errors = call("predict", *words, "--out", str(tmp_path / "out"))
         assert (status, out) == (2, "")
-        assert said in errors
+        assert message in errors
         assert errors.count("\n") == 1
         assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_file_that_claims_to_be_huge_is_refused(run: segreg.Run, tmp_path: Path) -> None:
-    for side, tile, said in (
+    for side, tile, message in (
         (9_460, None, "89,478,485 pixels: cut it into tiles"),
         (22_400, 512, "500,000,000 pixels"),
     ):
         bomb = tmp_path / f"{side}.png"
         Image.new("1", (side, side)).save(bomb)
-        with pytest.raises(segreg.DataError, match=said):
+        with pytest.raises(segreg.DataError, match=message):
             segreg.load(run, tile=tile).predict(bomb)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from Linux's own figures")
-def test_memory_follows_the_image_and_not_what_is_made_of_it(run: segreg.Run, tmp_path: Path) -> None:
-    """Seven bytes a pixel while it is read. What the model computes on the way is a hundred times the image."""
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from Linux's accounting")
+def test_memory_grows_with_the_image_and_not_with_the_activations(run: segreg.Run, tmp_path: Path) -> None:
+    """Seven bytes per pixel while it is read. The activations of the model are a hundred times the image."""
     side = 4000
     image = tmp_path / "large.png"
     Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(image)

@@ -1,4 +1,4 @@
-"""A predictor against what it stands for, done by hand: resize, model, sigmoid, resize back."""
+"""A predictor against the same steps by hand: resize, model, sigmoid, resize back."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ def by_hand(run: segreg.Run, image: Image.Image) -> torch.Tensor:
     return F.interpolate(probabilities, (image.height, image.width), mode="bilinear", align_corners=False)[0]
 
 
-def test_the_probabilities_are_those_of_the_model(run: segreg.Run, photograph: Path) -> None:
+def test_the_probabilities_match_the_model(run: segreg.Run, photograph: Path) -> None:
     expected = by_hand(run, Image.open(photograph))
     found = load(run).probabilities(photograph)
     assert found.dtype == np.float32
@@ -61,38 +61,38 @@ def test_an_image_is_the_same_however_it_is_given(run: segreg.Run, photograph: P
 
 
 @pytest.mark.parametrize(
-    ("image", "said"),
+    ("image", "message"),
     [
-        (np.zeros((8, 8, 4), np.uint8), "an image has 4 channels, and the model takes 3: give 3"),
+        (np.zeros((8, 8, 4), np.uint8), "the image has 4 channels, but the model takes 3: pass an image with 3"),
         (np.zeros((8, 8), np.uint8), "has 1 channels"),
-        (np.zeros((2, 8, 8, 3), np.uint8), "[2, 8, 8, 3]: give one image at a time, as array [H, W, C]"),
-        (torch.zeros(1, 3, 8, 8), "give one image at a time, as tensor [C, H, W]"),
-        (np.zeros((8, 8, 3), np.int64), "int64: give uint8, or float in [0, 1]"),
-        (np.full((8, 8, 3), 255.0), "from 255 to 255: give them in [0, 1]"),
+        (np.zeros((2, 8, 8, 3), np.uint8), "[2, 8, 8, 3]: expected one image at a time, as array [H, W, C]"),
+        (torch.zeros(1, 3, 8, 8), "expected one image at a time, as tensor [C, H, W]"),
+        (np.zeros((8, 8, 3), np.int64), "int64: expected uint8, or float in [0, 1]"),
+        (np.full((8, 8, 3), 255.0), "from 255 to 255: expected [0, 1]"),
         (np.full((8, 8, 3), np.nan), "from nan to nan"),
-        (np.zeros((0, 8, 3), np.uint8), "an image is 0×8 pixels: it must have some"),
-        (3, "an image is 3, a int: give a path"),
+        (np.zeros((0, 8, 3), np.uint8), "the image is empty (0×8)"),
+        (3, "image is 3, a int: expected a path"),
         ("missing.png", "missing.png cannot be read (No such file"),
     ],
 )
-def test_what_is_no_image_is_said(run: segreg.Run, image: Any, said: str) -> None:
-    with pytest.raises(DataError, match=re.escape(said)):
+def test_input_that_is_not_an_image_is_refused(run: segreg.Run, image: Any, message: str) -> None:
+    with pytest.raises(DataError, match=re.escape(message)):
         load(run).predict(image)
 
 
-def test_an_image_that_is_not_whole_is_said(run: segreg.Run, photograph: Path, tmp_path: Path) -> None:
+def test_a_truncated_image_is_named(run: segreg.Run, photograph: Path, tmp_path: Path) -> None:
     part = tmp_path / "part.png"
     part.write_bytes(photograph.read_bytes()[:2000])
     with Image.open(part) as image, pytest.raises(DataError, match="the image cannot be read"):
         load(run).predict(image)
 
 
-def test_half_precision_is_taken(run: segreg.Run) -> None:
+def test_half_precision_is_used(run: segreg.Run) -> None:
     image = torch.rand(3, 48, 48).bfloat16()
     np.testing.assert_array_equal(load(run).predict(image), load(run).predict(image.float()))
 
 
-def test_many_images_of_many_sizes_are_as_each_alone(run: segreg.Run) -> None:
+def test_images_of_several_sizes_are_predicted_as_each_alone(run: segreg.Run) -> None:
     draw = np.random.default_rng(1)
     sizes = [(40, 56), (1, 1), (3, 300), (48, 48), (700, 31), (40, 56), (300, 3)] * 40
     images = [draw.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
@@ -121,8 +121,8 @@ def test_tiles_are_at_the_images_own_scale(run: segreg.Run, photograph: Path) ->
 
 
 @pytest.mark.parametrize("tile", [None, 64])
-def test_turned_and_mirrored_views_are_averaged(run: segreg.Run, photograph: Path, tile: int | None) -> None:
-    # The size of training, so that nothing is rounded on the way to it.
+def test_rotated_and_flipped_views_are_averaged(run: segreg.Run, photograph: Path, tile: int | None) -> None:
+    # The training size, so that resizing does not round.
     side = 96 if tile else 48
     square = np.array(Image.open(photograph).resize((side, side)))
     one = load(run, tile=tile)
@@ -138,12 +138,12 @@ def test_turned_and_mirrored_views_are_averaged(run: segreg.Run, photograph: Pat
         axis=0,
     )
     found = load(run, tile=tile, tta=True).probabilities(square)
-    # Tiles lie at other places in a turned image.
+    # Tiles have other positions in a rotated image.
     np.testing.assert_allclose(found, expected, atol=2e-3 if tile else 1e-4)
     assert np.abs(found - one.probabilities(square)).max() > 1e-3
 
 
-def test_several_classes(of_classes: segreg.Run) -> None:
+def test_several_classes_are_predicted_by_the_most_probable(of_classes: segreg.Run) -> None:
     predictor = load(of_classes)
     image = np.random.default_rng(0).integers(0, 256, (60, 41, 3), dtype=np.uint8)
     probabilities = predictor.probabilities(image)
@@ -152,36 +152,36 @@ def test_several_classes(of_classes: segreg.Run) -> None:
     np.testing.assert_array_equal(predictor.predict(image), probabilities.argmax(0))
 
 
-def test_where_it_is_loaded_from(run: segreg.Run, photograph: Path) -> None:
+def test_a_predictor_is_loaded_from_a_run_or_its_path(run: segreg.Run, photograph: Path) -> None:
     expected = load(run).predict(photograph)
     for source in (run, run.path, str(run.path), run.path / "model.safetensors"):
         np.testing.assert_array_equal(segreg.load(source, precision="fp32").predict(photograph), expected)
 
 
-def test_what_cannot_be_loaded_is_said(run: segreg.Run, photograph: Path, tmp_path: Path) -> None:
-    for source, said in (
+def test_sources_and_options_that_cannot_be_loaded_are_named(run: segreg.Run, photograph: Path, tmp_path: Path) -> None:
+    for source, message in (
         (run.path.parent / "rum", "rum does not exist (did you mean 'run'?): give the directory of a run"),
         (run.path.parent, f"holds no model.safetensors, but {run.path} does"),
         (tmp_path, "holds no model.safetensors: give the directory of a run"),
         (photograph, "is not a model saved by segreg"),
     ):
-        with pytest.raises(RunError, match=re.escape(said)):
+        with pytest.raises(RunError, match=re.escape(message)):
             segreg.load(source)
-    for options, said in (
-        ({"tile": 31}, "tile is 31: unet takes 32 pixels and more"),
+    for options, message in (
+        ({"tile": 31}, "tile is 31: expected 32 or more for unet"),
         ({"tile": 64, "overlap": 64}, "overlap is 64: expected 0 or more, and less than the tile, 64"),
         ({"tile": 64, "overlap": -1}, "overlap is -1"),
         ({"tile": -64}, "tile is -64"),
         ({"tile": "wide"}, "tile"),
-        ({"overlap": 8}, "overlap is 8: it is of tiles, so give a tile too, such as 512"),
+        ({"overlap": 8}, "overlap is 8: it applies to tiles only; set tile too, such as 512"),
         ({"precision": "fp16"}, "did you mean"),
         ({"device": "cuda:99"}, "cuda:99"),
     ):
-        with pytest.raises(OptionError, match=re.escape(said)):
+        with pytest.raises(OptionError, match=re.escape(message)):
             segreg.load(run, **options)
 
 
-def test_of_a_study_the_best_run_is_named(tmp_path: Path) -> None:
+def test_for_a_study_the_best_run_is_suggested(tmp_path: Path) -> None:
     models = ["unet:width=2,depth=1", "unet:width=4,depth=1"]
     study = segreg.compare(
         models=models,

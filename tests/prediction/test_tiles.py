@@ -1,4 +1,4 @@
-"""Tiles against the whole: what does not look around gives the same, whichever way an image is cut."""
+"""Tiles against the whole: a pixelwise model gives the same, however an image is cut."""
 
 from itertools import pairwise
 
@@ -29,18 +29,20 @@ def test_every_pixel_counts_once(length: int, cut: tuple[int, int]) -> None:
         assert one.stop - next_one.start >= overlap
 
 
-def test_neighbours_fade_and_do_not_count_at_the_cut() -> None:
+def test_weights_of_neighbouring_tiles_fade_to_zero_at_the_cut() -> None:
     (_, left), (_, right) = divide(160, 96, 32)
     assert (left[-8:] == 0).all()
     assert (right[:8] == 0).all()
     assert (left[-24:-8].diff() < 0).all()
     assert (right[8:24].diff() > 0).all()
-    # The image ends there, and nobody else says anything about it.
+    # The image ends there, and no other tile covers it.
     assert left[0] == right[-1] == 1
 
 
 @given(st.integers(1, 90), st.integers(1, 90), tiles, st.integers(1, 5))
-def test_tiles_of_pixels_are_the_whole(height: int, width: int, cut: tuple[int, int], batch: int) -> None:
+def test_tiles_of_a_pixelwise_model_give_the_whole_image(
+    height: int, width: int, cut: tuple[int, int], batch: int
+) -> None:
     tile, overlap = cut
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 2), dtype=np.uint8)
 

@@ -1,4 +1,4 @@
-"""A run whose plugin is no longer installed says what to install."""
+"""The error for a run whose plugin is no longer installed names what to install."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def test_the_model_names_its_plugin(run: Run) -> None:
     with pytest.raises(PluginError) as caught:
         run.model()
     assert str(caught.value) == (
-        f"{run.path / 'model.safetensors'} needs 'trial/dot', which is not installed; it was made with "
+        f"{run.path / 'model.safetensors'} needs 'trial/dot', which is not installed; it was saved with "
         "segreg-trial 1.0: if you know and trust that, pip install segreg-trial==1.0"
     )
 
@@ -38,13 +38,13 @@ def test_the_recipe_names_its_plugin(run: Run) -> None:
     status, _, err = call("train", "--resume", str(run.path))
     assert status == 2
     assert err == (
-        f"segreg: {run.path / 'recipe.toml'} needs 'trial/dot', which is not installed; it was made with "
+        f"segreg: {run.path / 'recipe.toml'} needs 'trial/dot', which is not installed; it was saved with "
         "segreg-trial 1.0: if you know and trust that, pip install segreg-trial==1.0\n"
     )
 
 
 @pytest.mark.parametrize("origin", ["evil; reboot 1.0", "--option=x 1.0", "two\nlines 1.0", "alone", "", "a $(b)"])
-def test_what_a_file_says_is_no_command(tmp_path: Path, origin: str) -> None:
+def test_text_from_a_file_does_not_become_a_command(tmp_path: Path, origin: str) -> None:
     about = {
         "segreg": "0.1",
         "architecture": "theirs/net",
@@ -56,6 +56,6 @@ def test_what_a_file_says_is_no_command(tmp_path: Path, origin: str) -> None:
     }
     save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors", {"segreg": json.dumps(about)})
     with pytest.raises(
-        PluginError, match=re.escape("needs 'theirs/net', which is not installed, and does not say who")
+        PluginError, match=re.escape("needs 'theirs/net', which is not installed, and does not name the plugin")
     ):
         Run(tmp_path).model()

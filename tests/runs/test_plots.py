@@ -1,4 +1,4 @@
-"""The images of a run, and what they must not stumble over."""
+"""The plots of a run, and the edge cases that they must handle."""
 
 import math
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
+from segreg.runs.history import EpochRecord
 from segreg.runs.plots import plot_curves, plot_samples
-from segreg.runs.run import Row
 from segreg.task import task_of
 
-# What matplotlib warns of would stand on a user's terminal.
+# Warnings of matplotlib would appear in a user's terminal.
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def history(losses: Sequence[float]) -> list[Row]:
+def history(losses: Sequence[float]) -> list[EpochRecord]:
     return [
         {"epoch": epoch, "train_loss": loss, "valid_loss": loss, "train_iou": 0.5, "valid_iou": 1 - loss}
         for epoch, loss in enumerate(losses, 1)
@@ -39,7 +39,7 @@ BLUE, ORANGE = (31, 119, 180), (255, 127, 14)
 
 
 @pytest.mark.parametrize("losses", [[0.7, 0.4, 0.3], [0.5], [1.0, 0.0, -0.5], [0.7, 0.5, math.nan, 0.2, 0.1]])
-def test_every_run_has_its_colour_in_the_curves(tmp_path: Path, losses: list[float]) -> None:
+def test_every_run_has_its_own_colour_in_the_curves(tmp_path: Path, losses: list[float]) -> None:
     path = tmp_path / "curves.png"
     plot_curves(path, {"a": [history(losses), history(losses[::-1])], "b": [history([x / 2 for x in losses])]}, "iou")
     image = pixels(path)
@@ -47,12 +47,12 @@ def test_every_run_has_its_colour_in_the_curves(tmp_path: Path, losses: list[flo
     assert has_color(image[: len(image) * 2 // 3], ORANGE)
 
 
-def test_the_numbers_at_the_axes_take_little_room(tmp_path: Path) -> None:
+def test_the_tick_labels_take_little_space(tmp_path: Path) -> None:
     plot_curves(tmp_path / "curves.png", {"a": [history([0.7, 0.4, 0.3])]}, "iou")
     assert has_color(pixels(tmp_path / "curves.png")[:300, :150], BLUE)
 
 
-def test_a_label_is_no_mathematics(tmp_path: Path) -> None:
+def test_a_label_is_not_rendered_as_math(tmp_path: Path) -> None:
     label = r"x/net:note=$\nonsense{$ · a_b^c"
     plot_curves(tmp_path / "curves.png", {label: [history([0.5, 0.4])]}, "iou")
     samples = {

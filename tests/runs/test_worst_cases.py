@@ -32,8 +32,8 @@ def test_the_worst_images_are_those_with_most_mistakes(run: Run) -> None:
     shares = {}
     for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
         with torch.no_grad():
-            said = model(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)[0].argmax(0).numpy()
-        shares[str(number)] = (said != mask)[mask != 255].mean()
+            predicted = model(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)[0].argmax(0).numpy()
+        shares[str(number)] = (predicted != mask)[mask != 255].mean()
     cases = read_cases(run)
     assert len(cases) == 4
     assert [case.name for case in cases] == sorted(shares, key=lambda name: -shares[name])[:4]
@@ -41,15 +41,15 @@ def test_the_worst_images_are_those_with_most_mistakes(run: Run) -> None:
         assert case.value == pytest.approx(shares[case.name], abs=0.02)
         assert np.array_equal(case.ground_truth, masks[int(case.name)])
         assert (case.prediction != case.ground_truth)[case.ground_truth != 255].mean() == pytest.approx(case.value)
-        # Of other than three channels the first one is shown.
+        # Of an image without three channels the first channel is shown.
         assert np.abs(case.image[..., 0].astype(int) - images[int(case.name)][..., 0]).mean() < 20
 
 
-def test_they_are_ordinary_images(run: Run) -> None:
+def test_the_files_are_ordinary_images(run: Run) -> None:
     assert sorted(path.name for path in (run.path / "worst").iterdir()) == sorted(
-        f"{number}{end}" for number in (1, 2, 3, 4) for end in (".jpg", "-ground-ground truth.png", "-prediction.png")
+        f"{number}{end}" for number in (1, 2, 3, 4) for end in (".jpg", "-ground-truth.png", "-prediction.png")
     )
-    with Image.open(run.path / "worst" / "1-ground-ground truth.png") as ground_truth:
+    with Image.open(run.path / "worst" / "1-ground-truth.png") as ground_truth:
         assert (ground_truth.mode, ground_truth.size) == ("P", (8, 12))
         # The classes can be told apart by eye.
         assert len(ground_truth.convert("RGB").getcolors()) == len(ground_truth.getcolors())
@@ -70,7 +70,7 @@ def test_a_binary_case_of_any_content_is_read_as_it_was_written(tmp_path: Path) 
 
 
 def test_at_256_pixels_they_take_a_few_hundred_kilobytes(tmp_path: Path) -> None:
-    """Noise is as large as an image becomes: those of a camera take a fifth of it."""
+    """Noise is the worst case for the file size: camera images take a fifth of it."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
     write_cases(Run(tmp_path), [WorstCase("x", 0.0, noise, noise[..., 0] // 128, noise[..., 1] // 128)] * 4, task_of(1))
@@ -78,7 +78,7 @@ def test_at_256_pixels_they_take_a_few_hundred_kilobytes(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("what", ["file", "link"])
-def test_what_is_in_the_way_is_named_in_one_line_and_left_alone(tmp_path: Path, what: str) -> None:
+def test_existing_files_in_the_way_are_named_in_one_line_and_left_alone(tmp_path: Path, what: str) -> None:
     worst, others = tmp_path / "worst", tmp_path / "others"
     others.mkdir()
     (others / "1.jpg").write_bytes(b"mine")
@@ -94,14 +94,14 @@ def test_what_is_in_the_way_is_named_in_one_line_and_left_alone(tmp_path: Path, 
     assert worst.is_symlink() if what == "link" else worst.read_bytes() == b"mine"
 
 
-def test_values_that_are_none_are_not_the_worst() -> None:
+def test_values_that_are_not_finite_are_not_the_worst() -> None:
     values = np.array([0.3, np.nan, 0.1, np.inf, 0.2, 0.1, 0.9])
     assert worst_positions(values, higher_is_better=True) == [2, 5, 4, 0]
     assert worst_positions(values, higher_is_better=False) == [6, 0, 4, 2]
     assert worst_positions(np.array([np.nan]), higher_is_better=True) == []
 
 
-def test_runs_of_earlier_versions_and_tidied_ones_have_fewer(run: Run, tmp_path: Path) -> None:
+def test_runs_of_earlier_versions_and_with_deleted_files_have_fewer_cases(run: Run, tmp_path: Path) -> None:
     results = dict(run.results)
     other = Run(tmp_path)
     other.write_results(results)

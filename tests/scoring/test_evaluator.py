@@ -22,7 +22,7 @@ def evaluator(batch: int, num_classes: int = 1, **metrics: IoU) -> Evaluator:
 
 
 class Brightness(nn.Module):
-    """Says foreground where the first channel is brighter than half; with dropout, to notice training mode."""
+    """Predicts foreground where the first channel is brighter than half; with dropout, to detect training mode."""
 
     def __init__(self, num_classes: int = 1) -> None:
         super().__init__()
@@ -41,14 +41,14 @@ def random_images(count: int = 5) -> InMemory:
     return InMemory(images, masks, ["x"] * count)
 
 
-def iou_of(said: np.ndarray, true: np.ndarray) -> float:
-    return float((said & true).sum() / (said | true).sum())
+def iou_of(predicted: np.ndarray, true: np.ndarray) -> float:
+    return float((predicted & true).sum() / (predicted | true).sum())
 
 
 def expected_ious() -> list[float]:
     shown = random_images()
-    said = shown.images.numpy()[:, 0] > 127
-    return [iou_of(one, true == 1) for one, true in zip(said, shown.masks.numpy(), strict=True)]
+    predicted = shown.images.numpy()[:, 0] > 127
+    return [iou_of(one, true == 1) for one, true in zip(predicted, shown.masks.numpy(), strict=True)]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 100])
@@ -62,19 +62,19 @@ def test_loss_and_metric_are_means_over_images_whatever_the_batch(batch: int) ->
     assert scores == {"loss": pytest.approx(loss, rel=1e-5), "iou": pytest.approx(np.mean(expected_ious()))}
 
 
-def test_states_are_those_of_the_single_images_in_order() -> None:
+def test_there_is_one_state_per_image_in_order() -> None:
     states = evaluator(2, iou=IoU(num_classes=1)).states(Brightness(), random_images())["iou"]
     for number, expected in enumerate(expected_ious()):
         alone = {name: state[number : number + 1] for name, state in states.items()}
         assert value(IoU(num_classes=1), alone) == pytest.approx(expected, abs=1e-8)
 
 
-def test_a_prediction_is_the_class_as_a_byte() -> None:
+def test_a_prediction_is_the_class_index_as_uint8() -> None:
     bright = (random_images().images[:, 0] > 127).to(torch.uint8)[[3, 1, 4]]
     for num_classes in (1, 3):
-        said = evaluator(2, num_classes).predict(Brightness(num_classes), random_images(), [3, 1, 4])
-        assert said.dtype == torch.uint8
-        assert torch.equal(said, bright)
+        predicted = evaluator(2, num_classes).predict(Brightness(num_classes), random_images(), [3, 1, 4])
+        assert predicted.dtype == torch.uint8
+        assert torch.equal(predicted, bright)
 
 
 @pytest.mark.parametrize(

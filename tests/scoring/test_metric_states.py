@@ -1,4 +1,4 @@
-"""The states of single images against the same metric that saw the images themselves."""
+"""The states of single images against the same metric updated with the images themselves."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_states_of_several_batches_give_the_value_of_all_images(number: int) -> 
 
 
 @each_metric
-def test_a_state_is_that_of_its_image(number: int) -> None:
+def test_each_state_is_that_of_its_image(number: int) -> None:
     metric, (logits, target) = metrics()[number], random_images(5)
     parts = [image_states(metric, logits[:2], target[:2]), image_states(metric, logits[2:], target[2:])]
     states = merge(parts)
@@ -52,7 +52,7 @@ def test_a_state_is_that_of_its_image(number: int) -> None:
 
 
 @each_metric
-def test_the_metric_stays_as_it_is(number: int) -> None:
+def test_the_metric_is_unchanged(number: int) -> None:
     metric, (logits, target) = metrics()[number], random_images(5)
     metric.update(logits[:2], target[:2])
     before = metric.compute()
@@ -63,7 +63,7 @@ def test_the_metric_stays_as_it_is(number: int) -> None:
 
 
 @each_metric
-def test_fill_replaces_what_was_there(number: int) -> None:
+def test_fill_replaces_the_previous_state(number: int) -> None:
     metric, (logits, target) = metrics()[number], random_images(5)
     metric.update(logits, target)
     states = image_states(metric, logits[:1], target[:1])

@@ -1,4 +1,4 @@
-"""Intervals against a bootstrap in loops that looks at the images again, closed forms, and their coverage."""
+"""Intervals against a bootstrap in loops over the images themselves, closed forms, and their coverage."""
 
 import math
 
@@ -40,7 +40,7 @@ def random_images(num_classes: int, images: int, seed: int) -> tuple[Tensor, Ten
 
 
 def states_of_scores(scores) -> dict[str, np.ndarray]:
-    """What a binary IoU by image keeps of images with these scores."""
+    """The state of a per-image binary IoU for images with these scores."""
     fixed_point = np.round(np.asarray(scores) * 2**30).astype(np.int64)[:, None]
     return {"score": fixed_point, "images": np.ones_like(fixed_point)}
 
@@ -51,7 +51,7 @@ def value_in_one_go(metric, logits: Tensor, target: Tensor) -> float:
     return fresh.compute()
 
 
-def test_a_class_has_the_interval_of_its_own_values() -> None:
+def test_the_interval_of_a_class_is_that_of_its_values() -> None:
     logits, target = random_images(3, 9, seed=2)
     metric = IoU(num_classes=3)
     states = image_states(metric, logits, target)
@@ -72,7 +72,7 @@ def value_of_classes(logits: Tensor, target: Tensor) -> list[float]:
     return metric.per_class().tolist()
 
 
-def test_the_metric_stays_as_it_is() -> None:
+def test_the_metric_is_unchanged() -> None:
     logits, target = random_images(1, 5, seed=1)
     metric = IoU(num_classes=1)
     metric.update(logits[:2], target[:2])
@@ -82,7 +82,7 @@ def test_the_metric_stays_as_it_is() -> None:
 
 
 @each_metric
-def test_interval_is_that_of_a_bootstrap_in_loops(metric) -> None:
+def test_interval_matches_a_bootstrap_in_loops(metric) -> None:
     images, resamples = 9, 40
     runs = [random_images(metric.num_classes, images, seed=s) for s in (2, 3)]
     target = runs[0][1]
@@ -98,7 +98,7 @@ def test_interval_is_that_of_a_bootstrap_in_loops(metric) -> None:
     assert interval.low < interval.value < interval.high
 
 
-def test_difference_is_that_of_a_paired_bootstrap_in_loops() -> None:
+def test_difference_matches_a_paired_bootstrap_in_loops() -> None:
     metric, images, resamples = IoU(num_classes=3, average="dataset"), 8, 30
     target = random_images(3, images, seed=4)[1]
     row, other = ([random_images(3, images, seed=s)[0] for s in seeds] for seeds in ((5, 6, 7), (8, 9)))
@@ -116,12 +116,12 @@ def test_difference_is_that_of_a_paired_bootstrap_in_loops() -> None:
     np.testing.assert_allclose(interval[1:], np.quantile([difference(d) for d in draws], [0.025, 0.975]), rtol=1e-9)
 
 
-def test_images_that_are_all_alike_leave_no_width() -> None:
+def test_identical_images_give_an_interval_of_width_zero() -> None:
     states = states_of_scores([0.75] * 10)
     assert bootstrap_interval(IoU(num_classes=1), [states], resamples=50) == Interval(0.75, 0.75, 0.75)
 
 
-def test_a_constant_difference_leaves_no_width_though_the_images_differ() -> None:
+def test_a_constant_difference_gives_an_interval_of_width_zero_though_the_images_differ() -> None:
     scores = np.arange(8) / 16
     metric, low, high = IoU(num_classes=1), states_of_scores(scores), states_of_scores(scores + 0.25)
     assert paired_difference(metric, [high], [low], resamples=50) == Interval(0.25, 0.25, 0.25)
@@ -130,7 +130,7 @@ def test_a_constant_difference_leaves_no_width_though_the_images_differ() -> Non
     assert interval.high - interval.low > 0.1
 
 
-def test_width_is_that_of_the_normal_approximation_for_a_mean() -> None:
+def test_width_matches_the_normal_approximation_for_a_mean() -> None:
     scores = np.random.default_rng(0).beta(5, 2, size=300)
     interval = bootstrap_interval(IoU(num_classes=1), [states_of_scores(scores)])
     expected = 1.96 * scores.std() / math.sqrt(300)
@@ -139,13 +139,13 @@ def test_width_is_that_of_the_normal_approximation_for_a_mean() -> None:
     assert interval.value - interval.low == pytest.approx(expected, rel=0.15)
 
 
-def test_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
+def test_interval_covers_the_true_mean_about_as_often_as_its_level_states() -> None:
     rng = np.random.default_rng(1)
     metric, covered, repeats = IoU(num_classes=1), 0, 200
     for _ in range(repeats):
         interval = bootstrap_interval(metric, [states_of_scores(rng.beta(5, 2, size=50))], resamples=200)
         covered += interval.low <= 5 / 7 <= interval.high
-    # 95 %, with the error of 200 repeats and what so few images and resamples cost a percentile interval.
+    # 95 %, minus the error of 200 repeats and of a percentile interval with so few images and resamples.
     assert 0.87 <= covered / repeats <= 0.99
 
 
@@ -162,13 +162,13 @@ def test_several_seeds_narrow_the_interval_only_by_what_is_not_shared() -> None:
     assert width["separate"] == pytest.approx(width["one"] / 2, rel=0.25)
 
 
-def test_the_seed_decides() -> None:
+def test_the_seed_determines_the_interval() -> None:
     metric, states = IoU(num_classes=1), states_of_scores(np.linspace(0, 1, 20))
     assert bootstrap_interval(metric, [states], seed=1) == bootstrap_interval(metric, [states], seed=1)
     assert bootstrap_interval(metric, [states], seed=1) != bootstrap_interval(metric, [states], seed=2)
 
 
-def test_images_that_are_not_counted() -> None:
+def test_images_without_a_value_are_not_counted() -> None:
     metric = IoU(num_classes=1)
     logits, target = random_images(1, 2, seed=3)
     target[1] = 255
@@ -183,17 +183,17 @@ def test_images_that_are_not_counted() -> None:
     [[], [states_of_scores([])], [states_of_scores([0.5, 0.5]), states_of_scores([0.5])]],
     ids=["no seed", "no image", "other images"],
 )
-def test_states_that_cannot_be_resampled(states_by_seed) -> None:
+def test_states_that_cannot_be_resampled_are_refused(states_by_seed) -> None:
     metric = IoU(num_classes=1)
-    with pytest.raises(ValueError, match="of the same images, one or more"):
+    with pytest.raises(ValueError, match="expected the same number, 1 or more"):
         bootstrap_interval(metric, states_by_seed)
-    with pytest.raises(ValueError, match="of the same images, one or more"):
+    with pytest.raises(ValueError, match="expected the same number, 1 or more"):
         paired_difference(metric, [states_of_scores([0.5, 0.5])], states_by_seed)
 
 
 def test_rows_of_different_images_are_not_compared() -> None:
     two, one = states_of_scores([0.5, 0.5]), states_of_scores([0.5])
-    with pytest.raises(ValueError, match=r"but have \[1, 2\] images"):
+    with pytest.raises(ValueError, match=r"have \[1, 2\] images"):
         paired_difference(IoU(num_classes=1), [two], [one])
 
 
@@ -205,12 +205,12 @@ def test_mean_and_spread() -> None:
     one = mean_and_spread([0.8])
     assert one.mean == 0.8
     assert math.isnan(one.deviation)
-    with pytest.raises(ValueError, match="no value"):
+    with pytest.raises(ValueError, match="no values"):
         mean_and_spread([])
 
 
 def test_signed_rank_is_the_share_of_signs_at_least_as_extreme() -> None:
-    """Under the hypothesis every sign is a toss of a coin: for few images all tosses can be counted."""
+    """Under the null hypothesis every sign is a coin toss: for few images all outcomes can be enumerated."""
     differences = np.array([0.3, -0.1, 0.25, 0.7, -0.05, 0.4, 0.6])
     ranks = np.argsort(np.argsort(np.abs(differences))) + 1
     tosses = np.array(np.meshgrid(*[[0, 1]] * len(ranks))).reshape(len(ranks), -1)
@@ -218,7 +218,7 @@ def test_signed_rank_is_the_share_of_signs_at_least_as_extreme() -> None:
     seen = ranks[differences > 0].sum()
     extreme = np.abs(sums - ranks.sum() / 2) >= abs(seen - ranks.sum() / 2)
     assert signed_rank(differences) == pytest.approx(extreme.mean(), rel=1e-12)
-    # Images on which nothing can be said, and ties, change nothing.
+    # Images without a value, and ties, change nothing.
     assert signed_rank(np.append(differences, [0.0, np.nan])) == signed_rank(differences)
 
 
@@ -227,11 +227,11 @@ def test_signed_rank_counts_all_signs_where_differences_tie() -> None:
     tosses = np.array(np.meshgrid(*[[0, 1]] * 7)).reshape(7, -1)
     extreme = np.abs(ranks @ tosses - 14) >= abs(ranks[1:].sum() - 14)
     assert signed_rank(np.array([-0.1, 0.2, 0.2, 0.3, 0.4, 0.4, 0.5])) == pytest.approx(extreme.mean(), rel=1e-12)
-    # With five images it cannot find anything, as the guide says.
+    # With five images it cannot be significant, as the guide states.
     assert signed_rank(np.full(5, 0.5)) == signed_rank(np.arange(1.0, 6.0)) == 2 / 2**5
 
 
-def test_equal_rows_do_not_differ() -> None:
+def test_identical_rows_do_not_differ() -> None:
     metric = IoU(num_classes=1)
     states = states_of_scores([0.2, 0.5, 0.9])
     compared = paired_comparison(metric, [states], [states])
@@ -240,13 +240,13 @@ def test_equal_rows_do_not_differ() -> None:
     assert not compared.beyond_chance
 
 
-def test_beyond_chance_takes_both_ways() -> None:
+def test_beyond_chance_requires_both_the_interval_and_the_test() -> None:
     metric, draw = IoU(num_classes=1), np.random.default_rng(0)
     other = draw.uniform(0.3, 0.7, 30)
     little = draw.normal(0.02, 0.01, 30)
     everywhere = paired_comparison(metric, [states_of_scores(other + little)], [states_of_scores(other)])
     assert everywhere.beyond_chance
-    # One image makes the mean, and the others are as often ahead as behind.
+    # A few images dominate the mean, and the others are as often ahead as behind.
     flips = np.where(np.arange(30) % 2, 0.001, -0.001) * np.linspace(1, 2, 30)
     flips[:5] = 0.25
     flips[5:12] = -0.002
@@ -257,7 +257,7 @@ def test_beyond_chance_takes_both_ways() -> None:
 
 
 def test_an_interval_and_a_test_that_point_in_opposite_directions_do_not_agree() -> None:
-    """Ahead by little on thirty images, and far behind on six, which make the mean."""
+    """Ahead by little on thirty images, and far behind on six, which dominate the mean."""
     metric, draw = IoU(num_classes=1), np.random.default_rng(0)
     other = draw.uniform(0.76, 0.9, 36)
     differences = np.append(draw.uniform(0.01, 0.02, 30), -draw.uniform(0.5, 0.75, 6))

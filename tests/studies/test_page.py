@@ -1,4 +1,4 @@
-"""The report in a browser: it opens from disk, sorts, slides, draws and fits."""
+"""The report in a browser: it opens from disk, and its table, sliders, curves and layout work."""
 
 import shutil
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A study of four rows with two seeds, the last of which failed."""
+    """A study of four configurations with two seeds, the last of which failed."""
     settings: dict[str, Any] = {"size": (12, 8), "epochs": 3, "batch": 4, "lr": 0.1, "device": "cpu", "quiet": True}
     return compare(
         "quick",
@@ -50,18 +50,18 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, study: Study) -> Iterator[Page]:
-    """The report in a window; what the browser complains of, or fetches, fails the test."""
+    """The report in a browser; any error or request of the page fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: None if request.url.startswith("data:") else complaints.append(request.url))
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith("data:") else problems.append(request.url))
     url = (study.path / "report.html").as_uri()
     page.goto(url)
     yield page
     context.close()
-    assert complaints == [url]
+    assert problems == [url]
 
 
 def column(page: Page, title: str) -> list[str]:
@@ -73,7 +73,7 @@ def column(page: Page, title: str) -> list[str]:
     return [line[place].split("\n")[0] if len(line) == len(titles) else "failed" for line in cells]
 
 
-def test_it_opens_without_a_complaint_and_runs_no_script_of_a_name(page: Page) -> None:
+def test_it_opens_without_an_error_and_runs_no_script_from_a_name(page: Page) -> None:
     assert page.title() == "quick · segreg"
     assert page.locator("#results tbody tr").count() == 4
     assert page.locator(".legend tbody th").all_inner_texts() == [f"{EVIL} · {loss}" for loss in LOSSES[:3]]
@@ -100,23 +100,24 @@ def test_the_table_sorts_by_click_and_by_key(page: Page) -> None:
     assert page.locator("th[aria-sort]").count() == 1
 
 
-def test_the_best_row_is_marked_and_the_others_are_told_apart_in_words(page: Page, study: Study) -> None:
-    best = [row.behind_best is None and bool(row.runs) for row in study.rows]
+def test_the_best_row_is_marked_and_the_differences_are_put_into_words(page: Page, study: Study) -> None:
+    best = [row.behind_best is None and bool(row.runs) for row in study.configurations]
     assert [line == "BEST" for line in column(page, "behind best")] == best
-    for row, cell in zip(study.rows, page.locator("#results tbody tr").all(), strict=True):
+    for row, cell in zip(study.configurations, page.locator("#results tbody tr").all(), strict=True):
         if row.behind_best:
-            words = "more than chance" if row.behind_best.beyond_chance else "may be chance"
-            assert words in cell.inner_text()
+            text = cell.inner_text()
+            assert "significant" in text
+            assert ("not significant" in text) == (not row.behind_best.beyond_chance)
     sentence = page.locator(".conclusion").inner_text()
-    assert sentence.startswith(f"{study.rows[best.index(True)].label} is best on valid, with iou 0.")
-    assert "more than chance" in sentence or "cannot be told apart" in sentence
+    assert sentence.startswith(f"{study.configurations[best.index(True)].label} is best on valid, with iou 0.")
+    assert "Significantly worse: " in sentence or "Not significantly different on these " in sentence
 
 
 def test_the_slider_goes_from_image_to_ground_truth_to_prediction(page: Page) -> None:
     gallery = page.locator(".gallery").first
     slider = gallery.get_by_role("slider")
     ground_truth, prediction = (
-        gallery.locator("use.ground truth").first,
+        gallery.locator("use.ground-truth").first,
         gallery.locator("image.prediction").first,
     )
 
@@ -137,12 +138,12 @@ def test_the_slider_goes_from_image_to_ground_truth_to_prediction(page: Page) ->
         slider.press("ArrowRight")
     assert opacities() == (0.5, 0.5)
     assert slider.get_attribute("aria-valuetext") == "between ground truth and prediction"
-    # The other images have a slider of their own.
+    # The other images have their own slider.
     assert page.get_by_role("slider").last.input_value() == "2"
 
 
 def test_the_curves_show_the_values_of_the_epoch_under_the_pointer(page: Page, study: Study) -> None:
-    finished = [row for row in study.rows if row.runs]
+    finished = [row for row in study.configurations if row.runs]
 
     def expected(epoch: int, name: str) -> list[str]:
         values = [[run.history[epoch - 1][name] for run in row.runs] for row in finished]
@@ -160,7 +161,7 @@ def test_the_curves_show_the_values_of_the_epoch_under_the_pointer(page: Page, s
     assert page.locator("#epoch-shown").inner_text() == "2"
     assert shown(2) == expected(2, "valid_loss")
     assert shown(3) == expected(2, "valid_iou")
-    # The nearest curve is named with its value.
+    # The nearest curve is labelled with its value.
     named = plot.locator("text.named").text_content() or ""
     assert named.split()[-1] in expected(2, "valid_iou")
     page.get_by_label("Epoch").press("Home")
@@ -181,17 +182,17 @@ def test_a_tap_shows_the_values_under_the_finger(page: Page) -> None:
         assert plot.locator("text.named").count() == 0
 
 
-def test_every_image_has_a_label_of_its_own_and_what_scrolls_is_reached(page: Page) -> None:
+def test_every_image_has_its_own_label_and_scrollable_parts_are_focusable(page: Page) -> None:
     labels = page.locator(".gallery svg[role=img]").evaluate_all("(all) => all.map((each) => each.ariaLabel)")
     assert len(labels) == len(set(labels)) == 4 * 3 + 4
     assert f"image 2: {EVIL} · dice" in labels
     scrolled = page.locator(".scroll").evaluate_all("(all) => all.map((each) => [each.tabIndex, each.role])")
     assert scrolled == [[0, "region"]] * 2
-    # The slider says its epoch itself.
+    # The slider announces its epoch itself.
     assert page.locator("output").count() == 0
 
 
-def test_rows_are_switched_off_and_training_on(page: Page) -> None:
+def test_curves_can_be_hidden_and_training_curves_shown(page: Page) -> None:
     def lines() -> int:
         return page.locator(".plot").last.locator("path:not(.seed)").count()
 
@@ -200,19 +201,19 @@ def test_rows_are_switched_off_and_training_on(page: Page) -> None:
     button.press("Enter")
     assert button.get_attribute("aria-pressed") == "false"
     assert lines() == 2
-    page.get_by_label("Training too").check()
+    page.get_by_label("Show training").check()
     assert lines() == 4
     button.click()
     assert lines() == 6
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_telephone_nothing_overflows_and_all_can_be_read(page: Page, scheme: Any) -> None:
+def test_on_a_phone_nothing_overflows_and_the_contrast_suffices(page: Page, scheme: Any) -> None:
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": 390, "height": 844})
     page.locator("summary").click()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    # What is wider scrolls within itself.
+    # Wider content scrolls within itself.
     wide = """[...document.querySelectorAll("body *")]
       .filter((each) => !each.closest(".scroll, svg, pre") && each.getBoundingClientRect().right > 391)
       .map((each) => each.outerHTML.slice(0, 80))"""
@@ -238,7 +239,7 @@ def test_on_a_telephone_nothing_overflows_and_all_can_be_read(page: Page, scheme
     assert lines >= 3
 
 
-def test_all_of_it_is_reached_by_keyboard(page: Page) -> None:
+def test_every_control_is_reachable_by_keyboard(page: Page) -> None:
     reached = set()
     for _ in range(60):
         page.keyboard.press("Tab")
@@ -254,7 +255,7 @@ def test_all_of_it_is_reached_by_keyboard(page: Page) -> None:
     assert any('type="range"' in each and "aria-label" in each for each in reached)
 
 
-def test_without_scripts_the_results_are_there(browser: Browser, study: Study) -> None:
+def test_the_results_are_shown_without_javascript(browser: Browser, study: Study) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto((study.path / "report.html").as_uri())

@@ -1,4 +1,4 @@
-"""Study files, and what stands in the place of what they say."""
+"""Study files, and what overrides them."""
 
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,10 @@ def study(folder: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize("name", ["quick", "experiment"])
-def test_the_shipped_studies_have_the_seven_rows_of_the_experiment(name: str) -> None:
+def test_the_shipped_studies_have_the_seven_configurations_of_the_experiment(name: str) -> None:
     plan = make_plan(name)
-    assert pairs(plan.rows) == SEVEN
-    assert all(len(row) == 1 for row in plan.rows)
+    assert pairs(plan.configurations) == SEVEN
+    assert all(len(row) == 1 for row in plan.configurations)
     assert plan.directory == Path("studies") / f"{name}-lesions"
 
 
@@ -43,7 +43,7 @@ def test_no_other_studies_are_shipped() -> None:
 
 
 def test_the_experiment_has_the_default_recipe() -> None:
-    assert make_plan("experiment").rows[4][0] == make_recipe()
+    assert make_plan("experiment").configurations[4][0] == make_recipe()
 
 
 def test_a_file_is_a_grid_with_shared_settings(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_file_is_a_grid_with_shared_settings(tmp_path: Path) -> None:
         """,
     )
     plan = make_plan(path)
-    assert pairs(plan.rows) == [
+    assert pairs(plan.configurations) == [
         ("unet", "bce"),
         ("unet", "bce+dice"),
         ("segnet", "bce"),
@@ -73,37 +73,37 @@ def test_a_file_is_a_grid_with_shared_settings(tmp_path: Path) -> None:
         ("unet", "focal"),
     ]
     assert {(recipe.epochs, recipe.batch, recipe.data) for recipe in plan.recipes} == {(2, 25, "trial/bands:train=4")}
-    assert [recipe.seed for recipe in plan.rows[0]] == [3, 5]
+    assert [recipe.seed for recipe in plan.configurations[0]] == [3, 5]
     assert len(plan.recipes) == 10
     assert plan.directory == Path("studies/mine-yours-trial-bands")
 
 
 def test_models_losses_seeds_and_settings_replace_those_of_the_file() -> None:
     plan = make_plan("quick", models="unet segnet-basic", losses=["lovasz"], seeds=["1", 2], epochs="3", size=32)
-    assert pairs(plan.rows) == [("unet", "lovasz"), ("segnet-basic", "lovasz")]
-    assert [recipe.seed for recipe in plan.rows[0]] == [1, 2]
+    assert pairs(plan.configurations) == [("unet", "lovasz"), ("segnet-basic", "lovasz")]
+    assert [recipe.seed for recipe in plan.configurations[0]] == [1, 2]
     assert {(recipe.epochs, recipe.size) for recipe in plan.recipes} == {(3, (32, 32))}
-    assert plan.rows[0][0].data == make_plan("quick").rows[0][0].data
+    assert plan.configurations[0][0].data == make_plan("quick").configurations[0][0].data
 
 
 def test_models_alone_are_crossed_with_the_losses_of_the_file() -> None:
     losses = ("bce", "dice", "focal", "wsr")
-    assert pairs(make_plan("quick", models=["unet"]).rows) == [("unet", loss) for loss in losses]
+    assert pairs(make_plan("quick", models=["unet"]).configurations) == [("unet", loss) for loss in losses]
 
 
 def test_losses_alone_are_crossed_with_the_models_of_the_file() -> None:
     models = ("segnet", "unet", "unet-upsample", "unet-convpool")
-    assert pairs(make_plan("quick", losses=["dice"]).rows) == [(model, "dice") for model in models]
+    assert pairs(make_plan("quick", losses=["dice"]).configurations) == [(model, "dice") for model in models]
 
 
-def test_what_is_named_twice_is_made_once() -> None:
+def test_duplicates_are_run_once() -> None:
     plan = make_plan("quick", models="unet UNET unet", losses="dice Dice", seeds="1 1 01")
-    assert pairs(plan.rows) == [("unet", "dice")]
+    assert pairs(plan.configurations) == [("unet", "dice")]
     assert len(plan.recipes) == 1
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("seed = [1]\n", ["'seed'", "did you mean 'seeds'?", "grid"]),
         ("seeds = 1\n", ["seeds = 1", "a list"]),
@@ -118,36 +118,40 @@ def test_what_is_named_twice_is_made_once() -> None:
         ('seeds = []\n[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n', ["compares nothing", "one seed"]),
         ('seeds = [0.5]\n[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n', ["seed", "0.5", "int"]),
         ('[recipe]\nepoch = 1\n[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n', ["did you mean 'epochs'?"]),
-        ('[recipe]\nseed = 1\n[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n', ["'seed'", "write seeds"]),
-        ('[recipe]\nmodel = "unet"\n[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n', ["'model'", "write models"]),
+        ('[recipe]\nseed = 1\n[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n', ["'seed'", "use seeds"]),
+        ('[recipe]\nmodel = "unet"\n[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n', ["'model'", "use models"]),
         ('preset = "orig"\n[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n', ["'orig'", "did you mean 'original'?"]),
     ],
 )
-def test_a_mistake_in_a_file_is_named(tmp_path: Path, text: str, says: list[str]) -> None:
+def test_a_mistake_in_a_file_is_named(tmp_path: Path, text: str, message: list[str]) -> None:
     with pytest.raises(OptionError) as error:
         make_plan(study(tmp_path, text))
     assert "\n" not in str(error.value)
-    for part in says:
+    for part in message:
         assert part in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("settings", "kind", "says"),
+    ("settings", "kind", "message"),
     [
-        ({"study": "quik"}, DataError, "no study 'quik' (did you mean 'quick'?): name a file, or experiment, quick"),
+        (
+            {"study": "quik"},
+            DataError,
+            "study 'quik' (did you mean 'quick'?): expected a file, or one of experiment, quick",
+        ),
         ({"study": "."}, DataError, "cannot be read as TOML"),
         ({"study": "quick", "models": "unett"}, UnknownNameError, "did you mean 'unet'?"),
         ({"study": "quick", "models": []}, OptionError, "compares nothing"),
         ({"study": "quick", "models": 3}, OptionError, "models is 3: write a list of names"),
         ({"study": "quick", "seeds": 3}, OptionError, "seeds is 3: write a list of names"),
-        ({"study": "quick", "loss": "bce"}, OptionError, "a study varies 'loss': write losses in its place"),
+        ({"study": "quick", "loss": "bce"}, OptionError, "a study varies 'loss': use losses instead"),
         ({"study": "quick", "epoch": 3}, OptionError, "did you mean 'epochs'?"),
     ],
 )
-def test_a_mistake_in_a_call_is_named(settings: dict[str, Any], kind: type[SegregError], says: str) -> None:
+def test_a_mistake_in_a_call_is_named(settings: dict[str, Any], kind: type[SegregError], message: str) -> None:
     with pytest.raises(kind) as error:
         make_plan(**settings)
-    assert says in str(error.value)
+    assert message in str(error.value)
 
 
 def test_runs_that_differ_in_anything_have_directories_that_differ() -> None:
@@ -175,6 +179,6 @@ def test_runs_that_differ_in_anything_have_directories_that_differ() -> None:
     recipes = [make_recipe(), *(make_recipe(**{name: value}) for name, value in other.items())]
     names = [directory_name(recipe) for recipe in recipes]
     assert len(set(names)) == len(recipes)
-    # By this name the runs of a study are found that were made before the later settings were there.
+    # Under this name, runs made before the later settings existed are found.
     assert names[0] == "unet-bce-s0-8eea3e75"
     assert directory_name(make_recipe(checkpoint_every=5, track="tensorboard")) == names[0]

@@ -1,4 +1,4 @@
-"""A study that is made, grows, fails in part, is interrupted and goes on."""
+"""A study that is run, grows, fails in part, is interrupted and resumed."""
 
 import csv
 import html
@@ -22,7 +22,7 @@ from segreg.scoring.statistics import Comparison, Interval
 from segreg.studies.page import write_page
 from segreg.studies.study import Study, compare
 from segreg.studies.summary import conclusion
-from segreg.studies.table import best_row
+from segreg.studies.table import best_configuration
 
 HOSTILE = 'trial/dot:note="<b>$x</b>, &|"'
 SETTINGS: dict[str, Any] = {
@@ -42,7 +42,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def weights(study: Path) -> dict[Path, int]:
-    """When the weights of each run were written."""
+    """The time at which the weights of each run were written."""
     return {path: path.stat().st_mtime_ns for path in study.glob("runs/*/model.safetensors")}
 
 
@@ -54,13 +54,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, dict[Path, i
 
 @pytest.fixture(scope="module")
 def study(small: tuple[Study, dict[Path, int]]) -> Study:
-    """The small study, grown by a loss."""
+    """The small study, extended by a loss."""
     return compare(**SETTINGS, losses=["bce", "dice"], out=small[0].path)
 
 
 @pytest.fixture(scope="module")
 def distances(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A study of one row, by a metric of which less is better."""
+    """A study of one configuration, by a metric where lower is better."""
     settings = {**SETTINGS, "models": ["trial/dot"], "metrics": ["hausdorff95"], "epochs": 1}
     return compare(**settings, losses=["bce"], out=tmp_path_factory.mktemp("distances") / "study")
 
@@ -70,7 +70,7 @@ def table(study: Study) -> list[dict[str, str]]:
     return list(csv.DictReader((study.path / "results.csv").read_text(encoding="utf-8").splitlines()))
 
 
-def test_a_study_has_a_report_and_a_run_a_row_and_seed(study: Study) -> None:
+def test_a_study_has_a_report_and_one_run_per_configuration_and_seed(study: Study) -> None:
     assert sorted(path.name for path in study.path.iterdir()) == [
         "curves.png",
         "report.html",
@@ -84,7 +84,7 @@ def test_a_study_has_a_report_and_a_run_a_row_and_seed(study: Study) -> None:
     assert all(study.run(recipe).finished for recipe in study.plan.recipes)
 
 
-def test_a_study_that_grows_keeps_the_runs_that_it_has(small: tuple[Study, dict[Path, int]], study: Study) -> None:
+def test_a_study_that_grows_keeps_its_runs(small: tuple[Study, dict[Path, int]], study: Study) -> None:
     before = small[1]
     after = weights(study.path)
     assert len(before) == 4
@@ -96,7 +96,7 @@ def test_a_study_started_again_trains_nothing(study: Study, capsys: pytest.Captu
     before = weights(study.path)
     again = compare(**{**SETTINGS, "quiet": False}, losses=["bce", "dice"], out=study.path)
     assert weights(again.path) == before
-    assert "8 of 8 runs are there already" in capsys.readouterr().err
+    assert "8 of 8 runs are already finished" in capsys.readouterr().err
 
 
 def test_the_table_agrees_with_the_runs(study: Study, table: list[dict[str, str]]) -> None:
@@ -106,7 +106,7 @@ def test_the_table_agrees_with_the_runs(study: Study, table: list[dict[str, str]
         (HOSTILE, "bce", "2"),
         (HOSTILE, "dice", "2"),
     ]
-    for row, recipes in zip(table, study.plan.rows, strict=True):
+    for row, recipes in zip(table, study.plan.configurations, strict=True):
         results = [study.run(recipe).results for recipe in recipes]
         assert [recipe.seed for recipe in recipes] == [0, 1]
         for split in ("train", "valid"):
@@ -131,7 +131,7 @@ def test_the_best_row_has_the_highest_value_and_the_others_are_behind_it(table: 
             assert float(row["behind_best_low"]) <= float(row["behind_best"]) <= float(row["behind_best_high"])
 
 
-def test_the_markdown_is_one_table_with_a_line_a_row(study: Study) -> None:
+def test_the_markdown_is_one_table_with_one_line_per_row(study: Study) -> None:
     lines = (study.path / "results.md").read_text(encoding="utf-8").splitlines()
     table = [line for line in lines if line.startswith("|")]
     assert len(table) == 2 + 4
@@ -140,7 +140,7 @@ def test_the_markdown_is_one_table_with_a_line_a_row(study: Study) -> None:
 
 
 @pytest.mark.parametrize("name", ["curves.png", "samples.png"])
-def test_the_images_of_a_study_can_be_looked_at(study: Study, name: str) -> None:
+def test_the_figures_of_a_study_are_readable_images(study: Study, name: str) -> None:
     with Image.open(study.path / name) as image:
         assert np.asarray(image.convert("L")).std() > 5
 
@@ -174,46 +174,46 @@ class Page(HTMLParser):
             self.cells[-1] += data
 
 
-def test_the_report_is_one_file_that_holds_everything(study: Study) -> None:
+def test_the_report_is_one_self_contained_file(study: Study) -> None:
     text = (study.path / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     known = ("data:image/png;base64,iVBOR", "data:image/jpeg;base64,/9j/", "#image-", "#ground-truth-")
     assert all(source.startswith(known) for source in page.fetched)
-    # Of 4 samples an image, a ground truth and 4 predictions; of 4 worst cases each one; and tiles that show them again.
+    # For 4 samples an image, a ground truth and 4 predictions; for 4 worst cases one each; and tiles that repeat them.
     assert len([source for source in page.fetched if source.startswith("data:")]) == 4 * (2 + 4) + 4 * (2 + 1)
     assert "url(" not in text
     assert "@import" not in text
     assert "://" not in text.replace("http://www.w3.org/2000/svg", "")
 
 
-def test_the_page_says_what_the_table_says(study: Study) -> None:
+def test_the_page_agrees_with_the_table(study: Study) -> None:
     cells = Page((study.path / "report.html").read_text(encoding="utf-8")).cells
     lines = (study.path / "results.md").read_text(encoding="utf-8").splitlines()
     table = [
         html.unescape(cell.strip()) for line in lines if line.startswith("| trial") for cell in line.split("|")[1:-1]
     ]
     assert len(cells) == len(table) == 4 * 8
-    for said, expected in zip(cells, table, strict=True):
-        # The page adds how likely a difference is by chance.
-        words = re.sub(r"p\s[=<] [\d.]+|more than chance|may be chance", "", said)
+    for cell, expected in zip(cells, table, strict=True):
+        # The page adds the probability of a difference by chance.
+        words = re.sub(r"p\s[=<] [\d.]+|(not )?significant", "", cell)
         assert " ".join(words.split()) == expected
 
 
-def test_the_page_says_with_what_it_was_made(study: Study) -> None:
+def test_the_page_states_its_provenance(study: Study) -> None:
     text = (study.path / "report.html").read_text(encoding="utf-8")
-    said = {
+    stated = {
         "segreg": version("segreg"),
         "segreg-trial": "1.0",
         "torch": torch.__version__,
         "augment": "hflip",
         "seeds": "0, 1",
     }
-    for name, value in said.items():
+    for name, value in stated.items():
         assert f"<dt>{name}</dt><dd>{value}</dd>" in text
 
 
 def test_runs_of_an_earlier_version_still_have_a_report(study: Study, tmp_path: Path) -> None:
-    """They kept no worst cases."""
+    """They have no worst cases."""
     shutil.copytree(study.path, tmp_path / "study")
     for path in tmp_path.glob("study/runs/*/results.json"):
         results = json.loads(path.read_text(encoding="utf-8"))
@@ -227,7 +227,7 @@ def test_runs_of_an_earlier_version_still_have_a_report(study: Study, tmp_path: 
     assert Page(now).cells == Page(before).cells
 
 
-def test_names_do_not_become_markup(study: Study) -> None:
+def test_names_are_escaped(study: Study) -> None:
     text = (study.path / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert not {"i", "a"} & page.tags
@@ -235,7 +235,7 @@ def test_names_do_not_become_markup(study: Study) -> None:
     assert html.escape("<i>band") in text
 
 
-def test_another_study_in_the_same_place_is_refused(study: Study) -> None:
+def test_another_study_in_the_same_directory_is_refused(study: Study) -> None:
     before = weights(study.path)
     with pytest.raises(RunError, match="holds another study: choose another --out"):
         compare(**{**SETTINGS, "epochs": 3}, losses=["bce", "dice"], out=study.path)
@@ -246,7 +246,7 @@ def test_another_study_in_the_same_place_is_refused(study: Study) -> None:
 
 def test_a_study_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text('[[run]]\nmodel = "unet"\noptimizer = "sgd"\n')
-    with pytest.raises(RunError, match=r"study\.toml cannot be gone on with here \(recipe has no option 'optimizer'"):
+    with pytest.raises(RunError, match=r"study\.toml cannot be resumed here \(recipe has no option 'optimizer'"):
         compare(**SETTINGS, losses=["bce"], out=tmp_path)
 
 
@@ -258,7 +258,7 @@ def test_a_study_whose_tracker_is_not_installed_is_read(study: Study, tmp_path: 
 
 
 @pytest.mark.parametrize(("values", "best"), [((None, 5.0), 1), ((0.0, 5.0), 0), ((5.0, 0.0), 1), ((7.0, None), 0)])
-def test_the_run_to_take_is_the_best_seed_that_has_a_value(
+def test_the_best_run_is_the_best_seed_that_has_a_value(
     distances: Study, tmp_path: Path, values: tuple[float | None, ...], best: int
 ) -> None:
     shutil.copytree(distances.path, tmp_path / "study")
@@ -271,45 +271,45 @@ def test_the_run_to_take_is_the_best_seed_that_has_a_value(
     assert study.best == runs[best]
 
 
-def test_a_row_without_a_value_is_said_to_have_none(study: Study, tmp_path: Path) -> None:
-    """Not that it may be as good, and it is not sorted by it."""
-    best, recipe = best_row(study.rows), study.plan.recipes[0]
+def test_a_row_without_a_value_is_reported_as_such(study: Study, tmp_path: Path) -> None:
+    """It is not reported as possibly as good, and not sorted by it."""
+    best, recipe = best_configuration(study.configurations), study.plan.recipes[0]
     without = Comparison(Interval(np.nan, np.nan, np.nan), 1.0, 0)
-    others = [row for row in study.rows if row is not best]
+    others = [row for row in study.configurations if row is not best]
     rows = [best, *(attrs.evolve(row, behind_best=without) for row in others[:2]), others[2]]
-    said = conclusion(rows, recipe)
-    assert said.endswith(f" {others[0].label} and {others[1].label} have no value there.")
-    assert sum(said.count(row.label) for row in others[:2]) == 2
+    sentence = conclusion(rows, recipe)
+    assert sentence.endswith(f" {others[0].label} and {others[1].label} have no value there.")
+    assert sum(sentence.count(row.label) for row in others[:2]) == 2
     write_page(tmp_path, "x", rows, recipe)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert 'data-value="nan"' not in page
     assert page.count("+nan</b>") == 2
-    assert page.count("more than chance</small>") + page.count("may be chance</small>") == 1
+    assert page.count("significant</small>") == 1
 
 
-def test_the_rows_of_a_long_table_have_the_keys_of_their_curves(study: Study, tmp_path: Path) -> None:
-    write_page(tmp_path, "x", [*study.rows] * 3, study.plan.recipes[0])
+def test_the_rows_of_a_long_table_have_the_legend_of_their_curves(study: Study, tmp_path: Path) -> None:
+    write_page(tmp_path, "x", [*study.configurations] * 3, study.plan.recipes[0])
     keys = re.findall(r'class="(key k\d(?: dashed)?)"', (tmp_path / "report.html").read_text(encoding="utf-8"))
     assert keys[:12] == keys[12:]
     assert len(set(keys)) == 12
 
 
-def test_one_of_something_is_said_in_the_singular(distances: Study) -> None:
+def test_a_count_of_one_is_in_the_singular(distances: Study) -> None:
     page, table = ((distances.path / name).read_text(encoding="utf-8") for name in ("report.html", "results.md"))
-    assert re.search(r'<p class="facts">1 row · 2 seeds · .* · 1 epoch</p>', page)
+    assert re.search(r'<p class="facts">1 configuration · 2 seeds · .* · 1 epoch</p>', page)
     assert "- Training: 1 epoch of AdamW, " in table
 
 
 @pytest.mark.parametrize("name", ["study.toml", "notes.txt"])
-def test_a_folder_with_other_things_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_folder_with_other_files_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text('[[grid]]\nmodels = ["unet"]\n')
-    with pytest.raises(RunError, match=r"not what a study writes there|not a study"):
+    with pytest.raises(RunError, match=r"not written by a study|not a study"):
         compare(**SETTINGS, losses=["bce"], out=tmp_path)
     assert (tmp_path / name).read_text().startswith("[[grid]]")
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_wrong_data_or_device_leave_nothing_in_the_way_of_the_right_ones(tmp_path: Path) -> None:
+def test_wrong_data_or_a_wrong_device_leaves_no_files_behind(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         compare("quick", data=f"ph2:root={tmp_path}/missing", out=tmp_path / "study")
     with pytest.raises(OptionError, match="device"):
@@ -317,22 +317,22 @@ def test_wrong_data_or_device_leave_nothing_in_the_way_of_the_right_ones(tmp_pat
     assert not (tmp_path / "study").exists()
 
 
-def test_a_study_with_trouble(
+def test_a_study_with_failed_and_interrupted_runs_is_resumed(
     tmp_path: Path, parts: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One run fails, one is interrupted; the same command goes on, and says in the end what failed."""
+    """One run fails, one is interrupted; the same command resumes, and reports in the end what failed."""
     settings = {**SETTINGS, "models": ["trial/dot"], "seeds": [0], "metrics": ["trial/mistakes", "iou"], "quiet": False}
     settings["data"] = "trial/bands:test=3"
     losses = ["trial/broken", "dice", "trial/fragile"]
-    # There are 4 steps an epoch: this is in the second one.
+    # There are 4 steps per epoch: this is in the second one.
     monkeypatch.setattr(parts, "TROUBLE", (6, KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         compare(**settings, losses=losses, out=tmp_path / "study")
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     reason = "RuntimeError: a <b>broken</b> loss of two lines"
-    assert f"failed: trial/dot · trial/broken: {reason}\n" in said
-    assert "interrupted; the same command goes on with what is missing\n" in said
-    assert "--resume" not in said
+    assert f"failed: trial/dot · trial/broken: {reason}\n" in printed
+    assert "interrupted; rerun the same command to resume\n" in printed
+    assert "--resume" not in printed
 
     monkeypatch.setattr(parts, "TROUBLE", None)
     before = {path: time for path, time in weights(tmp_path / "study").items() if "-dice-" in path.parent.name}
@@ -344,8 +344,8 @@ def test_a_study_with_trouble(
         main(words)
     assert left.value.code == 1
     output = capsys.readouterr()
-    assert "1 of 3 runs are there already" in output.err
-    assert "going on after epoch 1" in output.err
+    assert "1 of 3 runs are already finished" in output.err
+    assert "resuming after epoch 1" in output.err
     after = weights(tmp_path / "study")
     assert {path: after[path] for path in before} == before
 
@@ -362,7 +362,7 @@ def test_a_study_with_trouble(
     assert [row["failure"] for row in table] == [reason, "", ""]
     assert [row["seeds"] for row in table] == ["0", "1", "1"]
     assert table[1]["iou_test_sd"] == "nan"
-    # The fewer mistakes the better.
+    # Fewer mistakes are better.
     better, worse = sorted(table[1:], key=lambda row: float(row["trial/mistakes_valid_mean"]))
     assert better["behind_best"] == ""
     assert float(worse["behind_best"]) > 0
@@ -375,8 +375,8 @@ def test_a_study_with_trouble(
 def test_a_study_in_which_everything_fails_still_has_a_report(tmp_path: Path) -> None:
     settings = {**SETTINGS, "models": ["trial/dot"], "seeds": [0], "losses": ["trial/broken", "trial/nan"]}
     made = compare(**settings, out=tmp_path / "study")
-    assert made.rows[0].failure.startswith("RuntimeError: ")
-    assert made.rows[1].failure.startswith("the loss was nan in epoch 1, step 1 of 4; kept: nothing; likely")
+    assert made.configurations[0].failure.startswith("RuntimeError: ")
+    assert made.configurations[1].failure.startswith("the loss was nan in epoch 1, step 1 of 4; kept: nothing; likely")
     assert sorted(path.name for path in made.path.glob("*.*")) == [
         "report.html",
         "results.csv",

@@ -1,4 +1,4 @@
-"""A study whose runs fail again and again, take the process with them, or were begun with something else."""
+"""A study whose runs fail repeatedly, kill the process, or were started in another environment."""
 
 from pathlib import Path
 from typing import Any
@@ -28,25 +28,25 @@ def test_a_run_that_fails_is_tried_three_times(tmp_path: Path, capsys: pytest.Ca
         made = compare(**settings)
         assert "failed: trial/dot · trial/broken: RuntimeError: " in capsys.readouterr().err
     made = compare(**settings)
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     reason = "RuntimeError: a <b>broken</b> loss of two lines"
-    assert f"not tried again without --force: trial/dot · trial/broken: {reason}\n" in said
-    assert "failed: " not in said
-    # The table still says so.
-    assert [row.failure for row in made.rows] == [reason, ""]
+    assert f"failed 3 times, retry with --force: trial/dot · trial/broken: {reason}\n" in printed
+    assert "failed: " not in printed
+    # The table still reports it.
+    assert [row.failure for row in made.configurations] == [reason, ""]
     words = ["compare", "quick", "--models", "trial/dot", "--losses", "trial/broken", "bce", "--data", SETTINGS["data"]]
     words += ["--size", "8", "--epochs", "3", "--batch", "2", "--device", "cpu", "--out", str(tmp_path / "study")]
-    status, _, said = call(*words, "--force")
+    status, _, printed = call(*words, "--force")
     assert status == 1
-    assert "failed: trial/dot · trial/broken: " in said
+    assert "failed: trial/dot · trial/broken: " in printed
 
 
 def die_in(made: dict[str, Any], parts: Any, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """Make a study that is stopped in a step, and leave it as if the process had been killed there."""
+    """Run a study that is stopped in a step, and leave it as if the process had been killed there."""
     monkeypatch.setattr(parts, "TROUBLE", (step, KeyboardInterrupt()))
     kept = Path.unlink
     with pytest.MonkeyPatch.context() as patch:
-        # A process that is killed does not tidy up.
+        # A killed process does not clean up.
         patch.setattr(
             Path, "unlink", lambda path, **_: None if path.name == "tries.json" else kept(path, missing_ok=True)
         )
@@ -55,28 +55,28 @@ def die_in(made: dict[str, Any], parts: Any, monkeypatch: pytest.MonkeyPatch, st
     monkeypatch.setattr(parts, "TROUBLE", None)
 
 
-def test_a_run_that_takes_the_process_with_it_is_tried_three_times(
+def test_a_run_that_kills_the_process_is_tried_three_times(
     tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {**SETTINGS, "losses": ["trial/fragile", "bce"], "out": tmp_path / "study"}
     for _ in range(3):
         die_in(settings, parts, monkeypatch, step=0)
     made = compare(**settings)
-    reason = "its process was killed, 3 times at the same place: did memory run out?"
-    assert f"not tried again without --force: trial/dot · trial/fragile: {reason}" in capsys.readouterr().err
-    assert [row.failure for row in made.rows] == [reason, ""]
+    reason = "its process was killed 3 times at the same point: did memory run out?"
+    assert f"failed 3 times, retry with --force: trial/dot · trial/fragile: {reason}" in capsys.readouterr().err
+    assert [row.failure for row in made.configurations] == [reason, ""]
     again = compare(**settings, force=True)
-    assert [row.failure for row in again.rows] == ["", ""]
+    assert [row.failure for row in again.configurations] == ["", ""]
 
 
-def test_a_run_that_gets_on_may_be_killed_as_often_as_it_likes(
+def test_a_run_that_makes_progress_may_be_killed_any_number_of_times(
     tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {**SETTINGS, "losses": ["trial/fragile"], "checkpoint_every": 1, "out": tmp_path / "study"}
     for _ in range(5):
         die_in(settings, parts, monkeypatch, step=1)
     made = compare(**settings)
-    assert [row.failure for row in made.rows] == [""]
+    assert [row.failure for row in made.configurations] == [""]
     assert not list(made.path.rglob("tries.json"))
     assert not list(made.path.rglob("state"))
 
@@ -90,7 +90,7 @@ def interrupted(tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch) -> 
     return settings
 
 
-def test_a_run_that_was_begun_with_another_torch_is_not_mixed_in(
+def test_a_run_started_with_another_torch_is_not_mixed_in(
     tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = interrupted(tmp_path, parts, monkeypatch)
@@ -98,16 +98,16 @@ def test_a_run_that_was_begun_with_another_torch_is_not_mixed_in(
     state = torch.load(first / "checkpoint" / "checkpoint.pt", weights_only=True)
     state["provenance"]["torch"] = "2.0.0"
     torch.save(state, first / "checkpoint" / "checkpoint.pt")
-    with pytest.raises(RunError, match=rf"{first} cannot go on as it began: torch was 2\.0\.0 and is .* --force"):
+    with pytest.raises(RunError, match=rf"{first} cannot be resumed unchanged: torch was 2\.0\.0 and is .* --force"):
         compare(**settings)
     made = compare(**settings, force=True)
-    assert [row.failure for row in made.rows] == ["", ""]
+    assert [row.failure for row in made.configurations] == ["", ""]
 
 
-def test_how_often_states_are_written_makes_no_other_study(
+def test_changing_how_often_checkpoints_are_written_keeps_the_study(
     tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = interrupted(tmp_path, parts, monkeypatch)
     made: Study = compare(**{**settings, "checkpoint_every": None})
-    assert [row.failure for row in made.rows] == ["", ""]
+    assert [row.failure for row in made.configurations] == ["", ""]
     assert load_checkpoint(made.run(made.plan.recipes[0])) is None

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are either complete or absent."""
 
 import os
 import stat
@@ -55,14 +55,14 @@ def test_nothing_written_is_a_failure(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_the_name_aside_keeps_its_suffix_for_those_who_go_by_it(tmp_path: Path) -> None:
+def test_the_temporary_name_keeps_the_suffix(tmp_path: Path) -> None:
     with replacing(tmp_path / "a.png") as aside:
         assert aside.suffix == ".png"
         aside.touch()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
-def test_tensors_may_be_read_by_whoever_may_read_the_other_files(tmp_path: Path) -> None:
+def test_tensor_files_have_the_permissions_of_the_other_files(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "")
     Run(tmp_path).write_tensors("model", {"weights": torch.ones(2)})
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on."""
+"""What the user sees during a run."""
 
 import re
 
@@ -9,7 +9,7 @@ from segreg.support.progress import Display
 ROW = {"epoch": 1.0, "train_loss": 0.5, "valid_iou": 0.75, "lr": 0.1, "seconds": 2.0, "images_per_second": 12.34}
 
 
-def go_through(display: Display) -> None:
+def run_through(display: Display) -> None:
     with display:
         display.line("a line")
         display.progress("reading train", 3, 4)
@@ -19,26 +19,26 @@ def go_through(display: Display) -> None:
         display.note("a [bold]note[/bold]")
 
 
-def test_off_a_terminal_there_are_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    go_through(Display())
+def test_without_a_terminal_there_are_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    run_through(Display())
     assert capsys.readouterr() == (
         "",
         "a line\nepoch   1/2  train_loss 0.5000  valid_iou 0.7500  12.3 images/s  best\na [bold]note[/bold]\n",
     )
 
 
-def test_quiet_leaves_the_notes(capsys: pytest.CaptureFixture[str]) -> None:
-    go_through(Display(quiet=True))
+def test_quiet_keeps_the_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    run_through(Display(quiet=True))
     assert capsys.readouterr() == ("", "a [bold]note[/bold]\n")
 
 
-def test_on_a_terminal_a_bar_shows_what_goes_on_with_metric_speed_and_time_left(
+def test_on_a_terminal_a_bar_shows_progress_with_metric_speed_and_time_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    go_through(Display())
+    run_through(Display())
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
     bar = [line for line in shown.splitlines() if "epoch 2/2" in line][-1]
     assert bar.startswith("unet · bce  epoch 2/2 ")
@@ -47,7 +47,7 @@ def test_on_a_terminal_a_bar_shows_what_goes_on_with_metric_speed_and_time_left(
     assert "a line" in shown
 
 
-def test_a_label_is_no_markup_and_steers_no_terminal(
+def test_a_label_is_not_markup_and_injects_no_escape_sequences(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")

@@ -1,4 +1,4 @@
-"""How images and masks look: one palette for all of them, and borders against a count by hand."""
+"""How images and masks are drawn: one palette for all of them, and borders against a check by hand."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 import segreg
-from segreg.builtins.datasets.examples import camvid
+from segreg.builtins.datasets.camvid import example
 from segreg.support.render import borders, overlay, palette, rgb_view, write_mask
 from segreg.task import IGNORE_INDEX, task_of
 
 
-def test_what_is_predicted_is_tinted_and_the_rest_is_the_image() -> None:
+def test_the_prediction_is_tinted_and_the_rest_is_the_image() -> None:
     image = np.full((2, 2, 3), 100, np.uint8)
     shown = overlay(image, np.array([[0, 1], [0, 255]], np.uint8), task_of(1))
     assert shown.dtype == np.uint8
@@ -42,7 +42,7 @@ def test_a_pixel_is_on_a_border_if_a_neighbour_is_of_another_class(classes: np.n
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_an_image_is_looked_at_in_three_channels(channels: int) -> None:
+def test_an_image_is_shown_in_three_channels(channels: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (3, 4, channels), dtype=np.uint8)
     shown = rgb_view(image)
     assert shown.shape == (3, 4, 3)
@@ -67,7 +67,7 @@ def colours(path: Path) -> dict[int, tuple[int, ...]]:
 
 
 def test_a_class_has_one_colour_in_every_file_of_a_run(tmp_path: Path) -> None:
-    camvid(tmp_path / "camvid")
+    example(tmp_path / "camvid")
     data = f"camvid:root={tmp_path / 'camvid'}"
     run = segreg.fit("unet:width=2,depth=1", loss="cross-entropy", data=data, size=32, epochs=1, out=tmp_path / "run",
                      device="cpu", quiet=True)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Every check of the conformance kit can fail, and does for the fault that it is there for."""
+"""Every check of the conformance kit can fail, and does so for the fault that it is meant to detect."""
 
 import re
 from collections.abc import Iterator
@@ -16,20 +16,20 @@ from tests.trial import call
 
 FAULTY = Path(__file__).parent / "site"
 
-# What each check says of the component that bears its name.
+# What each check reports on the component with its name.
 OBJECTIONS = {
     "architecture": {
         "target-is-found": "has no attribute 'Nowhere'",
-        "options-are-documented": "does not say what 'in_channels' is",
+        "options-are-documented": "does not describe 'in_channels'",
         "defaults-are-of-their-types": "width is 1.5: expected int",
-        "unknown-options-are-refused": r"drop \*\*kwargs",
-        "has-a-reference": "the record has no reference",
+        "unknown-options-are-refused": r"remove \*\*kwargs",
+        "has-a-reference": "it has no reference",
         "any-channels-and-classes": "expected input.* to have 1 channels, but got 3",
         "any-size": r"images \[1, 3, 5, 19\] give \[1, 1, 4, 18\], not \[1, 1, 5, 19\]",
         "batch-of-one": "ValueError: Expected more than 1 value per channel",
         "evaluation-is-deterministic": "two calls with the same images give different logits",
         "images-of-a-batch-are-independent": "the first image beside others: off by",
-        "images-stay-as-they-are": "changes the images in place",
+        "images-are-not-modified": "changes the images in place",
         "every-parameter-learns": "no gradient reaches the parameter dead.weight",
         "logits-are-not-activated": "between 0 and 1: leave the activation to the loss",
         "weights-survive-a-file": "logits after a round trip of the weights: off by",
@@ -42,14 +42,14 @@ OBJECTIONS = {
         "can-be-compiled": "logits of the compiled model: off by",
     },
     "loss": {
-        "is-a-scalar-with-a-gradient": "not a tensor without dimensions",
+        "is-a-scalar-with-a-gradient": "not a scalar tensor",
         "extremes-stay-finite": "not finite for logits of ±10,000",
         "ignored-pixels-have-no-influence": "with 1 logit.* the logits of ignored pixels change the value",
         "nothing-but-ignored-is-finite": "all pixels ignored gives nan",
         "right-beats-wrong": "right gives -0.0.*, undecided -0.69.*, wrong -8",
         "order-of-the-batch-does-not-matter": "the images in another order give",
         "gradient-is-the-slope": "the slope is .*, the gradient says",
-        "input-stays-as-it-is": "its input is changed in place",
+        "input-is-not-modified": "its input is changed in place",
         "runs-without-values": "meta",
     },
     "metric": {
@@ -63,17 +63,17 @@ OBJECTIONS = {
         "update-does-not-wait": "meta",
     },
     "dataset": {
-        "has-classes-and-splits": "there is no split 'valid'",
+        "has-classes-and-splits": "the split 'valid' is missing",
         "samples-have-their-form": r"train\[0\]: the image is float64 \[4, 5, 3\]",
-        "masks-name-classes": r"the mask has \[254\], where there are 2 classes",
+        "masks-name-classes": r"the mask has \[254\]: expected 0 to 1, or 255",
         "access-is-repeatable": "differs when the dataset is opened a second time",
-        "splits-end": r"train\[3\] gives a sample",
+        "splits-end": r"train\[3\] returns a sample",
         "splits-are-disjoint": r"valid\[0\] is also in the split 'train'",
         "splits-go-to-workers": "pickle",
     },
     "tracker": {
-        "hears-a-run": "TypeError: float",
-        "hears-a-run-that-goes-on": "FileExistsError",
+        "tracks-a-run": "TypeError: float",
+        "tracks-a-resumed-run": "FileExistsError",
         "closes-before-it-begins": "no attribute 'folder'",
         "leaves-the-run-alone": r"it changes the file history\.csv of the run",
     },
@@ -99,7 +99,7 @@ def cases_of(kind: str, name: str) -> dict[str, Case]:
     }
 
 
-def test_every_check_has_its_fault() -> None:
+def test_every_check_has_a_fault() -> None:
     for kind, objections in OBJECTIONS.items():
         shared = set() if kind == "architecture" else COMMON | {"has-a-reference"}
         assert {check.name for check in CHECKS[kind]} - shared == set(objections)
@@ -109,7 +109,7 @@ def test_every_check_has_its_fault() -> None:
     ("kind", "check", "objection"),
     [(kind, check, words) for kind, checks in OBJECTIONS.items() for check, words in checks.items()],
 )
-def test_a_check_sees_its_fault(kind: str, check: str, objection: str) -> None:
+def test_a_check_detects_its_fault(kind: str, check: str, objection: str) -> None:
     case = cases_of(kind, check)[check]
     if case.check.advisory:
         with pytest.warns(ConformanceWarning, match=objection):
@@ -131,11 +131,11 @@ def test_a_known_failure_is_expected_and_has_to_fail() -> None:
     outcome = cases["every-parameter-learns"].outcome()
     assert (outcome.status, outcome.reason) == ("failed as expected", "one layer is dead")
     cases["every-parameter-learns"].run()
-    with pytest.raises(CheckFailed, match="passes now: take it out of the record's known_failures"):
+    with pytest.raises(CheckFailed, match="passes now: remove it from the record's known_failures"):
         cases["batch-of-one"].run()
 
 
-def test_random_numbers_outside_are_left_alone() -> None:
+def test_random_state_outside_is_left_alone() -> None:
     import torch
 
     torch.manual_seed(3)
@@ -146,7 +146,7 @@ def test_random_numbers_outside_are_left_alone() -> None:
 
 
 def test_the_checks_are_frozen() -> None:
-    # A plugin that passed has to go on passing: a new check begins as an advisory one.
+    # A plugin that passed must keep passing: a new check starts as an advisory one.
     frozen = {kind: [check.name for check in checks if not check.advisory] for kind, checks in CHECKS.items()}
     assert [check.name for check in CHECKS_OF_PLUGINS] == [
         "works",
@@ -162,7 +162,7 @@ def test_the_checks_are_frozen() -> None:
     ("check", "source", "objection"),
     [
         ("works", "import nowhere", "ModuleNotFoundError: No module named 'nowhere'"),
-        ("works", "{head}\n@hookimpl\ndef segreg_losses():\n    return []", "it declares no components|gives nothing"),
+        ("works", "{head}\n@hookimpl\ndef segreg_losses():\n    return []", "declares no components|returns nothing"),
         (
             "declares-the-same-twice",
             "{head}\nimport itertools\ncount = itertools.count()\n@hookimpl\ndef segreg_losses():\n"
@@ -179,11 +179,11 @@ def test_the_checks_are_frozen() -> None:
             "known-failures-name-checks",
             "{head}\n@hookimpl\ndef segreg_losses():\n"
             "    return [Loss(name='l', target='a:B', summary='', known_failures={{'right-beats-wron': 'so'}})]",
-            r"excuses 'right-beats-wron', which is no check of the kind loss \(did you mean 'right-beats-wrong'\?\)",
+            r"lists 'right-beats-wron' in known_failures: unknown check .* \(did you mean 'right-beats-wrong'\?\)",
         ),
     ],
 )
-def test_a_check_of_the_plugin_sees_its_fault(site: Site, check: str, source: str, objection: str) -> None:
+def test_a_check_of_the_plugin_detects_its_fault(site: Site, check: str, source: str, objection: str) -> None:
     site.install("ill", source.format(head="from segreg import Loss, hookimpl"))
     registry.cache_clear()
     cases = {case.check.name: case for case in conformance_cases("ill") if case.subject.label == "plugin ill"}
@@ -192,7 +192,7 @@ def test_a_check_of_the_plugin_sees_its_fault(site: Site, check: str, source: st
     registry.cache_clear()
 
 
-def test_names_that_are_not_there() -> None:
+def test_unknown_names_are_refused() -> None:
     with pytest.raises(UnknownNameError, match=re.escape("unknown plugin or component 'fault' (did you mean")):
         conformance_cases("fault")
 
@@ -213,14 +213,18 @@ def test_the_command_prints_a_table_and_fails() -> None:
     assert out.splitlines()[-1] == "19 checks: 19 passed"
 
 
-# At their full width they say the same, and take a minute.
+# At their full width the results are the same, and take a minute.
 NARROW = [entry.key for entry in components("architecture") if entry.plugin.builtin]
 BROUGHT = [case for case in conformance_cases("segreg") if case.subject.label.split()[-1] not in NARROW]
 BROUGHT += conformance_cases(*(f"{name}:width=8" for name in NARROW))
+# Options that change the formula of a loss.
+BROUGHT += conformance_cases(
+    "bce:pos_weight=3", "cross-entropy:label_smoothing=0.1", "focal:gamma=0.5", "focal-tversky:gamma=3"
+)
 
 
 @pytest.mark.parametrize("case", BROUGHT)
-def test_what_segreg_brings_conforms(case: Case) -> None:
+def test_what_segreg_provides_conforms(case: Case) -> None:
     on_the_host = ("metric hausdorff95", "metric surface-dice")
     assert set(case.subject.known_failures) == (
         {"update-does-not-wait"} if case.subject.label in on_the_host else set()
@@ -229,7 +233,7 @@ def test_what_segreg_brings_conforms(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("unet:widht=4", r"unet has no option 'widht' \(did you mean 'width'\?\)"),
         (
@@ -238,23 +242,23 @@ def test_what_segreg_brings_conforms(case: Case) -> None:
         ),
     ],
 )
-def test_options_that_cannot_be_checked_are_one_line(name: str, says: str) -> None:
-    with pytest.raises(OptionError, match=says):
+def test_options_that_cannot_be_checked_are_a_one_line_error(name: str, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
         conformance_cases(name)
 
 
-def test_an_option_tells_which_component_of_that_name_is_meant() -> None:
+def test_an_option_selects_between_components_of_the_same_name() -> None:
     assert {case.subject.label for case in conformance_cases("dice")} == {"loss dice", "metric dice"}
     assert {case.subject.label for case in conformance_cases("dice:average=dataset")} == {"metric dice:average=dataset"}
 
 
-def test_a_metric_without_a_definition_is_not_said_to_agree_with_it() -> None:
+def test_a_metric_without_a_definition_is_not_reported_to_agree_with_it() -> None:
     names = [case.check.name for case in conformance_cases("faulty/nothing-is-nan")]
     assert "agrees-with-its-definition" not in names
     assert len(names) > 10
 
 
-def test_a_component_that_exits_fails_and_ends_nothing() -> None:
+def test_a_component_that_exits_fails_without_ending_the_process() -> None:
     status, out, err = call("check", "faulty/exits", "-q")
     assert status == 1
     assert "failed: architecture faulty/exits: any-size: SystemExit: 0" in out.splitlines()
@@ -264,11 +268,11 @@ def test_a_component_that_exits_fails_and_ends_nothing() -> None:
     assert "raise SystemExit(0)" in out
 
 
-def test_a_tracker_that_changes_what_it_is_given_is_seen() -> None:
-    with pytest.raises(CheckFailed, match="leaves-the-run-alone: it changes what it is given"):
+def test_a_tracker_that_changes_its_arguments_is_detected() -> None:
+    with pytest.raises(CheckFailed, match="leaves-the-run-alone: it changes its arguments"):
         cases_of("tracker", "leaves-what-it-is-given")["leaves-the-run-alone"].run()
 
 
-def test_an_initial_option_has_to_be_one() -> None:
-    with pytest.raises(CheckFailed, match="the record's pretrained_options have 'in_chanels', which is no option"):
+def test_an_initial_option_must_exist() -> None:
+    with pytest.raises(CheckFailed, match="the record's pretrained_options have 'in_chanels', which is not an option"):
         cases_of("architecture", "initially")["target-is-found"].run()

@@ -28,18 +28,18 @@ def test_a_flip_is_one_of_the_two_images_exactly(change: Any) -> None:
     assert torch.allclose(changed_images[:, 0], changed.float() * 0.5 + 0.25)
 
 
-def test_turning_moves_an_image_and_its_mask_together() -> None:
+def test_rotation_transforms_an_image_and_its_mask_together() -> None:
     torch.manual_seed(0)
     images, target = discs()
     changed_images, changed = Augmentation(["affine"])(images, target)
     assert changed.dtype == torch.int64
     assert sum(not torch.equal(one, target[0]) for one in changed) > 8
-    # Where no pixel between the two classes was mixed from both, image and mask say the same.
+    # Except for pixels interpolated between the two classes, image and mask agree.
     shown = (changed_images[:, 0] - 0.25) / 0.5
     assert ((shown - changed).abs() < 0.55).float().mean() > 0.999
     agree = (shown.round() == changed).float().mean()
     assert agree > 0.99
-    # No black corners: what comes in from outside is the image itself, reflected.
+    # No black corners: what enters from outside is the reflected image.
     assert changed_images.min() >= 0.25 - 1e-4
 
 
@@ -58,7 +58,7 @@ def test_masks_get_no_new_values_and_all_changes_take_any_channels(channels: int
     assert torch.equal(images, before)
 
 
-def test_no_change_is_no_change() -> None:
+def test_without_augmentations_images_are_unchanged() -> None:
     images, target = discs(2)
     changed_images, changed = Augmentation([])(images, target)
     assert changed_images is images

@@ -1,4 +1,4 @@
-"""The state of a run, on its way to disk and back."""
+"""The state of a run, written to a checkpoint and restored."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def step(trained: State) -> None:
     trained.optimizer.zero_grad()
     assert trained.ema
     trained.ema.update(trained.model)
-    trained.rows.append({"epoch": len(trained.rows) + 1, "valid_iou": 0.5})
+    trained.history.append({"epoch": len(trained.history) + 1, "valid_iou": 0.5})
 
 
 def weights(trained: State) -> list[list[float]]:
@@ -35,7 +35,7 @@ def weights(trained: State) -> list[list[float]]:
 
 
 def write(run: Run, trained: State) -> Checkpoints:
-    """Offer a state until it is worth the time to write it."""
+    """Offer a state until it is written."""
     (run.path / "checkpoint").mkdir()
     checkpoints = Checkpoints(run, {}, {})
     while load_checkpoint(run) is None:
@@ -43,7 +43,7 @@ def write(run: Run, trained: State) -> Checkpoints:
     return checkpoints
 
 
-def test_a_state_that_is_read_back_goes_on_in_the_same_way(tmp_path: Path) -> None:
+def test_training_from_a_checkpoint_continues_identically(tmp_path: Path) -> None:
     unbroken = state(0)
     for _ in range(5):
         step(unbroken)
@@ -51,7 +51,7 @@ def test_a_state_that_is_read_back_goes_on_in_the_same_way(tmp_path: Path) -> No
     write(Run(tmp_path), unbroken)
     other = state(1)
     restore(other, load_checkpoint(Run(tmp_path)) or {})
-    assert (other.best, other.best_epoch, other.rows) == (0.5, 5, unbroken.rows)
+    assert (other.best, other.best_epoch, other.history) == (0.5, 5, unbroken.history)
     assert all(torch.equal(other.best_weights[name], tensor) for name, tensor in unbroken.best_weights.items())
     for trained in (unbroken, other):
         step(trained)
@@ -70,23 +70,23 @@ def test_the_best_weights_are_a_copy_of_the_average() -> None:
     assert not torch.equal(trained.ema.model.model.weight, before)
 
 
-def test_a_state_is_not_written_again_while_the_last_one_is_fresh(tmp_path: Path) -> None:
+def test_a_checkpoint_is_not_written_again_while_the_last_one_is_recent(tmp_path: Path) -> None:
     trained = state(0)
     step(trained)
     trained.keep_best(0.5)
     checkpoints = write(Run(tmp_path), trained)
-    # Writing took longer than a twentieth of the time since.
+    # Writing took longer than a twentieth of the time since then.
     step(trained)
     checkpoints.offer(trained)
     assert len((load_checkpoint(Run(tmp_path)) or {})["rows"]) == 1
 
 
-def test_without_best_weights_there_is_no_file_of_them(tmp_path: Path) -> None:
+def test_without_best_weights_no_file_is_written(tmp_path: Path) -> None:
     Checkpoints(Run(tmp_path), {}, {}).write_best(state(0))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_state_that_was_removed_is_no_state(tmp_path: Path) -> None:
+def test_a_removed_checkpoint_is_gone(tmp_path: Path) -> None:
     assert load_checkpoint(Run(tmp_path)) is None
     write(Run(tmp_path), state(0))
     remove_checkpoint(Run(tmp_path))

@@ -1,4 +1,4 @@
-"""A whole run, from names to files. What is claimed of it is worked out again from the files alone."""
+"""A whole run, from names to files. Its reported values are recomputed from the files alone."""
 
 import contextlib
 import csv
@@ -69,7 +69,7 @@ def samples_of(split: str) -> tuple[torch.Tensor, np.ndarray]:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255, np.stack(masks)
 
 
-def test_a_finished_run_has_the_files_that_the_documentation_names(run: Run) -> None:
+def test_a_finished_run_has_the_documented_files(run: Run) -> None:
     assert sorted(path.name for path in run.path.iterdir()) == [
         "checkpoint",
         "curves.png",
@@ -86,7 +86,7 @@ def test_a_finished_run_has_the_files_that_the_documentation_names(run: Run) -> 
     assert run.finished
 
 
-def test_the_recipe_says_what_was_asked_for_and_what_the_names_stood_for(run: Run) -> None:
+def test_the_recipe_has_the_settings_and_what_the_names_resolved_to(run: Run) -> None:
     written = tomllib.loads((run.path / "recipe.toml").read_text(encoding="utf-8"))
     assert Run(run.path).recipe == make_recipe(model="trial/dot", **SETTINGS)
     components = {(each["kind"], each["name"]): each for each in written["component"]}
@@ -102,7 +102,7 @@ def test_the_recipe_says_what_was_asked_for_and_what_the_names_stood_for(run: Ru
     assert written["platform"]["device"].startswith("cpu")
 
 
-def test_the_history_has_a_row_an_epoch(run: Run) -> None:
+def test_the_history_has_one_row_per_epoch(run: Run) -> None:
     rows = read_rows(run.path / "history.csv")
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
     metrics = ["loss", "iou", "dice:average=dataset", "trial/mistakes"]
@@ -115,7 +115,7 @@ def test_the_history_has_a_row_an_epoch(run: Run) -> None:
     assert all(math.isfinite(float(cell)) for row in rows for cell in row.values())
 
 
-def test_training_gets_better_at_an_easy_task(run: Run) -> None:
+def test_training_improves_on_an_easy_task(run: Run) -> None:
     for split in ("train", "valid"):
         assert column(run, f"{split}_loss")[-1] < 0.8 * column(run, f"{split}_loss")[0]
     assert max(column(run, "valid_iou")) > 0.8
@@ -132,29 +132,29 @@ def test_the_learning_rate_rises_and_falls(run: Run) -> None:
     assert column(run, "lr") == pytest.approx([one_cycle(step) for step in range(0, 24, 4)], rel=1e-3)
 
 
-def test_the_weights_kept_are_the_best_on_valid_by_the_first_metric(run: Run) -> None:
+def test_the_saved_weights_are_the_best_on_valid_by_the_first_metric(run: Run) -> None:
     best = max(column(run, "valid_iou"))
     assert run.results["metrics"]["valid"]["iou"] == pytest.approx(best, abs=1e-5)
     assert column(run, "valid_iou")[run.results["epoch"] - 1] == best
 
 
-def test_the_model_comes_back_from_its_file_alone_with_the_values_reported(run: Run, tmp_path: Path) -> None:
+def test_the_model_loaded_from_its_file_alone_has_the_reported_metrics(run: Run, tmp_path: Path) -> None:
     shutil.copy(run.path / "model.safetensors", tmp_path)
     model = Run(tmp_path).model()
     assert not model.training
     for split in ("train", "valid", "test"):
         images, masks = samples_of(split)
         with torch.no_grad():
-            said = (model(images)[:, 0] > 0).numpy()
+            predicted = (model(images)[:, 0] > 0).numpy()
         true = masks == 1
-        ious = [(one & other).sum() / (one | other).sum() for one, other in zip(said, true, strict=True)]
+        ious = [(one & other).sum() / (one | other).sum() for one, other in zip(predicted, true, strict=True)]
         reported = run.results["metrics"][split]
-        # Precision is the hardware's choice here, and may turn over a pixel at the threshold.
+        # Precision is the hardware's choice here, and may flip a pixel at the threshold.
         assert reported["iou"] == pytest.approx(np.mean(ious), abs=0.01)
         assert reported["dice:average=dataset"] == pytest.approx(
-            2 * (said & true).sum() / (said.sum() + true.sum()), abs=0.01
+            2 * (predicted & true).sum() / (predicted.sum() + true.sum()), abs=0.01
         )
-        assert reported["trial/mistakes"] == pytest.approx((said != true).mean(), abs=0.01)
+        assert reported["trial/mistakes"] == pytest.approx((predicted != true).mean(), abs=0.01)
         assert run.results["per_class"][split]["iou"] == pytest.approx([reported["iou"]])
 
 
@@ -164,7 +164,7 @@ def test_the_splits_are_written(run: Run) -> None:
     assert [row["name"] for row in rows][16:22] == [str(number) for number in range(6)]
 
 
-def test_the_results_are_strict_json_and_count_what_there_was(run: Run) -> None:
+def test_the_results_are_strict_json_with_the_right_counts(run: Run) -> None:
     text = (run.path / "results.json").read_text(encoding="utf-8")
     results = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
     assert results["parameters"] == 2 * 3 + 3 + 1
@@ -175,7 +175,7 @@ def test_the_results_are_strict_json_and_count_what_there_was(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["curves.png", "samples.png"])
-def test_the_images_can_be_looked_at(run: Run, name: str) -> None:
+def test_the_figures_are_readable_images(run: Run, name: str) -> None:
     with Image.open(run.path / name) as image:
         assert np.asarray(image.convert("L")).std() > 5
         assert min(image.size) > 100
@@ -189,7 +189,7 @@ def test_the_samples_are_validation_images_with_predictions(run: Run) -> None:
     assert set(run.samples["predictions"].unique().tolist()) <= {0, 1}
 
 
-def test_off_a_terminal_there_is_a_plain_line_an_epoch(run: Run, shown: io.StringIO) -> None:
+def test_without_a_terminal_there_is_one_plain_line_per_epoch(run: Run, shown: io.StringIO) -> None:
     lines = shown.getvalue().splitlines()
     assert "\x1b" not in shown.getvalue()
     assert lines[0].startswith("trial/dot · trial/fragile on cpu (")
@@ -202,10 +202,10 @@ def test_off_a_terminal_there_is_a_plain_line_an_epoch(run: Run, shown: io.Strin
         assert line.endswith("best") == (values[epoch] > max(values[:epoch], default=-1))
 
 
-def test_an_interrupted_run_goes_on_to_the_same_numbers_bit_by_bit(
+def test_an_interrupted_run_is_resumed_to_bit_identical_values(
     run: Run, tmp_path: Path, parts: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # There are 4 steps an epoch: this is in the middle of the third.
+    # There are 4 steps per epoch: this is in the middle of the third.
     monkeypatch.setattr(parts, "TROUBLE", (10, KeyboardInterrupt()))
     out = tmp_path / "a run"
     with pytest.raises(KeyboardInterrupt):
@@ -214,11 +214,11 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers_bit_by_bit(
     assert not broken.finished
     assert [row["epoch"] for row in broken.history] == [1, 2]
     assert (out / "model.safetensors").exists()
-    assert f"interrupted after epoch 2 of 6; go on with: segreg train --resume '{out}'\n" in capsys.readouterr().err
+    assert f"interrupted after epoch 2 of 6; resume with: segreg train --resume '{out}'\n" in capsys.readouterr().err
 
     monkeypatch.setattr(parts, "TROUBLE", None)
     resumed = resume(out)
-    assert "going on after epoch " in capsys.readouterr().err
+    assert "resuming after epoch " in capsys.readouterr().err
     assert without_times(resumed.history) == without_times(run.history)
     for name in ("model.safetensors", "scores.safetensors", "samples.safetensors"):
         one, other = load_file(resumed.path / name), load_file(run.path / name)
@@ -228,12 +228,12 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers_bit_by_bit(
     assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in run.path.iterdir())
 
 
-def test_another_seed_gives_other_numbers(run: Run, tmp_path: Path) -> None:
+def test_another_seed_gives_other_values(run: Run, tmp_path: Path) -> None:
     other = segreg.fit("trial/dot", **{**SETTINGS, "epochs": 1}, seed=1, out=tmp_path / "run", quiet=True)
     assert other.history[0]["train_loss"] != run.history[0]["train_loss"]
 
 
-def test_the_seed_decides_on_the_order_and_the_augmentation_too(tmp_path: Path) -> None:
+def test_the_seed_determines_the_order_and_the_augmentation_too(tmp_path: Path) -> None:
     settings = {**SETTINGS, "epochs": 1, "quiet": True}
     losses = [
         segreg.fit("trial/dot:start=0.1", **settings, seed=seed, out=tmp_path / str(seed)).history[0]["train_loss"]
@@ -245,7 +245,7 @@ def test_the_seed_decides_on_the_order_and_the_augmentation_too(tmp_path: Path) 
 def test_a_finished_run_is_left_alone(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.path.iterdir()}
     assert resume(run.path).path == run.path
-    assert capsys.readouterr().err == f"{run.path} is finished already\n"
+    assert capsys.readouterr().err == f"{run.path} is already finished\n"
     assert {path: path.stat().st_mtime_ns for path in run.path.iterdir()} == before
 
 
@@ -260,14 +260,14 @@ def test_a_metric_of_mistakes_keeps_the_weights_with_the_fewest(tmp_path: Path) 
     assert set(column(made, "lr")) == {1.0}
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best_weights(tmp_path: Path) -> None:
-    # There are two steps an epoch.
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_best_weights(tmp_path: Path) -> None:
+    # There are two steps per epoch.
     settings = {**QUICK, "epochs": 3, "batch": 2, "precision": "fp32"}
     with pytest.raises(TrainingError) as error:
         segreg.fit("trial/dot", loss="trial/nan:after=3", **settings, out=tmp_path / "run")
     assert str(error.value) == (
-        "the loss was nan in epoch 2, step 2 of 2; kept: the weights of epoch 1 and the state after epoch 1; "
-        "likely causes: too high a learning rate (try one below 0.001), steep gradients (try --clip-grad 1), "
+        "the loss was nan in epoch 2, step 2 of 2; kept: the weights of epoch 1 and the checkpoint after epoch 1; "
+        "likely causes: too high a learning rate (try one below 0.001), exploding gradients (try --clip-grad 1), "
         "or the loss itself"
     )
     made = Run(tmp_path / "run")
@@ -284,14 +284,15 @@ def test_without_one_good_epoch_there_are_no_weights(tmp_path: Path) -> None:
         Run(tmp_path / "run").model()
 
 
-def test_a_batch_larger_than_the_data_takes_all_of_them_with_a_note(
+def test_a_batch_larger_than_the_data_uses_all_of_them_with_a_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # In ten steps, where the schedule of torch divides by zero.
+    # With ten steps, where the schedule of torch divides by zero.
     made = segreg.fit("trial/dot", **{**QUICK, "epochs": 10}, batch=1000, lr=0.02, out=tmp_path / "run")
     assert len(made.history) == 10
     assert set(column(made, "lr")) == {0.02}
-    assert capsys.readouterr().err == ("batch 1000 is more than the 4 training images: every step takes all of them\n")
+    expected = "batch 1000 is more than the 4 training images: each step uses the whole training set\n"
+    assert capsys.readouterr().err == expected
 
 
 @pytest.mark.parametrize(
@@ -315,7 +316,7 @@ def test_any_channels_classes_and_sizes_train(tmp_path: Path, model: str, loss: 
         assert (made.samples["masks"][:, :, 0] == 255).all()
 
 
-def test_where_no_pixel_counts_there_is_no_value_and_the_run_ends_well(tmp_path: Path) -> None:
+def test_where_every_pixel_is_ignored_there_is_no_value_and_the_run_finishes(tmp_path: Path) -> None:
     settings = {**QUICK, "data": f"{QUICK['data']},ignored_valid=true", "epochs": 2}
     made = segreg.fit("trial/dot", loss="bce", **settings, out=tmp_path / "run")
     assert [math.isnan(row["valid_iou"]) for row in made.history] == [True, True]
@@ -324,7 +325,7 @@ def test_where_no_pixel_counts_there_is_no_value_and_the_run_ends_well(tmp_path:
     assert made.results["epoch"] == 1
 
 
-def test_both_precisions_come_to_nearly_the_same(tmp_path: Path) -> None:
+def test_both_precisions_give_nearly_the_same_loss(tmp_path: Path) -> None:
     losses = {}
     for precision in ("fp32", "bf16"):
         settings = {**QUICK, "size": 32, "epochs": 3, "precision": precision}
@@ -341,7 +342,7 @@ def test_the_original_protocol_runs(tmp_path: Path) -> None:
     assert tomllib.loads((made.path / "recipe.toml").read_text())["platform"]["bf16"] is False
 
 
-def test_a_device_that_is_not_here_shows_before_any_image_is_read(tmp_path: Path) -> None:
+def test_an_unavailable_device_is_reported_before_any_image_is_read(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="device is 'cuda:99'"):
         segreg.fit("unet", data="ph2:root=/nowhere", device="cuda:99", out=tmp_path / "run")
     with pytest.raises(DataError):
@@ -349,7 +350,7 @@ def test_a_device_that_is_not_here_shows_before_any_image_is_read(tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
-def test_without_out_a_run_gets_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_out_a_run_gets_its_own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     recipe = make_recipe(model="unet:pool=conv", loss="bce+0.5*dice")
     for _ in range(3):
@@ -359,14 +360,14 @@ def test_without_out_a_run_gets_a_directory_of_its_own(tmp_path: Path, monkeypat
     assert all(re.fullmatch(r"\d{8}-\d{6}-unet-pool-conv-bce-0.5-dice(-\d)?", name) for name in names)
 
 
-def test_a_directory_that_holds_no_run_is_named(tmp_path: Path) -> None:
+def test_a_directory_without_a_run_is_named(tmp_path: Path) -> None:
     for ask in (lambda: resume(tmp_path), lambda: resume(tmp_path / "missing"), lambda: Run(tmp_path).recipe):
         with pytest.raises(RunError, match=r"holds no run: it has no recipe\.toml"):
             ask()
     assert Run(tmp_path).history == []
 
 
-def test_a_state_that_cannot_be_read_is_named(tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "TROUBLE", (1, RuntimeError("enough")))
     settings = {**QUICK, "epochs": 2, "loss": "trial/fragile"}
     with pytest.raises(RuntimeError, match="enough"):
@@ -376,7 +377,7 @@ def test_a_state_that_cannot_be_read_is_named(tmp_path: Path, parts: Any, monkey
         resume(tmp_path / "run")
 
 
-def test_a_file_of_weights_that_is_not_ours_or_does_not_fit_is_named(run: Run, tmp_path: Path) -> None:
+def test_a_weights_file_that_is_foreign_or_does_not_fit_is_named(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"nonsense")
     with pytest.raises(RunError, match=r"model\.safetensors is not a model saved by segreg"):
@@ -393,8 +394,8 @@ def test_a_file_of_weights_that_is_not_ours_or_does_not_fit_is_named(run: Run, t
     assert "\n" not in str(error.value)
 
 
-def test_each_component_is_looked_into_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the docstrings that are parsed: one per component, and the recipe's own."""
+def test_each_component_is_inspected_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted by the docstrings that are parsed: one per component, and the recipe's own."""
     parsed: list[str] = []
     parse = docstring_parser.parse
     monkeypatch.setattr(docstring_parser, "parse", lambda text, **how: parsed.append(text) or parse(text, **how))

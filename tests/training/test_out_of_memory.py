@@ -1,4 +1,4 @@
-"""Memory that runs out is answered with a batch that fits, and a run that can go on with it."""
+"""Running out of memory suggests a batch that fits, and leaves a run that can be resumed with it."""
 
 import gc
 import re
@@ -23,13 +23,13 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def test_a_batch_that_does_not_fit_at_first(tmp_path: Path) -> None:
+def test_a_batch_that_does_not_fit_at_first_is_named_with_one_that_does(tmp_path: Path) -> None:
     out = tmp_path / "a run"
     with pytest.raises(TrainingError) as error:
         segreg.fit("trial/hungry:limit=8", **SETTINGS, out=out)
     assert re.fullmatch(
         r"out of memory on cpu \(.*\) in epoch 1: batch 12 at 8x8 does not fit, batch 6 does; "
-        rf"go on with: segreg train --resume '{out}' --batch 6",
+        rf"resume with: segreg train --resume '{out}' --batch 6",
         str(error.value),
     )
     assert len(resume(out, batch=6, quiet=True).history) == 2
@@ -53,7 +53,7 @@ def test_a_batch_that_does_not_fit_is_freed_before_a_smaller_one_is_tried(
     assert not alive[1]
 
 
-def test_a_batch_that_does_not_fit_later_on(tmp_path: Path) -> None:
+def test_a_batch_that_does_not_fit_later_leaves_a_resumable_run(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"in epoch 2: batch 12 at 8x8 does not fit, batch 1 does; .* --force"):
         segreg.fit("trial/hungry:limit=2,steps=1", **SETTINGS, out=tmp_path / "run")
     assert len(Run(tmp_path / "run").history) == 1
@@ -63,6 +63,6 @@ def test_a_batch_that_does_not_fit_later_on(tmp_path: Path) -> None:
     assert made.recipe.batch == 1
 
 
-def test_where_nothing_fits_that_is_said(tmp_path: Path) -> None:
+def test_if_no_batch_fits_that_is_reported(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="batch 12 at 8x8 does not fit, and neither does batch 1: try a smaller"):
         segreg.fit("trial/hungry:limit=0", **SETTINGS, out=tmp_path / "run")

@@ -1,4 +1,4 @@
-"""A run that goes on: the same to the last bit, longer, or otherwise than it began."""
+"""Resumed runs: bit-identical, longer, or with changed settings."""
 
 import random
 import re
@@ -42,7 +42,7 @@ ARCHITECTURES = [
 
 
 def interrupt(parts: Any, monkeypatch: pytest.MonkeyPatch, step: int, model: str, **settings: Any) -> Run:
-    """Make a run that is interrupted after a step."""
+    """Start a run that is interrupted after a step."""
     monkeypatch.setattr(parts, "TROUBLE", (step, KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         segreg.fit(model, **settings)
@@ -64,16 +64,16 @@ def assert_same(run: Run, other: Run) -> None:
     assert run.results["metrics"] == other.results["metrics"]
 
 
-def test_every_architecture_is_tried() -> None:
+def test_every_architecture_is_covered() -> None:
     tried = {name.partition(":")[0] for name in ARCHITECTURES}
     assert tried == {entry.key for entry in segreg.components("architecture") if entry.plugin.builtin}
 
 
 @pytest.mark.parametrize("model", ARCHITECTURES)
-def test_a_run_that_stops_in_the_midst_of_an_epoch_ends_the_same(
+def test_a_run_stopped_in_the_middle_of_an_epoch_ends_the_same(
     model: str, tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # There are 3 steps an epoch.
+    # There are 3 steps per epoch.
     unbroken = segreg.fit(model, **SETTINGS, out=tmp_path / "unbroken")
     broken = interrupt(parts, monkeypatch, 5, model, **SETTINGS, checkpoint_every=5, out=tmp_path / "broken")
     state = load_checkpoint(broken) or {}
@@ -87,21 +87,21 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.mark.parametrize(("every", "step"), [(1, 1), (1, 3), (2, 8), (3, 4), (4, 11), (7, 8), (7, 5)])
-def test_a_run_goes_on_from_the_last_multiple_of_the_steps_asked_for(
+def test_a_run_is_resumed_from_the_last_multiple_of_checkpoint_every(
     every: int, step: int, tiny: Run, tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There are 3 steps an epoch."""
+    """There are 3 steps per epoch."""
     settings = {**TINY, "checkpoint_every": every}
     broken = interrupt(parts, monkeypatch, step, "trial/dot", **settings, out=tmp_path / "broken")
     state = load_checkpoint(broken)
-    # Between epochs one may be written that nobody asked for.
+    # Between epochs, a checkpoint may be written that was not requested.
     done = 3 * len(state["rows"]) + (state["epoch"]["step"] if state["epoch"] else 0) if state else 0
     assert step // every * every <= done <= step
     assert done % every == 0 or done % 3 == 0
     assert_same(resume(broken.path, quiet=True), tiny)
 
 
-def test_what_a_plugin_draws_from_numpy_and_python_is_the_same(
+def test_a_plugin_draws_the_same_numbers_from_numpy_and_python(
     tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {**TINY, "loss": "trial/noisy", "checkpoint_every": 1}
@@ -117,7 +117,7 @@ def test_what_a_plugin_draws_from_numpy_and_python_is_the_same(
 def test_the_best_weights_are_not_replaced_by_earlier_ones(
     tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that goes on from an older state than its best weights, and is stopped again at once, keeps them."""
+    """A run resumed from a checkpoint older than its best weights, and stopped again at once, keeps them."""
     settings = {**TINY, "epochs": 30, "lr": 0.01, "checkpoint_every": 3, "out": tmp_path / "run"}
     run = interrupt(parts, monkeypatch, 4, "trial/dot", **settings)
     older = (run.path / "checkpoint" / "checkpoint.pt").read_bytes()
@@ -137,12 +137,12 @@ def test_the_best_weights_are_not_replaced_by_earlier_ones(
 
 @pytest.fixture
 def stopped(tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A run of four epochs, stopped in the third one, with a state after each step."""
+    """A run of four epochs, stopped in the third one, with a checkpoint after each step."""
     return interrupt(parts, monkeypatch, 7, "trial/dot", **TINY, checkpoint_every=1, out=tmp_path / "run")
 
 
-def test_more_epochs_go_on_as_if_they_had_been_asked_for_at_first(stopped: Run, tmp_path: Path) -> None:
-    """Where the learning rate does not depend on how many there are."""
+def test_a_run_extended_by_more_epochs_ends_as_if_it_had_had_them_from_the_start(stopped: Run, tmp_path: Path) -> None:
+    """For a learning rate that does not depend on the number of epochs."""
     constant = {**TINY, "schedule": "none"}
     segreg.fit("trial/dot", **{**constant, "epochs": 2}, out=tmp_path / "short")
     longer = resume(tmp_path / "short", epochs=5, quiet=True)
@@ -151,16 +151,16 @@ def test_more_epochs_go_on_as_if_they_had_been_asked_for_at_first(stopped: Run, 
     assert len(resume(stopped.path, epochs="6", quiet=True).history) == 6
 
 
-def test_with_more_epochs_the_learning_rate_is_that_of_the_longer_run(stopped: Run, tmp_path: Path) -> None:
+def test_with_more_epochs_the_learning_rate_follows_the_longer_schedule(stopped: Run, tmp_path: Path) -> None:
     longer = resume(stopped.path, epochs=8, quiet=True)
     whole = segreg.fit("trial/dot", **{**TINY, "epochs": 8}, out=tmp_path / "whole")
     rates = [[row["lr"] for row in run.history] for run in (longer, whole)]
-    # The third epoch had begun.
+    # The third epoch had started.
     assert rates[0][3:] == rates[1][3:]
     assert rates[0][:3] != rates[1][:3]
 
 
-def test_a_finished_run_that_gets_more_epochs_is_finished_again(
+def test_a_finished_run_extended_by_more_epochs_finishes_again(
     tiny: Run, tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(tiny.path, tmp_path / "run")
@@ -176,14 +176,14 @@ def test_a_finished_run_that_gets_more_epochs_is_finished_again(
     assert longer.history[:4] == tiny.history
 
 
-def test_a_recipe_that_was_edited_to_more_epochs_simply_goes_on(stopped: Run) -> None:
+def test_a_recipe_edited_to_more_epochs_is_resumed(stopped: Run) -> None:
     path = stopped.path / "recipe.toml"
     path.write_text(path.read_text().replace("epochs = 4", "epochs = 5"))
     assert len(resume(stopped.path, quiet=True).history) == 5
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"lr": 0.01}, "lr was 0.001 and is 0.01"),
         ({"epochs": 3}, "epochs was 4 and is 3"),
@@ -192,21 +192,21 @@ def test_a_recipe_that_was_edited_to_more_epochs_simply_goes_on(stopped: Run) ->
         ({"augment": "hflip"}, "augment was hflip vflip affine and is hflip"),
     ],
 )
-def test_a_recipe_that_has_changed_is_said_and_forced(stopped: Run, changes: dict[str, Any], says: str) -> None:
+def test_a_changed_recipe_is_reported_and_can_be_forced(stopped: Run, changes: dict[str, Any], message: str) -> None:
     before = {path: path.read_bytes() for path in stopped.path.rglob("*") if path.is_file()}
     with pytest.raises(RunError) as error:
         resume(stopped.path, quiet=True, **changes)
-    assert str(error.value) == f"{stopped.path} cannot go on as it began: {says}: go on all the same with --force"
+    assert str(error.value) == f"{stopped.path} cannot be resumed unchanged: {message}: resume anyway with --force"
     assert {path: path.read_bytes() for path in before} == before
     made = resume(stopped.path, quiet=True, force=True, **changes)
     assert made.finished
     assert made.recipe == make_recipe(**{**Run(stopped.path).recipe.to_dict(), **changes})
     assert len(made.history) == changes.get("epochs", 4)
-    # What was forced once is what it is now.
+    # What was forced once is now its recipe.
     assert resume(stopped.path, quiet=True).results == made.results
 
 
-def test_other_settings_of_the_optimizer_are_used(stopped: Run) -> None:
+def test_changed_optimizer_settings_are_used(stopped: Run) -> None:
     made = resume(stopped.path, lr=0.02, schedule="none", force=True, quiet=True)
     assert [row["lr"] for row in made.history][2:] == [0.02, 0.02]
 
@@ -220,7 +220,7 @@ def test_other_settings_of_the_optimizer_are_used(stopped: Run) -> None:
         ("images of train", "7 (names 00000000)"),
     ],
 )
-def test_what_has_changed_around_a_run_is_said(stopped: Run, name: str, as_it_was: str) -> None:
+def test_a_changed_environment_is_reported(stopped: Run, name: str, as_it_was: str) -> None:
     path = stopped.path / "checkpoint" / "checkpoint.pt"
     state = load_checkpoint(stopped) or {}
     now = state["provenance"][name]
@@ -231,24 +231,24 @@ def test_what_has_changed_around_a_run_is_said(stopped: Run, name: str, as_it_wa
     assert resume(stopped.path, force=True, quiet=True).finished
 
 
-def test_a_state_of_another_model_is_refused_even_by_force(stopped: Run) -> None:
-    with pytest.raises(RunError, match=r"is not one of this model and recipe: .*Missing key"):
+def test_a_checkpoint_of_another_model_is_refused_even_with_force(stopped: Run) -> None:
+    with pytest.raises(RunError, match=r"does not fit this model and recipe: .*Missing key"):
         resume(stopped.path, model="segnet-basic", size=32, force=True, quiet=True)
     assert resume(stopped.path, quiet=True).finished
 
 
-def test_what_cannot_be_asked_of_a_run(stopped: Run, tiny: Run, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"epochs is 1: .* has done 2 already"):
+def test_changes_that_a_run_does_not_allow_are_refused(stopped: Run, tiny: Run, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"epochs is 1: .* has already completed 2"):
         resume(stopped.path, epochs=1, force=True, quiet=True)
     finished = Run(shutil.copytree(tiny.path, tmp_path / "finished"))
-    with pytest.raises(RunError, match="is finished: all that can be changed is the number of epochs"):
+    with pytest.raises(RunError, match="is finished: only its number of epochs can be changed"):
         resume(finished.path, lr=0.1, force=True, quiet=True)
     (finished.path / "checkpoint" / "checkpoint.pt").unlink()
-    with pytest.raises(RunError, match="is finished and has kept no state to go on from: train anew"):
+    with pytest.raises(RunError, match="is finished and has no checkpoint to resume: start a new run"):
         resume(finished.path, epochs=9, quiet=True)
 
 
-def test_a_state_that_lacks_something_is_refused_in_a_line(
+def test_an_incomplete_checkpoint_is_refused_in_one_line(
     tiny: Run, tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = interrupt(parts, monkeypatch, 10, "trial/dot", **TINY, checkpoint_every=3, out=tmp_path / "run")
@@ -257,11 +257,11 @@ def test_a_state_that_lacks_something_is_refused_in_a_line(
         torch.save(
             {key: value for key, value in state.items() if key != lost}, broken.path / "checkpoint" / "checkpoint.pt"
         )
-        with pytest.raises(RunError, match=f"is not one of this model and recipe: '{lost}'"):
+        with pytest.raises(RunError, match=f"does not fit this model and recipe: '{lost}'"):
             resume(broken.path, quiet=True)
 
 
-def test_a_clock_that_is_set_back_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_set_back_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(10**9, 0, -1000))
     monkeypatch.setattr(time, "time", lambda: float(next(clock)))
     monkeypatch.setattr(time, "time_ns", lambda: next(clock) * 10**9)

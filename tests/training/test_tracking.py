@@ -1,4 +1,4 @@
-"""What trackers are told of a run, and that they cannot harm it."""
+"""What trackers receive of a run, and that they cannot harm it."""
 
 import signal
 import sys
@@ -40,7 +40,7 @@ def untracked(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return segreg.fit("trial/dot", **SETTINGS, quiet=True, out=tmp_path_factory.mktemp("untracked") / "run")
 
 
-def test_a_tracker_hears_of_the_run_and_changes_nothing(untracked: Run, tmp_path: Path) -> None:
+def test_a_tracker_receives_the_run_and_changes_nothing(untracked: Run, tmp_path: Path) -> None:
     run = segreg.fit("trial/dot", **SETTINGS, track="trial/diary", quiet=True, out=tmp_path / "run")
     best = run.results["epoch"]
     assert diary(run.path) == [
@@ -48,7 +48,7 @@ def test_a_tracker_hears_of_the_run_and_changes_nothing(untracked: Run, tmp_path
         "epoch 1",
         "epoch 2",
         "epoch 3",
-        # An image, its ground truth and the prediction stand side by side.
+        # An image, its ground truth and the prediction are side by side.
         f"finish {best} 0 1 3 4 (12, 24, 3, 'uint8')",
         "close",
     ]
@@ -59,23 +59,26 @@ def test_a_tracker_hears_of_the_run_and_changes_nothing(untracked: Run, tmp_path
 
 
 @pytest.mark.parametrize("tears", ["begin", "epoch", "finish", "close"])
-def test_a_tracker_that_raises_costs_the_run_nothing(
+def test_a_tracker_that_raises_does_not_affect_the_run(
     tears: str, untracked: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     track = [f"trial/diary:tears={tears}", "trial/diary"]
     run = segreg.fit("trial/dot", **SETTINGS, track=track, quiet=True, out=tmp_path / "run")
-    line = f"the tracker trial/diary:tears={tears} is told no more: RuntimeError: the page is torn\n"
+    line = (
+        f"tracker trial/diary:tears={tears} failed and is disabled for the rest of this run: "
+        "RuntimeError: the page is torn\n"
+    )
     assert capsys.readouterr().err == line
     assert run.finished
     assert without_times(run.history) == without_times(untracked.history)
-    # It was closed, and the other one heard everything.
-    heard = diary(run.path)
-    assert heard.count("close") == 2
-    assert heard.count("epoch 3") == (1 if tears in ("begin", "epoch") else 2)
-    assert sum(line.startswith("finish") for line in heard) == (2 if tears in ("finish", "close") else 1)
+    # It was closed, and the other one received every call.
+    calls = diary(run.path)
+    assert calls.count("close") == 2
+    assert calls.count("epoch 3") == (1 if tears in ("begin", "epoch") else 2)
+    assert sum(line.startswith("finish") for line in calls) == (2 if tears in ("finish", "close") else 1)
 
 
-def test_a_run_that_goes_on_tells_what_was_done_and_no_epoch_twice(
+def test_a_resumed_run_reports_its_past_epochs_and_none_twice(
     tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {**SETTINGS, "track": ["trial/diary"], "checkpoint_every": 3, "quiet": True}
@@ -86,7 +89,7 @@ def test_a_run_that_goes_on_tells_what_was_done_and_no_epoch_twice(
     assert diary(tmp_path / "run") == ["begin trial/dot", "epoch 1", "close"]
     resume(tmp_path / "run", quiet=True)
     assert diary(tmp_path / "run")[3:6] == ["begin trial/dot 1", "epoch 2", "epoch 3"]
-    # Without a tracker, and with one again: neither is a change of the run.
+    # Without a tracker, and with one again: neither counts as a change of the run.
     resume(tmp_path / "run", epochs=4, track="none", quiet=True)
     resume(tmp_path / "run", epochs=5, track="trial/diary", quiet=True)
     assert diary(tmp_path / "run")[-4:-2] == ["begin trial/dot 1 2 3 4", "epoch 5"]
@@ -115,20 +118,20 @@ def test_a_study_is_tracked_run_by_run_and_is_the_same_study(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("track", "kind", "says"),
+    ("track", "kind", "message"),
     [
         ("tensorbord", UnknownNameError, "unknown tracker 'tensorbord' (did you mean 'tensorboard'?)"),
         ("trial/diary:tear=x", OptionError, "trial/diary has no option 'tear' (did you mean 'tears'?)"),
         (3, OptionError, "track is 3: write a list of names"),
     ],
 )
-def test_a_mistake_is_named(track: Any, kind: type[Exception], says: str) -> None:
+def test_a_mistake_is_named(track: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind) as error:
         make_recipe(track=track)
-    assert str(error.value).startswith(says)
+    assert str(error.value).startswith(message)
 
 
-def test_recipes_without_a_word_about_trackers_are_read(tmp_path: Path) -> None:
+def test_recipes_without_trackers_are_read(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text('[recipe]\nmodel = "unet"\n')
     assert Run(tmp_path).recipe.track == ()
     assert make_recipe(track=["Trial/Diary", "trial/diary"]).track == ("trial/diary",)
@@ -167,43 +170,47 @@ def test_every_tracker_that_is_built_is_closed_and_a_finished_study_needs_none(
 
 
 class Listener:
-    """Notes which calls came to it."""
+    """Records the calls that it receives."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.calls: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *_: self.heard.append(name)
+        return lambda *_: self.calls.append(name)
 
 
-def test_images_that_cannot_be_drawn_cost_the_run_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_that_cannot_be_drawn_do_not_affect_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     tracker = Listener()
     image = torch.zeros(1, 4, 4, 3, dtype=torch.uint8)
     samples = {"images": image, "masks": image[..., 0], "predictions": image[..., 0]}
     with Display(quiet=True) as display, Tracking({"listener": tracker}, display) as tracking:
         tracking.finish({}, samples, ["a name", "and one too many"], task_of(1))
-    assert tracker.heard == ["close"]
-    assert capsys.readouterr().err.startswith("the tracker listener is told no more: ValueError: ")
+    assert tracker.calls == ["close"]
+    assert capsys.readouterr().err.startswith(
+        "tracker listener failed and is disabled for the rest of this run: ValueError: "
+    )
 
 
 @pytest.mark.parametrize("status", [None, 1, "not logged in"])
 @pytest.mark.parametrize("leaves", ["epoch", "close"])
-def test_a_tracker_that_leaves_the_process_is_one_that_raises(
+def test_a_tracker_that_exits_counts_as_one_that_raises(
     status: Any, leaves: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tracker, other = Listener(), Listener()
     setattr(tracker, leaves, lambda *_: sys.exit(status))
     with Display(quiet=True) as display, Tracking({"listener": tracker, "other": other}, display) as tracking:
         tracking.epoch({"epoch": 1})
-    assert capsys.readouterr().err.startswith("the tracker listener is told no more: SystemExit")
-    assert other.heard == ["epoch", "close"]
+    assert capsys.readouterr().err.startswith(
+        "tracker listener failed and is disabled for the rest of this run: SystemExit"
+    )
+    assert other.calls == ["epoch", "close"]
 
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """Handle signals as a terminal's programs do, and put back what was: `stoppable` leaves it when one has come."""
+    """Handle signals as in a terminal, and restore the handlers: `stoppable` does not after a signal."""
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    # Whoever started the tests may ignore them, as shells do for what runs behind, and then `stoppable` does too.
+    # The parent of the tests may ignore them, as shells do for background processes, and then `stoppable` does too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
@@ -212,14 +219,12 @@ def handlers() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("number", "kind"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
-def test_a_signal_that_comes_while_a_tracker_works_ends_the_run(
-    handlers: None, number: int, kind: type[BaseException]
-) -> None:
+def test_a_signal_during_a_tracker_call_ends_the_run(handlers: None, number: int, kind: type[BaseException]) -> None:
     tracker = Listener()
     tracker.epoch = lambda *_: signal.raise_signal(number)
     tracked = Tracking({"listener": tracker}, Display(quiet=True))
     with pytest.raises(kind) as left, stoppable(), tracked as tracking:
         tracking.epoch({"epoch": 1})
-    assert tracker.heard == ["close"]
+    assert tracker.calls == ["close"]
     if kind is SystemExit:
         assert left.value.code == 128 + number

@@ -1,4 +1,4 @@
-"""The networks of MONAI in two dimensions, made to take images of any size."""
+"""The networks of MONAI in two dimensions, adapted to images of any size."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from segreg.builtins.architectures.blocks import check_positive, crop, pad_to_stride
 from segreg.builtins.losses.common import check_option
-from segreg.compat import mend_torchvision
+from segreg.compat import patch_torchvision
 
-mend_torchvision()
+patch_torchvision()
 
 from monai.networks.nets.attentionunet import AttentionUnet  # noqa: E402
 from monai.networks.nets.basic_unet import BasicUNet, UpCat  # noqa: E402
@@ -32,7 +32,7 @@ class Adapted(nn.Module):
             normalisation of the smallest feature map.
         in_channels: Channels of the image. At least 1.
         num_classes: Channels of the logits. At least 1.
-        options: What else to build it with.
+        options: Further options of the network.
 
     Shapes:
         images: float [B, in_channels, H, W];  returns: float [B, num_classes, H, W].
@@ -57,13 +57,13 @@ class Adapted(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images, float [B, C, H, W], to logits, float [B, K, H, W]."""
-        logits = self.model(pad_to_stride(images, self.stride, least=2))
-        # BasicUNetPlusPlus gives a list, even of one.
+        logits = self.model(pad_to_stride(images, self.stride, minimum=2))
+        # BasicUNetPlusPlus returns a list, even of one.
         return crop(logits[0] if isinstance(logits, list) else logits, images)
 
 
 class _UpCat(UpCat):
-    """Pads by what is missing. MONAI asks whether anything is, and torch.export takes the answer for all sizes'."""
+    """Pads by what is missing. MONAI checks whether anything is, and torch.export takes the result for all sizes."""
 
     def forward(self, x: Tensor, x_e: Tensor | None) -> Tensor:
         """Join feature maps from below with those from the left, [B, C, H, W], whose H and W may be 1 more."""
@@ -80,7 +80,7 @@ class _UpCat(UpCat):
 def basicunet(
     *, in_channels: int = 3, num_classes: int = 1, features: tuple[int, ...] = (32, 32, 64, 128, 256, 32)
 ) -> nn.Module:
-    """BasicUNet of MONAI: U-Net with instance normalisation and leaky ReLU. It takes any size as it is.
+    """BasicUNet of MONAI: U-Net with instance normalisation and leaky ReLU. It takes any size without padding.
 
     Args:
         in_channels: Channels of the image. At least 1.
@@ -90,7 +90,8 @@ def basicunet(
     Raises:
         ValueError: an option is out of range.
 
-    Reference: Falk et al., U-Net: deep learning for cell counting, detection, and morphometry, 2019.
+    Reference: Falk et al., U-Net: deep learning for cell counting, detection, and morphometry, Nature Methods 16:67,
+        2019.
     """
     check_option("features", features, len(features) == 6 and min(features) >= 1, "6 numbers, each 1 or more")
     return Adapted(BasicUNet, stride=1, in_channels=in_channels, num_classes=num_classes, features=features)
@@ -99,7 +100,7 @@ def basicunet(
 def basicunetplusplus(
     *, in_channels: int = 3, num_classes: int = 1, features: tuple[int, ...] = (32, 32, 64, 128, 256, 32)
 ) -> nn.Module:
-    """BasicUNetPlusPlus of MONAI: U-Net with nested, dense skip connections. It takes any size as it is.
+    """BasicUNetPlusPlus of MONAI: U-Net with nested, dense skip connections. It takes any size without padding.
 
     Args:
         in_channels: Channels of the image. At least 1.
@@ -113,7 +114,7 @@ def basicunetplusplus(
     """
     check_option("features", features, len(features) == 6 and min(features) >= 1, "6 numbers, each 1 or more")
     adapted = Adapted(BasicUNetPlusPlus, stride=1, in_channels=in_channels, num_classes=num_classes, features=features)
-    # Only deep supervision, which is off, uses what these give.
+    # Only deep supervision, which is off, uses the outputs of these.
     for head in ("final_conv_0_1", "final_conv_0_2", "final_conv_0_3"):
         setattr(adapted.model, head, nn.Identity())
     return adapted
@@ -126,18 +127,19 @@ def unet(
     channels: tuple[int, ...] = (16, 32, 64, 128, 256),
     num_res_units: int = 2,
 ) -> nn.Module:
-    """UNet of MONAI: residual units that go down by strided and up by transposed convolutions.
+    """UNet of MONAI: residual units that downsample by strided and upsample by transposed convolutions.
 
     Args:
         in_channels: Channels of the image. At least 1.
         num_classes: Channels of the logits: 1 for a binary task, else the number of classes.
         channels: Channels of each level, from the top down; each level halves the resolution. Two or more.
-        num_res_units: Convolutions in a residual unit; with 0 there is a single one, without a residual. At least 0.
+        num_res_units: Convolutions in a residual unit; 0 means a single one, without a residual. At least 0.
 
     Raises:
         ValueError: an option is out of range.
 
-    Reference: Kerfoot et al., Left-Ventricle Quantification Using Residual U-Net, 2019.
+    Reference: Kerfoot et al., Left-Ventricle Quantification Using Residual U-Net, 2019,
+        doi:10.1007/978-3-030-12029-0_40.
     """
     check_option("channels", channels, len(channels) >= 2 and min(channels) >= 1, "2 numbers or more, each 1 or more")
     check_option("num_res_units", num_res_units, num_res_units >= 0, "0 or more")
@@ -202,7 +204,7 @@ def dynunet(
 ) -> nn.Module:
     """DynUNet of MONAI: the U-Net of nnU-Net, with 3×3 convolutions.
 
-    nnU-Net plans the number of levels by the size of the images; here it is that of `filters`.
+    nnU-Net chooses the number of levels by the size of the images; here it is the length of `filters`.
 
     Args:
         in_channels: Channels of the image. At least 1.
@@ -226,14 +228,14 @@ def dynunet(
         upsample_kernel_size=[2] * (levels - 1),
         filters=filters,
     )
-    # The same layers as in `skip_layers`, which is what is called: weights under two names cannot be written to a file.
+    # The same layers as in `skip_layers`, which is what is called: weights with two names cannot be saved.
     for alias in ("input_block", "downsamples", "bottleneck", "upsamples"):
         delattr(adapted.model, alias)
     return adapted
 
 
 def mednext(*, in_channels: int = 3, num_classes: int = 1, variant: Literal["S", "B", "M", "L"] = "S") -> nn.Module:
-    """MedNeXt of MONAI: U-Net of ConvNeXt blocks, by which it goes down and up too.
+    """MedNeXt of MONAI: U-Net of ConvNeXt blocks, which also downsample and upsample.
 
     Args:
         in_channels: Channels of the image. At least 1.

@@ -1,6 +1,6 @@
-"""The losses of MONAI, made to tell the task by the logits and to leave ignored pixels out.
+"""The losses of MONAI, adapted to infer the task from the logits and to leave ignored pixels out.
 
-MONAI averages over all classes, also those that an image does not show; segreg's own losses leave these out.
+MONAI averages over all classes, including those absent from an image; segreg's own losses leave these out.
 """
 
 import math
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from segreg.builtins.losses.common import check_input, check_option, masked_mean
 from segreg.builtins.losses.cross_entropy import CrossEntropyLoss
 from segreg.builtins.losses.weighted_sum import WeightedSum
-from segreg.compat import mend_torchvision
+from segreg.compat import patch_torchvision
 
-mend_torchvision()
+patch_torchvision()
 
 from monai.losses.dice import DiceLoss, GeneralizedDiceLoss  # noqa: E402
 from monai.losses.focal_loss import FocalLoss  # noqa: E402
@@ -23,11 +23,11 @@ from monai.losses.tversky import TverskyLoss  # noqa: E402
 class Overlap(nn.Module):
     """A loss of MONAI that is a ratio of sums over an image.
 
-    Where a pixel is ignored, probabilities and ground truth are zero, which adds nothing to any of the sums. An image that is
+    At ignored pixels, probabilities and ground truth are zero, which adds nothing to any of the sums. An image that is
     ignored as a whole does not count.
 
     Args:
-        peer: The loss, which takes probabilities and a one-hot ground truth and gives a row of values for each image.
+        peer: The loss, which takes probabilities and a one-hot ground truth and returns a row of values for each image.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].
@@ -51,9 +51,9 @@ def dice(
     """DiceLoss of MONAI: one minus the overlap, averaged over images and all classes.
 
     Args:
-        include_background: Whether the first of several classes counts. With one logit there is but the foreground.
+        include_background: Whether the first of several classes counts. With one logit there is only the foreground.
         squared_pred: Whether areas are sums of squares, as in the paper.
-        jaccard: Whether to take intersection over union in the place of Dice.
+        jaccard: Whether to use intersection over union instead of Dice.
         smooth: Added to both sides of the ratio. In pixels, above 0.
 
     Raises:
@@ -82,10 +82,10 @@ def generalizeddice(
 ) -> nn.Module:
     """GeneralizedDiceLoss of MONAI: the overlap of all classes together, each weighted by how small it is.
 
-    With one logit the weight cancels out, and an image without foreground teaches nothing.
+    With one logit the weight cancels out, and nothing is learnt from an image without foreground.
 
     Args:
-        include_background: Whether the first of several classes counts. With one logit there is but the foreground.
+        include_background: Whether the first of several classes counts. With one logit there is only the foreground.
         w_type: The weight: one over the square of the area, one over the area, or 1.
         smooth: Added to both sides of the ratio. In weighted pixels, above 0.
 
@@ -109,12 +109,12 @@ def generalizeddice(
 def tversky(
     *, alpha: float = 0.5, beta: float = 0.5, include_background: bool = True, smooth: float = 1e-5
 ) -> nn.Module:
-    """TverskyLoss of MONAI: Dice with weights for what is wrongly found and what is missed.
+    """TverskyLoss of MONAI: Dice with weights for false positives and false negatives.
 
     Args:
         alpha: Weight of false positives. At least 0.
         beta: Weight of false negatives. At least 0.
-        include_background: Whether the first of several classes counts. With one logit there is but the foreground.
+        include_background: Whether the first of several classes counts. With one logit there is only the foreground.
         smooth: Added to both sides of the ratio. In pixels, above 0.
 
     Raises:
@@ -137,12 +137,12 @@ def tversky(
 
 
 class Focal(nn.Module):
-    """FocalLoss of MONAI: cross-entropy that turns towards the pixels still wrong, averaged over pixels and classes.
+    """FocalLoss of MONAI: cross-entropy that focuses on the pixels still wrong, averaged over pixels and classes.
 
     Args:
-        gamma: How strongly. At least 0; at 0 it is plain cross-entropy.
-        alpha: Weight of the foreground, in [0, 1], against 1 - alpha for the background. `None` weighs both by 1.
-        use_softmax: Whether several classes share a softmax; else each has a sigmoid.
+        gamma: Strength of the focus. At least 0; at 0 it is plain cross-entropy.
+        alpha: Weight of the foreground, in [0, 1], against 1 - alpha for the background. `None` weights both by 1.
+        use_softmax: Whether several classes share a softmax; otherwise each has a sigmoid.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].
@@ -184,10 +184,10 @@ def dicece(*, lambda_dice: float = 1.0, lambda_ce: float = 1.0) -> nn.Module:
 
 
 def dicefocal(*, gamma: float = 2.0, lambda_dice: float = 1.0, lambda_focal: float = 1.0) -> nn.Module:
-    """DiceFocalLoss of MONAI: the sum of its Dice loss and of its focal loss, which has one sigmoid a class.
+    """DiceFocalLoss of MONAI: the sum of its Dice loss and of its focal loss, which has one sigmoid per class.
 
     Args:
-        gamma: How strongly the focal loss turns towards the pixels still wrong. At least 0.
+        gamma: How strongly the focal loss focuses on the pixels still wrong. At least 0.
         lambda_dice: Weight of the Dice loss. At least 0.
         lambda_focal: Weight of the focal loss. At least 0.
 

@@ -1,4 +1,4 @@
-"""MONAI's networks behind the contract: what MONAI computes, at every size."""
+"""MONAI's networks under segreg's contract: the same output as MONAI, at every size."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ import segreg
 from segreg.errors import OptionError
 from segreg_monai import architectures, plugin
 
-# Narrow ones, and what MONAI is told to build the same.
+# Narrow networks, and how MONAI builds the same.
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "basicunet:features=[4,4,8,8,8,4]": lambda: architectures.BasicUNet(2, 3, 2, (4, 4, 8, 8, 8, 4)),
     "basicunetplusplus:features=[4,4,8,8,8,4]": lambda: architectures.BasicUNetPlusPlus(2, 3, 2, (4, 4, 8, 8, 8, 4)),
@@ -25,7 +25,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "mednext": lambda: architectures.create_mednext("S", 2, 3, 2),
     "swinunetr:feature_size=12": lambda: architectures.SwinUNETR(3, 2, feature_size=12, spatial_dims=2),
 }
-# Networks that take odd sizes as they are are not padded.
+# Networks that take odd sizes are not padded.
 UNPADDED = ("basicunet", "basicunetplusplus")
 every_network = pytest.mark.parametrize("expression", NETWORKS)
 
@@ -37,11 +37,11 @@ def test_every_declared_network_is_tested_here() -> None:
 
 @every_network
 def test_gives_what_monai_gives(expression: str) -> None:
-    """At a size that MONAI takes, and at an odd one that somebody padded for it, where it needs that."""
+    """At a size that MONAI takes, and at an odd one, padded by hand where MONAI needs it."""
     torch.manual_seed(0)
     model = segreg.build(f"monai/{expression}", num_classes=2).eval()
     peer = NETWORKS[expression]().eval()
-    # The peer has what the adapter removed: heads that give nothing, and second names of the same weights.
+    # The peer has what the adapter removed: unused heads, and second names of the same weights.
     missing, unexpected = peer.load_state_dict(model.model.state_dict(), strict=False)
     assert not unexpected
     name = expression.partition(":")[0]

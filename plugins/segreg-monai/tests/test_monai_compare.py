@@ -25,6 +25,6 @@ def test_a_study_compares_across_libraries(tmp_path: Path) -> None:
         out=tmp_path / "study",
         quiet=True,
     )
-    assert [row.failure for row in study.rows] == [""] * 4
+    assert [row.failure for row in study.configurations] == [""] * 4
     table = list(csv.DictReader((study.path / "results.csv").read_text(encoding="utf-8").splitlines()))
     assert [(row["model"], row["loss"]) for row in table] == [(model, loss) for model in MODELS for loss in LOSSES]

@@ -1,4 +1,4 @@
-"""The plugin and its losses as they come, and narrow networks."""
+"""The plugin and its losses with their defaults, and narrow networks."""
 
 import pytest
 

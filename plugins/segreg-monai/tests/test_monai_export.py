@@ -1,4 +1,4 @@
-"""A network of MONAI that asks for sizes in Python can be exported all the same."""
+"""A network of MONAI that branches on sizes in Python can be exported anyway."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_it_is_exported_for_every_size(tmp_path: Path) -> None:
     )
     made = segreg.export(run, tmp_path / "model.pt2", format="torch-export", quiet=True)
     program, model = torch.export.load(made.path).module(), run.model()
-    # The halves of these are odd and even at different depths.
+    # Halving these gives odd and even sizes at different depths.
     for size in ((32, 32), (33, 50), (47, 58)):
         images = torch.rand(2, 3, *size)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""MONAI's losses behind the contract: what MONAI computes, from the pixels that count."""
+"""MONAI's losses under segreg's contract: the same value as MONAI, from the pixels that count."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import segreg
 from segreg.errors import OptionError
 
-# What MONAI calls them, with options, and whether it wants to be told of the activation.
+# MONAI's classes with their options.
 PEERS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "dice": (losses.DiceLoss, {}),
     "dice:squared_pred=true,smooth=0.5": (
@@ -29,7 +29,7 @@ PEERS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "dicece:lambda_dice=0.5,lambda_ce=2": (losses.DiceCELoss, {"lambda_dice": 0.5, "lambda_ce": 2.0}),
     "dicefocal:gamma=1,lambda_focal=3": (losses.DiceFocalLoss, {"gamma": 1.0, "lambda_focal": 3.0}),
 }
-# MONAI warns that `include_background` says nothing about a single logit.
+# MONAI warns that `include_background` has no effect with a single logit.
 pytestmark = pytest.mark.filterwarnings("ignore:single channel prediction")
 every_loss = pytest.mark.parametrize("name", PEERS)
 binary_and_classes = pytest.mark.parametrize("classes", [1, 4])
@@ -45,7 +45,7 @@ def peer(name: str, classes: int) -> nn.Module:
 
 
 def ground_truth(target: Tensor, classes: int) -> Tensor:
-    # MONAI makes a one-hot ground truth of several classes itself, and leaves that of one as it is.
+    # MONAI one-hot encodes a ground truth of several classes itself, and leaves that of one unchanged.
     return target.float() if classes == 1 else target
 
 

@@ -1,4 +1,4 @@
-"""The architectures of segmentation_models_pytorch, made to take images of any size and batches of one."""
+"""The architectures of segmentation_models_pytorch, adapted to images of any size and batches of one."""
 
 from typing import Any, Literal, TypeAlias
 
@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segreg.builtins.architectures.blocks import check_positive, crop, pad_to_stride
-from segreg.compat import mend_torchvision
+from segreg.compat import patch_torchvision
 from segreg.errors import did_you_mean
 from segreg.plugins import one_line
 
-mend_torchvision()
+patch_torchvision()
 
 import segmentation_models_pytorch as smp  # type: ignore[import-untyped]  # noqa: E402
 import timm  # noqa: E402
@@ -35,17 +35,17 @@ Arch: TypeAlias = Literal[
 class SMPModel(nn.Module):
     """A model of segmentation_models_pytorch.
 
-    Images are padded at their lower and right edge to a size that the model takes, and the logits cut back. Where the
+    Images are padded at their lower and right edge to a size that the model takes, and the logits cropped. Where the
     decoder pools an image to a single pixel, as PAN, DeepLab and UPerNet do, a training batch of one image is
     normalised there by the running statistics; smp raises an error.
 
     Args:
         in_channels: Channels of the image. At least 1.
         num_classes: Channels of the logits: 1 for a binary task, else the number of classes.
-        arch: The architecture, by smp's name. Every component presets its own.
+        arch: The architecture, by smp's name. Each component sets its own.
         encoder: An encoder of smp, such as `resnet34`, or `tu-` and a model of timm, such as `tu-convnext_tiny`.
-        weights: The encoder's pretrained weights, by smp's name, such as `imagenet`; with `tu-` any text asks for the
-            ones of timm. They are downloaded. `None` starts from random ones.
+        weights: The encoder's pretrained weights, by smp's name, such as `imagenet`; with `tu-` any text selects
+            timm's. They are downloaded. `None` starts from random ones.
 
     Shapes:
         images: float [B, in_channels, H, W], H and W at least 32;  returns: float [B, num_classes, H, W].
@@ -73,15 +73,15 @@ class SMPModel(nn.Module):
         self.model = model
         # DPT halves the encoder's last map once more, PAN three times.
         self.stride: int = model.encoder.output_stride * (2 if arch == "dpt" else 1)
-        self.least = 8 if arch == "pan" else 2
+        self.minimum = 8 if arch == "pan" else 2
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images, float [B, C, H, W], to logits, float [B, K, H, W]."""
-        return crop(self.model(pad_to_stride(images, self.stride, least=self.least)), images)
+        return crop(self.model(pad_to_stride(images, self.stride, minimum=self.minimum)), images)
 
 
 class _BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation that a single value a channel goes through as in evaluation: it has no spread to learn."""
+    """Batch normalisation that treats a single value per channel as in evaluation: it has no variance to learn."""
 
     def forward(self, features: Tensor) -> Tensor:
         if self.training and features.numel() == self.num_features:
@@ -102,7 +102,7 @@ def _take_single_values(decoder: nn.Module) -> None:
 
 def _check_encoder(encoder: str) -> None:
     of_timm = encoder.startswith("tu-")
-    # A name of timm may end in a tag, as in `resnet50.a1_in1k`, which the list does not have.
+    # A name of timm may end in a tag, as in `resnet50.a1_in1k`, which is not in the list.
     if not (timm.is_model(encoder[3:]) if of_timm else encoder in smp.encoders.get_encoder_names()):
         names = [f"tu-{name}" for name in timm.list_models()] if of_timm else smp.encoders.get_encoder_names()
         near = did_you_mean(encoder, names)
@@ -120,6 +120,6 @@ def _built(arch: Arch, encoder: str, weights: str | None, in_channels: int, num_
     except Exception as error:
         raise ValueError(f"smp cannot build {arch} with encoder {encoder!r}: {one_line(error)}") from error
     if arch == "dpt":
-        # Its transformer comes with a head for classification, which nothing calls.
+        # Its transformer comes with a classification head, which is never called.
         model.encoder.model.prune_intermediate_layers(1, prune_norm=True, prune_head=True)
     return model.to(torch.get_default_device())

@@ -1,4 +1,4 @@
-"""The losses of segmentation_models_pytorch, made to tell the task by the logits and to leave ignored pixels out.
+"""The losses of segmentation_models_pytorch, adapted to infer the task from the logits and to leave ignored pixels out.
 
 smp counts areas over the whole batch, where segreg's own losses count them in each image.
 """
@@ -10,24 +10,24 @@ import torch
 from torch import Tensor, nn
 
 from segreg.builtins.losses.common import check_input, check_option
-from segreg.compat import mend_torchvision
+from segreg.compat import patch_torchvision
 from segreg.contracts import IGNORE_INDEX
 from segreg.task import Task
 
-mend_torchvision()
+patch_torchvision()
 
 from segmentation_models_pytorch import losses as smp  # type: ignore[import-untyped]  # noqa: E402
 
-# Of a pixel with this logit in every class the sigmoid is exactly 0, in float32 too.
+# The sigmoid of this logit is exactly 0, in float32 too.
 _SURELY_NOT = -1e4
 
 
 class ByTask(nn.Module):
-    """A loss that smp wants to be told the mode of beforehand, by the name of the task: here the logits tell it.
+    """A loss whose mode smp sets beforehand, by the name of the task: here the logits decide it.
 
     Args:
         peer: The loss.
-        options: Its options, but for the mode.
+        options: Its options, except for the mode.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].
@@ -47,7 +47,7 @@ class ByTask(nn.Module):
 def dice(*, smooth: float = 0.0, log_loss: bool = False) -> nn.Module:
     """Dice loss of smp: one minus the overlap, counted over the batch, averaged over the classes.
 
-    A class that the batch does not show contributes 0.
+    A class that is absent from the batch contributes 0.
 
     Args:
         smooth: Added to both sides of the ratio. In pixels, at least 0.
@@ -65,7 +65,7 @@ def dice(*, smooth: float = 0.0, log_loss: bool = False) -> nn.Module:
 def jaccard(*, smooth: float = 0.0, log_loss: bool = False) -> nn.Module:
     """Jaccard loss of smp: one minus intersection over union, counted over the batch, averaged over the classes.
 
-    A class that the batch does not show contributes 0.
+    A class that is absent from the batch contributes 0.
 
     Args:
         smooth: Added to both sides of the ratio. In pixels, at least 0.
@@ -81,7 +81,7 @@ def jaccard(*, smooth: float = 0.0, log_loss: bool = False) -> nn.Module:
 
 
 def tversky(*, alpha: float = 0.5, beta: float = 0.5, smooth: float = 0.0) -> nn.Module:
-    """Tversky loss of smp: Dice with weights for what is wrongly found and what is missed.
+    """Tversky loss of smp: Dice with weights for false positives and false negatives.
 
     Args:
         alpha: Weight of false positives. At least 0.
@@ -98,11 +98,11 @@ def tversky(*, alpha: float = 0.5, beta: float = 0.5, smooth: float = 0.0) -> nn
 
 
 class Focal(nn.Module):
-    """Focal loss of smp: binary cross-entropy that turns towards the pixels still wrong, one sigmoid a class.
+    """Focal loss of smp: binary cross-entropy that focuses on the pixels still wrong, with one sigmoid per class.
 
     Args:
-        gamma: How strongly. At least 0; at 0 it is plain cross-entropy.
-        alpha: Weight of the foreground, in [0, 1], against 1 - alpha for the background. `None` weighs both by 1.
+        gamma: Strength of the focus. At least 0; at 0 it is plain cross-entropy.
+        alpha: Weight of the foreground, in [0, 1], against 1 - alpha for the background. `None` weights both by 1.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].
@@ -123,7 +123,7 @@ class Focal(nn.Module):
         """Return the loss of a batch."""
         logits, valid, task = check_input(logits, target)
         # Given an index to ignore, smp waits for the device to count pixels, and gives nan if all are ignored. A pixel
-        # that is surely and rightly no class adds 0 to the sum instead, and the mean is taken over the others.
+        # that is certainly and correctly no class adds 0 to the sum instead, and the mean is taken over the others.
         mean: Tensor = self.loss(*_surely_right(task, logits, target, valid))
         return mean * (valid.numel() / valid.sum().clamp(min=1))
 
@@ -145,11 +145,11 @@ class Lovasz(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
         logits, valid, task = check_input(logits, target)
-        # smp multiplies by weights in float32, and takes no others.
+        # smp multiplies by weights in float32, and accepts no other type.
         logits = logits.float()
         value: Tensor
         if task.independent:
-            # As for the focal loss: a negative hinge is sorted behind all that counts.
+            # As for the focal loss: a negative hinge is sorted behind everything that counts.
             value = self.hinge(*_surely_right(task, logits, target, valid))
         else:
             # Where all pixels are ignored, smp gives a tensor without elements.
@@ -158,9 +158,9 @@ class Lovasz(nn.Module):
 
 
 class MCC(nn.Module):
-    """Loss of smp by the Matthews correlation coefficient, which takes all four kinds of pixels into account.
+    """Matthews correlation coefficient loss of smp, which takes all four cells of the confusion matrix into account.
 
-    smp has it for a binary task. With K >= 2 this is the mean over the classes, each against the rest.
+    smp has it for binary tasks only. With K >= 2 this is the mean over the classes, each against the rest.
 
     Args:
         eps: Added to each of the four counts, so that none is 0. In pixels, above 0.
@@ -184,11 +184,11 @@ class MCC(nn.Module):
         logits, valid, task = check_input(logits, target)
         ground_truth, valid = task.one_hot(target).to(logits), valid.expand_as(logits)
         classes = zip(task.activate(logits).unbind(1), ground_truth.unbind(1), valid.unbind(1), strict=True)
-        return torch.stack([self.loss(found[kept][None], true[kept][None]) for found, true, kept in classes]).mean()
+        return torch.stack([self.loss(found[kept][None], real[kept][None]) for found, real, kept in classes]).mean()
 
 
 def _surely_right(task: Task, logits: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Replace ignored pixels by such as are background, and surely so; with several logits, of no class at all."""
+    """Make ignored pixels certain background; with several logits, of no class at all."""
     logits = logits.masked_fill(~valid, _SURELY_NOT)
     return logits, target.where(target != IGNORE_INDEX, 0) if task.independent else target
 

@@ -1,4 +1,4 @@
-"""What segreg finds under smp/..."""
+"""The components named smp/..."""
 
 from collections.abc import Iterable
 
@@ -20,19 +20,19 @@ _MODELS = (
     ("dpt", "Vision transformer encoder, fusing decoder", "Ranftl et al., DPT, 2021, arXiv:2103.13413"),
 )
 # Where ResNet-34 is not what the architecture was made for, the smallest encoder that is. timm's ResNet-34 is the
-# same network; of it smp builds only the stages that PSPNet uses.
+# same network; smp builds only those stages of it that PSPNet uses.
 _ENCODERS = {"pspnet": "tu-resnet34", "segformer": "mit_b0", "dpt": "tu-vit_tiny_patch16_224"}
 
 
 @hookimpl
 def segreg_architectures() -> Iterable[Architecture]:
-    """Declare the models: one class, which smp's own name of the architecture tells apart."""
+    """Declare the models: one class for all, with smp's name of the architecture as an option."""
     return [
         Architecture(
             name=name,
             target="segreg_smp.architectures:SMPModel",
             options={"arch": name, **({"encoder": _ENCODERS[name]} if name in _ENCODERS else {})},
-            summary=f"{summary}",
+            summary=summary,
             reference=reference,
             pretrained_options=("weights",),
         )
@@ -48,38 +48,32 @@ def segreg_losses() -> Iterable[Loss]:
             name="dice",
             target="segreg_smp.losses:dice",
             summary="Dice over the whole batch",
-            reference="Milletari et al., V-Net, 2016, arXiv:1606.04797",
         ),
         Loss(
             name="jaccard",
             target="segreg_smp.losses:jaccard",
             summary="Jaccard over the whole batch",
-            reference="Rahman and Wang, Optimizing Intersection-over-Union, 2016",
         ),
         Loss(
             name="tversky",
             target="segreg_smp.losses:tversky",
             summary="Tversky over the whole batch",
-            reference="Salehi et al., Tversky loss function, 2017, arXiv:1706.05721",
         ),
         Loss(
             name="focal",
             target="segreg_smp.losses:Focal",
-            summary="Focal loss of one sigmoid a class",
-            reference="Lin et al., Focal Loss for Dense Object Detection, 2017, arXiv:1708.02002",
+            summary="Focal loss with one sigmoid per class",
         ),
         Loss(
             name="lovasz",
             target="segreg_smp.losses:Lovasz",
             summary="Lovász hinge or softmax over the whole batch",
-            reference="Berman et al., The Lovász-Softmax loss, 2018, arXiv:1705.08790",
             known_failures={"runs-without-values": "with several classes smp asks the device which ones are present"},
         ),
         Loss(
             name="mcc",
             target="segreg_smp.losses:MCC",
             summary="One minus the Matthews correlation coefficient over the whole batch",
-            reference="Abhishek and Hamarneh, Matthews Correlation Coefficient Loss, 2021, arXiv:2010.13454",
             known_failures={
                 "runs-without-values": "true negatives count, so ignored pixels are taken out, and counted on the host"
             },

@@ -1,4 +1,4 @@
-"""smp's models behind the contract: what smp computes, at every size."""
+"""smp's models under segreg's contract: the same output as smp, at every size."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ CLASSES = {
     "segformer": smp.Segformer,
     "dpt": smp.DPT,
 }
-# The smallest that there are.
+# The smallest available.
 ENCODERS = {"segformer": "mit_b0", "dpt": "tu-test_vit"}
 every_name = pytest.mark.parametrize("name", CLASSES)
 
@@ -43,7 +43,7 @@ def test_every_architecture_of_smp_is_declared() -> None:
 
 @every_name
 def test_gives_what_smp_gives(name: str) -> None:
-    """At a size that smp takes, and at an odd one that somebody padded for it."""
+    """At a size that smp takes, and at an odd one, padded by hand."""
     torch.manual_seed(0)
     model = segreg.build(f"smp/{name}", encoder=encoder(name), num_classes=2)
     options = {"dynamic_img_size": True} if name == "dpt" else {}
@@ -125,7 +125,7 @@ def test_pretrained_weights_come_from_the_cache_of_the_hub(monkeypatch: pytest.M
         ("unet:num_classes=0", r"num_classes is 0: expected 1 or more"),
     ],
 )
-def test_what_smp_cannot_build_is_said_in_one_line(expression: str, message: str) -> None:
+def test_what_smp_cannot_build_is_reported_in_one_line(expression: str, message: str) -> None:
     with pytest.raises(OptionError, match=message) as caught:
         segreg.build(f"smp/{expression}")
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The plugin and its losses as they come, and with small encoders the architectures that the adapter changes most."""
+"""The plugin and its losses with their defaults, and with small encoders the architectures changed most."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A model of segmentation_models_pytorch runs without it, once it is exported."""
+"""An exported model of segmentation_models_pytorch runs without it."""
 
 from pathlib import Path
 

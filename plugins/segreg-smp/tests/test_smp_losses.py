@@ -1,4 +1,4 @@
-"""smp's losses behind the contract: what smp computes, from the pixels that count."""
+"""smp's losses under segreg's contract: the same value as smp, from the pixels that count."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ Peer = Callable[..., Any]
 
 
 def mcc(mode: str) -> Peer:
-    """smp's loss of one probability a pixel: of the sigmoid, or the mean over classes against the rest."""
+    """smp's loss of one probability per pixel: of the sigmoid, or the mean over classes against the rest."""
     peer = smp.losses.MCCLoss()
     if mode == "binary":
         return lambda logits, target: peer(logits.sigmoid(), target)
@@ -76,7 +76,7 @@ def test_half_precision_is_taken(name: str, classes: int) -> None:
 
 
 def test_binary_lovasz_does_not_wait_for_the_device() -> None:
-    """The conformance kit cannot tell: with several classes smp does wait, and the record says so."""
+    """The conformance kit cannot check this: with several classes smp does wait, which the record declares."""
     logits = torch.empty(2, 1, 4, 4, device="meta")
     target = torch.empty(2, 4, 4, dtype=torch.int64, device="meta")
     assert segreg.loss("smp/lovasz")(logits, target).shape == ()

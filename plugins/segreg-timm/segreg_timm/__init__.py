@@ -1,1 +1,1 @@
-"""timm's backbones for segreg. Nothing is imported here: see plugin.py for what there is."""
+"""timm's backbones for segreg. Nothing is imported here: plugin.py lists the components."""

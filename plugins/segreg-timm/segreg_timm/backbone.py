@@ -11,26 +11,26 @@ from segreg_timm.create import create, fixed_size
 
 
 class Backbone(nn.Module):
-    """A timm model, cut off behind the last feature map that is used.
+    """A timm model, cut off after the last feature map that is used.
 
-    The strides of its feature maps rise; of several maps with one stride the last is taken. A model whose maps all
-    have one stride s, such as a plain vision transformer, gives those from a third, two thirds and the end of its
+    The strides of its feature maps increase; of several maps with the same stride the last is taken. A model whose maps
+    all have one stride s, such as a plain vision transformer, gives those from a third, two thirds and the end of its
     blocks, resampled to strides s/4, s/2 and s.
 
     Args:
-        name: As timm knows it, with or without the tag of its weights.
-        pretrained: Whether timm fetches its weights, or the path of a .safetensors file that has them.
+        name: timm's name, with or without the tag of its weights.
+        pretrained: Whether timm downloads its weights, or the path of a .safetensors file with them.
         in_channels: Channels of the image.
         min_stride: Finer feature maps are left out.
         max_stride: Coarser feature maps are left out.
-        dilate: Whether to end at stride 16, by dilation, if it can.
+        dilate: Whether to end at stride 16, by dilation, if the model supports it.
 
     Attributes:
-        channels: Of each feature map, from fine to coarse.
+        channels: Channels of each feature map, from fine to coarse.
         strides: How many pixels of the image one step in each feature map spans.
 
     Raises:
-        ValueError: there is no such model; its weights cannot be had; it has no feature map up to `max_stride`.
+        ValueError: the model does not exist; its weights are unavailable; it has no feature map up to `max_stride`.
     """
 
     model: Any  # a module with timm's own methods
@@ -55,22 +55,22 @@ class Backbone(nn.Module):
             strides = ", ".join(f"{stride:g}" for stride, *_ in levels)
             raise ValueError(f"backbone {name!r} has features of stride {strides}, and none up to stride {max_stride}")
         self.strides, self.channels, self.scales, indices = zip(*taken, strict=True)
-        # Images are padded to whole steps of the coarsest map, as the model has it.
+        # Images are padded to whole steps of the coarsest map, before it is resampled.
         self.multiple = int(self.strides[-1] * self.scales[-1])
         # Inception does not pad its convolutions, and below 75 pixels nothing is left to convolve.
-        self.least = 3 if type(self.model).__name__.startswith("Inception") else 2
+        self.minimum = 3 if type(self.model).__name__.startswith("Inception") else 2
         self.indices = list(indices)
         self.model.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
         _register_once(self.model)
 
     def fit(self, images: Tensor) -> Tensor:
-        """Pad images to a size that the model takes; one for a single size, as timm has it, gets them resized.
+        """Pad images to a size that the model takes; for a model with a single size, resize them.
 
         Shapes: [B, C, H, W] -> [B, C, H', W'].
         """
         if self.fixed_size:
             return F.interpolate(images, size=self.fixed_size, mode="bilinear")
-        return pad_to_stride(images, self.multiple, least=self.least)
+        return pad_to_stride(images, self.multiple, minimum=self.minimum)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Map images from `fit`, float [B, C, H, W], to feature maps, float [B, channels, H / stride, W / stride]."""
@@ -115,7 +115,7 @@ def _levels(feature_info: Sequence[dict[str, Any]]) -> list[tuple[float, int, in
 
 
 def _register_once(model: nn.Module) -> None:
-    """Register a submodule that several others share in one of them only, so that its weights have one name."""
+    """Register a submodule that several others share in only one of them, so that its weights have one name."""
     seen: set[nn.Module] = set()
     for parent in list(model.modules()):
         # named_children() would leave out the second name of a child.

@@ -13,16 +13,16 @@ _DETAIL_CHANNELS = 48
 class DeepLabV3Plus(nn.Module):
     """DeepLabV3+ over a timm backbone.
 
-    The last feature map of the backbone is seen by parallel convolutions of different dilation (ASPP) and, upsampled,
-    joined with the first one of stride 4. A backbone that can keeps stride 16 to its end, by dilation; over one that
-    ends at stride 32 the rates of the ASPP are halved. Convolutions are whole, not depthwise separable, and there is no
-    normalisation after the pooling over the image, so that one image is enough to learn from.
+    The last feature map of the backbone passes through parallel convolutions of different dilation (ASPP) and,
+    upsampled, is joined with the first one of stride 4. The backbone keeps stride 16 to its end, by dilation, if it
+    supports that; if it ends at stride 32, the rates of the ASPP are halved. Convolutions are full, not depthwise
+    separable, and there is no normalisation after the pooling over the image, so that it can learn from batches of one.
 
     Args:
         in_channels: Channels of the image. At least 1.
         num_classes: Channels of the logits: 1 for a binary task, else the number of classes.
-        backbone: A name of `timm.list_models()`, or one with the tag of its weights, as `resnet18.a1_in1k`.
-        pretrained: Whether timm fetches the weights of the backbone; or the path of a .safetensors file that holds the
+        backbone: A name from `timm.list_models()`, or one with the tag of its weights, such as `resnet18.a1_in1k`.
+        pretrained: Whether timm downloads the weights of the backbone; or the path of a .safetensors file with the
             state dict of timm's own model of this name.
         width: Channels of the ASPP and the decoder. At least 1.
 
@@ -30,7 +30,7 @@ class DeepLabV3Plus(nn.Module):
         images: float [B, in_channels, H, W], H and W at least 32;  returns: float [B, num_classes, H, W].
 
     Raises:
-        ValueError: an option is outside its range, timm has no such model, or its weights cannot be had.
+        ValueError: an option is outside its range, the backbone does not exist, or its weights are unavailable.
 
     Reference: Chen et al., Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation, 2018,
         arXiv:1802.02611, figure 2; the ASPP: Chen et al., Rethinking Atrous Convolution, 2017, arXiv:1706.05587.

@@ -12,23 +12,23 @@ from segreg_timm.backbone import Backbone, resize
 class FPN(nn.Module):
     """Semantic branch of Panoptic FPN over a timm backbone.
 
-    Upwards from the last feature map of the backbone, each is added to the one before it, all with `width` channels.
-    Each level of this pyramid goes on by convolutions and upsampling to the finest one, where the sum of all gives
+    Starting from the last feature map of the backbone, each is added to the one before it, all with `width` channels.
+    Each level of this pyramid is brought to the finest one by convolutions and upsampling, where the sum of all gives
     the logits. Feature maps of stride 1 and 2 are left out.
 
     Args:
         in_channels: Channels of the image. At least 1.
         num_classes: Channels of the logits: 1 for a binary task, else the number of classes.
-        backbone: A name of `timm.list_models()`, or one with the tag of its weights, as `resnet18.a1_in1k`.
-        pretrained: Whether timm fetches the weights of the backbone; or the path of a .safetensors file that holds the
+        backbone: A name from `timm.list_models()`, or one with the tag of its weights, such as `resnet18.a1_in1k`.
+        pretrained: Whether timm downloads the weights of the backbone; or the path of a .safetensors file with the
             state dict of timm's own model of this name.
-        width: Channels of the pyramid; the branch to the logits has half of them. An even number from 2 up.
+        width: Channels of the pyramid; the branch to the logits has half of them. An even number, at least 2.
 
     Shapes:
         images: float [B, in_channels, H, W], H and W at least 32;  returns: float [B, num_classes, H, W].
 
     Raises:
-        ValueError: an option is outside its range, timm has no such model, or its weights cannot be had.
+        ValueError: an option is outside its range, the backbone does not exist, or its weights are unavailable.
 
     Reference: Kirillov et al., Panoptic Feature Pyramid Networks, 2019, arXiv:1901.02446, section 3; the pyramid: Lin
         et al., Feature Pyramid Networks for Object Detection, 2017, arXiv:1612.03144, section 3.

@@ -15,22 +15,22 @@ class UNet(nn.Module):
     """U-Net whose contracting path is a timm backbone.
 
     The expanding path doubles the resolution step by step, from the last feature map of the backbone to the image. At
-    each step it takes in the feature map of that resolution, if there is one, and ends in two 3×3 convolutions.
+    each step it concatenates the feature map of that resolution, if there is one, and ends in two 3×3 convolutions.
 
     Args:
         in_channels: Channels of the image. At least 1.
         num_classes: Channels of the logits: 1 for a binary task, else the number of classes.
-        backbone: A name of `timm.list_models()`, or one with the tag of its weights, as `resnet18.a1_in1k`.
-        pretrained: Whether timm fetches the weights of the backbone; or the path of a .safetensors file that holds the
+        backbone: A name from `timm.list_models()`, or one with the tag of its weights, such as `resnet18.a1_in1k`.
+        pretrained: Whether timm downloads the weights of the backbone; or the path of a .safetensors file with the
             state dict of timm's own model of this name.
-        depth: How many times the resolution is halved at most: feature maps up to stride 2**depth are used. 1 to 6.
+        depth: Maximum number of times the resolution is halved: feature maps up to stride 2**depth are used. 1 to 6.
         width: Channels at full resolution; each level down doubles them. At least 1.
 
     Shapes:
         images: float [B, in_channels, H, W], H and W at least 32;  returns: float [B, num_classes, H, W].
 
     Raises:
-        ValueError: an option is outside its range, timm has no such model, or its weights cannot be had.
+        ValueError: an option is outside its range, the backbone does not exist, or its weights are unavailable.
 
     Reference: Ronneberger et al., U-Net: Convolutional Networks for Biomedical Image Segmentation, 2015,
         arXiv:1505.04597, figure 1.
@@ -76,5 +76,5 @@ class UNet(nn.Module):
 
 
 def _doublings(stride: float) -> list[tuple[float, int]]:
-    """Return the strides between the first feature map and the image, each with no channels to take in."""
+    """Return the strides between the first feature map and the image, each with no channels to concatenate."""
     return [(stride / 2**step, 0) for step in range(1, int(math.log2(stride)) + 1)]

@@ -1,4 +1,4 @@
-"""Any backbone under any size of image: feature maps, padding, gradients."""
+"""Any backbone with any size of image: feature maps, padding, gradients."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import segreg
 from segreg.errors import OptionError
 from segreg_timm.backbone import Backbone
 
-# The smallest member of each family or nearly so, and the model that the issue names.
+# The smallest or nearly smallest member of each family, and the model named in the issue.
 FAMILIES = [
     "coat_tiny",
     "convnext_atto",
@@ -61,7 +61,7 @@ FAMILIES = [
     "vgg11_bn",
     "vit_tiny_patch16_224",
 ]
-# The strides of the feature maps, and what an image of 221x150 pixels is brought to.
+# The strides of the feature maps, and the size that an image of 221x150 pixels is padded or resized to.
 PYRAMIDS = {
     "resnet18": ((2, 4, 8, 16, 32), (224, 160)),
     "vgg11": ((1, 2, 4, 8, 16, 32), (224, 160)),
@@ -184,7 +184,7 @@ def test_the_unet_is_as_large_as_that_of_smp() -> None:
         ("timm/deeplabv3plus:width=0", "width is 0"),
     ],
 )
-def test_a_bad_option_is_said_in_one_line(expression: str, message: str) -> None:
+def test_a_bad_option_is_reported_in_one_line(expression: str, message: str) -> None:
     with pytest.raises(OptionError) as caught:
         segreg.build(expression)
     assert message in str(caught.value)

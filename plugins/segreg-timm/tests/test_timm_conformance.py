@@ -1,11 +1,11 @@
-"""The conformance kit, over the defaults and over backbones of other kinds."""
+"""The conformance kit, with the defaults and with backbones of other kinds."""
 
 import pytest
 
 from segreg.testing import Case, conformance_cases
 
 DEFAULTS = conformance_cases("timm")
-# Features of channels last, and all of one stride.
+# Channels-last features, and features all of one stride.
 OTHERS = conformance_cases("timm/unet:backbone=convnext_atto", "timm/fpn:backbone=test_vit")
 
 

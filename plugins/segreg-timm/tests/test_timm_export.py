@@ -1,4 +1,4 @@
-"""A decoder over a backbone of timm runs without timm, once it is exported."""
+"""An exported decoder with a timm backbone runs without timm."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The plugin beside the built-ins: listed without timm, trained and saved like them."""
+"""The plugin alongside the built-ins: listed without timm, trained and saved like them."""
 
 import subprocess
 import sys

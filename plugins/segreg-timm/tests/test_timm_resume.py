@@ -1,4 +1,4 @@
-"""A run of the plugin's model that was stopped in the midst of an epoch ends in the same numbers, bit by bit."""
+"""A run of the plugin's model that was stopped within an epoch ends in the same numbers, bit by bit."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Weights of the backbone: from a file, for any number of channels and classes, or an error of one line."""
+"""Weights of the backbone: from a file, for any number of channels and classes, or a one-line error."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ def random_images(*shape: int) -> Tensor:
 
 
 def saved(path: Path, name: str, **options: Any) -> Any:
-    """Write a file with the weights of timm's own model, none of them as they are in a new one, and return it."""
+    """Write a file with the weights of timm's own model, all different from those of a new one, and return it."""
     torch.manual_seed(1)
     model = timm.create_model(name, **options).eval()
     with torch.no_grad():
@@ -64,7 +64,7 @@ def test_every_weight_that_is_kept_comes_from_the_file(tmp_path: Path, name: str
 
 @pytest.mark.parametrize(("channels", "share"), [(1, 3), (6, 0.5)])
 def test_weights_for_three_channels_serve_any_number(tmp_path: Path, channels: int, share: float) -> None:
-    """timm adds the weights up for one channel, and repeats them in proportion for more: grey stays grey."""
+    """timm sums the weights for one channel, and repeats them in proportion for more: grey stays grey."""
     path = tmp_path / "weights.safetensors"
     saved(path, "test_resnet")
     grey = random_images(1, 1, 64, 64)
@@ -76,7 +76,7 @@ def test_weights_for_three_channels_serve_any_number(tmp_path: Path, channels: i
     torch.testing.assert_close(outputs[0], outputs[1])
 
 
-def test_a_file_may_tell_other_classes_apart(tmp_path: Path) -> None:
+def test_a_file_may_have_other_classes(tmp_path: Path) -> None:
     own = saved(tmp_path / "weights.safetensors", "test_resnet", num_classes=7)
     backbone = Backbone("test_resnet", pretrained=str(tmp_path / "weights.safetensors"), in_channels=3)
     torch.testing.assert_close(backbone.model.conv1.state_dict(), own.conv1.state_dict())
@@ -84,7 +84,7 @@ def test_a_file_may_tell_other_classes_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("other", ["test_resnet", "resnet10t", "resnet34"])
 def test_a_file_of_another_model_is_refused(tmp_path: Path, other: str) -> None:
-    """Among them one that has all the weights and more, and one that lacks some."""
+    """One of them has all the weights and more, another lacks some."""
     path = tmp_path / "weights.safetensors"
     saved(path, other)
     with pytest.raises(OptionError) as caught:
@@ -93,16 +93,16 @@ def test_a_file_of_another_model_is_refused(tmp_path: Path, other: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_safetensors_is_refused(tmp_path: Path) -> None:
     whole = tmp_path / "whole.safetensors"
     saved(whole, "test_resnet")
     cut, pickled = tmp_path / "cut.safetensors", tmp_path / "pickled.safetensors"
     cut.write_bytes(whole.read_bytes()[:-100])
     torch.save(load_file(whole), pickled)
     for path, why in [
-        (cut, "not a whole safetensors file"),
-        (pickled, "not a whole safetensors file"),
-        (tmp_path / "missing.safetensors", "there is no such file"),
+        (cut, "not a complete safetensors file"),
+        (pickled, "not a complete safetensors file"),
+        (tmp_path / "missing.safetensors", "the file does not exist"),
         (tmp_path / "weights.pth", "expected True, False or the path of a .safetensors file"),
     ]:
         with pytest.raises(OptionError, match=why) as caught:
@@ -127,7 +127,7 @@ def test_on_the_command_line_pretrained_is_a_word_or_a_path(written: str, read: 
         assert options == {"pretrained": read}
 
 
-def test_a_run_is_loaded_without_the_weights_that_it_began_with(tmp_path: Path) -> None:
+def test_a_run_is_loaded_without_the_weights_that_it_started_from(tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
     saved(weights, "test_resnet")
     run = segreg.fit(

@@ -1,1 +1,1 @@
-"""Models, one a file, and the blocks they share."""
+"""Models, one per file, and the blocks they share."""

@@ -18,7 +18,7 @@ def check_positive(**options: int) -> None:
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
-    """Return the normalisation layer; group normalisation has 32 groups, or as many as divide 32 and the channels."""
+    """Return the normalisation layer; group normalisation has as many groups as divide both 32 and the channels."""
     match norm:
         case "batch":
             return nn.BatchNorm2d(channels)
@@ -47,12 +47,12 @@ class ConvNormAct(nn.Sequential):
 
 
 def he_init(module: nn.Module) -> None:
-    """Draw the weights of every convolution below `module` as He et al. do, and set biases to zero.
+    """Initialize the weights of every convolution below `module` as in He et al., and set biases to zero.
 
     A weight is normal with variance 2 / N, where N is the number of inputs that reach one output: for a transposed
-    convolution that is not the fan-in that `torch.nn.init` works out.
+    convolution that is not the fan-in that `torch.nn.init` computes.
 
-    Reference: He et al., Delving Deep into Rectifiers, 2015, arXiv:1502.01852, eq. 10; asked for by the U-Net paper
+    Reference: He et al., Delving Deep into Rectifiers, 2015, arXiv:1502.01852, eq. 10; prescribed by the U-Net paper
         (section 3) and the SegNet paper (section 3.2).
     """
     for layer in module.modules():
@@ -65,20 +65,20 @@ def he_init(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def pad_to_stride(images: Tensor, stride: int, *, least: int = 1) -> Tensor:
-    """Repeat the lower and right edge until height and width are multiples of `stride`, at least `least` of them.
+def pad_to_stride(images: Tensor, stride: int, *, minimum: int = 1) -> Tensor:
+    """Replicate the lower and right edge until height and width are multiples of `stride`, `minimum` times it or more.
 
-    With `crop` on the logits an architecture takes any size, and all its feature maps halve and double without
-    remainder. One that normalises its smallest feature map needs it to be 2 pixels wide: there is nothing to learn from
-    the spread of a single one.
+    With `crop` on the logits an architecture accepts any size, and all its feature maps halve and double without
+    remainder. One that normalises its smallest feature map needs it to be at least 2 pixels wide: a single pixel has no
+    variance.
 
     Shapes: [B, C, H, W] -> [B, C, H', W'].
     """
     height, width = images.shape[-2:]
     # sym_max is max() for sizes that torch.export leaves open; ONNX divides integers towards zero, so none is negative.
-    bottom = stride * torch.sym_max(least, (height + stride - 1) // stride) - height  # type: ignore[no-untyped-call]
-    right = stride * torch.sym_max(least, (width + stride - 1) // stride) - width  # type: ignore[no-untyped-call]
-    return F.pad(images, (0, right, 0, bottom), mode="replicate")
+    down = torch.sym_max(minimum, (height + stride - 1) // stride)  # type: ignore[no-untyped-call]
+    across = torch.sym_max(minimum, (width + stride - 1) // stride)  # type: ignore[no-untyped-call]
+    return F.pad(images, (0, stride * across - width, 0, stride * down - height), mode="replicate")
 
 
 def crop(logits: Tensor, images: Tensor) -> Tensor:
@@ -87,36 +87,36 @@ def crop(logits: Tensor, images: Tensor) -> Tensor:
     Shapes: [B, K, H', W'] and [B, C, H, W] -> [B, K, H, W].
     """
     height, width = images.shape[-2:]
-    # Negative padding, and no slice: torch.export cannot show that a slice fits whatever size the images have.
+    # Negative padding instead of a slice: torch.export cannot prove that a slice fits images of every size.
     return F.pad(logits, (0, width - logits.shape[-1], 0, height - logits.shape[-2]))
 
 
 def max_unpool(features: Tensor, positions: Tensor) -> Tensor:
-    """Put each value back where 2×2 max-pooling found its maximum, in an image of zeros.
+    """Put each value back where 2×2 max-pooling found its maximum, with zeros elsewhere.
 
     Args:
-        features: What was pooled.
-        positions: What `max_pool2d(..., return_indices=True)` gave beside it.
+        features: The pooled features.
+        positions: The indices that `max_pool2d(..., return_indices=True)` returned with them.
 
     Shapes:
         features: float [B, C, H, W];  positions: int64 [B, C, H, W];  returns: float [B, C, 2 H, 2 W].
     """
     if torch.compiler.is_exporting():
-        # In operations that any runtime has: torch.export would write torch's own, and autocast, into the program.
+        # With operations that every runtime has: torch.export would put torch's own, and autocast, into the program.
         batch, channels, height, width = features.shape
-        image = features.new_zeros(batch, channels, 4 * height * width)
-        return image.scatter(2, positions.flatten(2), features.flatten(2)).view(batch, channels, 2 * height, 2 * width)
+        zeros = features.new_zeros(batch, channels, 4 * height * width)
+        return zeros.scatter(2, positions.flatten(2), features.flatten(2)).view(batch, channels, 2 * height, 2 * width)
     unpooled: Tensor = _MaxUnpool.apply(features, positions)  # type: ignore[no-untyped-call]
     return unpooled
 
 
 class _MaxUnpool(torch.autograd.Function):
-    """torch's own, but for the gradient: with channels last in memory, torch's takes ten times as long."""
+    """torch's own, except for the gradient: with channels last in memory, torch's takes ten times as long."""
 
     @staticmethod
     def forward(context: Any, features: Tensor, positions: Tensor) -> Tensor:
         context.save_for_backward(positions)
-        # On a CPU autocast would turn bfloat16 into float32, and move the same values in twice the bytes.
+        # On a CPU autocast would convert bfloat16 to float32, and move twice the bytes for the same values.
         with torch.autocast("cpu", enabled=False):
             return F.max_unpool2d(features, positions, (2, 2))
 

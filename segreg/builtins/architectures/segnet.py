@@ -11,10 +11,10 @@ _VGG16 = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
 
 
 class SegNet(nn.Module):
-    """SegNet: the 13 convolutions of VGG16 down, and their mirror image up.
+    """SegNet: the 13 convolutions of VGG16 as encoder, and their mirror image as decoder.
 
     Each of the five poolings keeps where its maxima were, and the decoder puts its values back there. Batch
-    normalisation and ReLU follow every convolution but the last, which gives the logits. `segnet` has 29,435,649
+    normalisation and ReLU follow every convolution except the last, which outputs the logits. `segnet` has 29,435,649
     parameters.
 
     Args:
@@ -44,7 +44,7 @@ class SegNet(nn.Module):
             self.encoder.append(_convolutions(previous, *channels))
             self.decoder.insert(0, _convolutions(*reversed(channels), previous))
             previous = channels[-1]
-        # The last convolution gives the logits, and so is bare.
+        # The last convolution outputs the logits, without normalisation and ReLU.
         self.decoder[-1] = nn.Sequential(ConvNormAct(width, width), nn.Conv2d(width, num_classes, 3, padding=1))
         he_init(self)
 

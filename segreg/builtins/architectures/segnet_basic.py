@@ -11,7 +11,7 @@ _DEPTH = 4
 class SegNetBasic(nn.Module):
     """SegNet-Basic: four 7×7 convolutions down, four up, `width` channels throughout.
 
-    Batch normalisation follows every convolution and ReLU those of the encoder alone; convolutions have no bias. The
+    Batch normalisation follows every convolution, ReLU only those of the encoder; convolutions have no bias. The
     paper's text leaves two things open: how these channels become classes (here a 1×1 convolution with a bias), and
     local contrast normalisation of the input (here none: the trainer normalises). With 11 classes `segnet-basic` has
     1,416,075 parameters, where the paper reports 1.425 million without saying what was counted.

@@ -1,4 +1,4 @@
-"""U-Net, with the choices that its variants differ in as options."""
+"""U-Net, with the choices in which its variants differ as options."""
 
 from itertools import pairwise
 from typing import Literal, TypeAlias
@@ -30,7 +30,7 @@ def _pool_layer(pool: Pool, channels: int, norm: Norm) -> nn.Module:
 
 
 class _Transposed(nn.ConvTranspose2d):
-    """Adds the bias by itself in training: torch takes twice as long over its gradient as over all the others."""
+    """Adds the bias separately in training: torch takes twice as long for its gradient as for all others together."""
 
     def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
         if not torch.is_grad_enabled():
@@ -63,8 +63,8 @@ class UNet(nn.Module):
         num_classes: Channels of the logits: 1 for a binary task, else the number of classes.
         width: Channels at full resolution; each level down doubles them. At least 1.
         depth: How many times the resolution is halved. 1 to 6.
-        pool: How it is halved: 2×2 maximum, 2×2 average, or a 3×3 convolution of stride 2 (Springenberg et al.,
-            Striving for Simplicity, 2014, arXiv:1412.6806, section 2).
+        pool: How it is halved: 2×2 max pooling, 2×2 average pooling, or a 3×3 convolution of stride 2 (Springenberg et
+            al., Striving for Simplicity, 2014, arXiv:1412.6806, section 2).
         upsample: How it is doubled: a 2×2 transposed convolution of stride 2, or nearest-neighbour or bilinear
             upsampling and a 3×3 convolution (Odena et al., Deconvolution and Checkerboard Artifacts, 2016).
         norm: Normalisation after each 3×3 convolution: over the batch, over groups of channels, over each channel of
@@ -113,7 +113,7 @@ class UNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images, float [B, C, H, W], to logits, float [B, K, H, W]."""
-        features = self.encoder[0](pad_to_stride(images, self.stride, least=2))
+        features = self.encoder[0](pad_to_stride(images, self.stride, minimum=2))
         skips = []
         for pool, block in zip(self.pools, self.encoder[1:], strict=True):
             skips.append(features)

@@ -1,1 +1,1 @@
-"""Datasets, one a file, and the reading of images they share."""
+"""Datasets, one per file, and the synthetic images that stand in for real ones."""

@@ -1,8 +1,7 @@
 """Draws a skin lesion as a dermatoscope shows it, and its exact mask.
 
-Everything is placed in units of the image's side, so that a larger image shows the same lesion. Colours come
-about as they do in skin: melanin takes away more blue than red from the light that returns, blood takes away green,
-and pigment that lies deep looks grey-blue.
+All positions are in units of the image's side, so that a larger image shows the same lesion. Colours arise as in skin:
+melanin absorbs more blue than red of the returning light, blood absorbs green, and deep pigment looks grey-blue.
 """
 
 import math
@@ -28,7 +27,7 @@ def draw(rng: Random, size: int) -> Sample:
     """Draw one image.
 
     Args:
-        rng: Everything random comes from it.
+        rng: The source of all randomness.
         size: Height and width, in pixels.
 
     Shapes:
@@ -43,7 +42,7 @@ def draw(rng: Random, size: int) -> Sample:
 
 
 def _outline(rng: Random, size: int) -> Field:
-    """Return how far inside the lesion each pixel lies, in sides; negative outside."""
+    """Return how far inside the lesion each pixel is, in image sides; negative outside."""
     x, y = _grid(size)
     wander = rng.uniform(0.005, 0.04)
     x = x - 0.5 + wander * _noise(rng, size, 4)
@@ -52,7 +51,7 @@ def _outline(rng: Random, size: int) -> Field:
     parts: Field = np.zeros_like(x)
     for _ in range(rng.integers(1, 5)):
         stretch = rng.uniform(1, 1.4)
-        along, across = _turned(x - rng.normal(0, spread), y - rng.normal(0, spread), turn + rng.normal(0, 0.5))
+        along, across = _rotated(x - rng.normal(0, spread), y - rng.normal(0, spread), turn + rng.normal(0, 0.5))
         parts += np.exp(-14 * np.hypot(along / stretch, across * stretch))
     radius: Field = -np.log(parts) / 14 + rng.uniform(0.002, 0.014) * _noise(rng, size, 11, octaves=2)
     area = 0.05 + 0.7 * rng.beta(1.0, 1.75)
@@ -66,7 +65,7 @@ def _skin(rng: Random, size: int) -> Field:
     melanin = tone * (1 + 0.1 * _noise(rng, size, 5)) + rng.uniform(0.004, 0.014) * _noise(rng, size, 40, octaves=2)
     turn, furrows = rng.uniform(0, math.pi), rng.uniform(0, 0.03)
     for angle in (turn, turn + rng.uniform(0.9, 1.4)):
-        along, _ = _turned(x, y, angle)
+        along, _ = _rotated(x, y, angle)
         melanin += furrows * np.abs(np.sin((along + 0.01 * _noise(rng, size, 9)) * rng.uniform(60, 110)))
     if rng.random() < 0.25:
         freckles = np.clip(_noise(rng, size, 22) - rng.uniform(1.2, 2.0), 0, 1)
@@ -105,7 +104,7 @@ def _cover(rng: Random, depth: Field, density: float) -> Field:
         x, y = _grid(size)
         turns = int(rng.integers(24, 48)) * np.arctan2(y - 0.5, x - 0.5)
         ragged += rng.uniform(0.008, 0.016) * np.cos(turns + 1.5 * _noise(rng, size, 6))
-    # A thick lesion looks dark well before it is fully there: move it in until its contrast is half at the outline.
+    # A dense lesion looks dark well before full thickness: move it inward until its contrast at the outline is half.
     half = math.log(2 / (1 + math.exp(-density))) / density
     return _sigmoid(ragged / softness - math.log((1 - half) / half))
 
@@ -204,13 +203,13 @@ def _camera(rng: Random, light: Field) -> npt.NDArray[np.uint8]:
 
 
 def _grid(size: int) -> tuple[Field, Field]:
-    """Return x and y of the pixels' centres, in sides."""
+    """Return x and y of the pixel centres, in image sides."""
     ticks = ((np.arange(size) + 0.5) / size).astype(np.float32)
     x, y = np.meshgrid(ticks, ticks)
     return x, y
 
 
-def _turned(x: Field, y: Field, angle: float) -> tuple[Field, Field]:
+def _rotated(x: Field, y: Field, angle: float) -> tuple[Field, Field]:
     return x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
 
 
@@ -226,7 +225,7 @@ def _through(*layers: tuple[Field, Field]) -> Field:
 
 
 def _noise(rng: Random, size: int, bumps: int, octaves: int = 1) -> Field:
-    """Return smooth noise of mean 0 and deviation about 1, with so many bumps along a side."""
+    """Return smooth noise of mean 0 and standard deviation about 1, with a number of bumps along a side."""
     total: Field = np.zeros((size, size), np.float32)
     for octave in range(octaves):
         count = bumps * 2**octave

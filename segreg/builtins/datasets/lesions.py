@@ -15,15 +15,15 @@ _SPLITS = ("train", "valid", "test")
 class Lesions:
     """Synthetic images of skin lesions as seen through a dermatoscope. Nothing is downloaded or read.
 
-    A sample depends on `seed`, its split and its place in the split, so more images, or larger ones, show the same
-    lesions. It is drawn when it is first asked for, and remembered.
+    A sample depends on `seed`, its split and its index in the split, so more images, or larger ones, show the same
+    lesions. It is drawn on first access, and cached.
 
     Args:
         size: Height and width, in pixels, 32 to 4096.
         train: Number of images to train on, 1 to 1000000.
         valid: Number of images to validate on, 1 to 1000000.
         test: Number of images to test on, 1 to 1000000.
-        seed: Of everything drawn, 0 or more.
+        seed: Seed of the drawings, 0 or more.
 
     Raises:
         ValueError: an option is out of range.
@@ -33,23 +33,23 @@ class Lesions:
     splits: Mapping[str, Sequence[Sample]]
 
     def __init__(self, *, size: int = 128, train: int = 96, valid: int = 48, test: int = 48, seed: int = 0) -> None:
-        for option, value, least, most in (
+        for option, value, low, high in (
             ("size", size, 32, 4096),
             ("train", train, 1, 10**6),
             ("valid", valid, 1, 10**6),
             ("test", test, 1, 10**6),
             ("seed", seed, 0, math.inf),
         ):
-            if value < least:
-                raise ValueError(f"{option} is {value!r}: expected {least} or more")
-            if value > most:
-                raise ValueError(f"{option} is {value!r}: expected {most} or less")
+            if value < low:
+                raise ValueError(f"{option} is {value!r}: expected {low} or more")
+            if value > high:
+                raise ValueError(f"{option} is {value!r}: expected {high} or less")
         counts = {"train": train, "valid": valid, "test": test}
         self.splits = {split: Drawings(split, count, size=size, seed=seed) for split, count in counts.items()}
 
 
 class Drawings(Sequence[Sample]):
-    """A split: images that are drawn when first asked for. It can be pickled.
+    """A split: images that are drawn on first access. It can be pickled.
 
     Args:
         split: "train", "valid" or "test".

@@ -1,1 +1,1 @@
-"""Losses, one a file, and the overlap counts they share."""
+"""Losses, one per file, and the overlap counts they share."""

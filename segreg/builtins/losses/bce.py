@@ -11,14 +11,14 @@ from segreg.builtins.losses.common import check_input, check_option, masked_mean
 class BCELoss(nn.Module):
     """Binary cross-entropy of a sigmoid, averaged over pixels and classes.
 
-    With K >= 2 every class has a sigmoid of its own, against all others. For a softmax take `cross-entropy`.
+    With K >= 2 each class has its own sigmoid, against all others. For a softmax use `cross-entropy`.
 
     Formula:
         mean of -(pos_weight t log p + (1 - t) log(1 - p)),  t 1 in the class and 0 outside,  p = sigmoid(logit)
 
     Args:
-        pos_weight: Weight of the foreground pixels in the sum, against 1 for the background. Above 1 it finds more of
-            a small object, at the price of false alarms. A finite number above 0.
+        pos_weight: Weight of the foreground pixels in the sum, against 1 for the background. Values above 1
+            find more of small objects, at the cost of false positives. A finite number above 0.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].
@@ -38,7 +38,7 @@ class BCELoss(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
         logits, valid, task = check_input(logits, target)
-        # Filled on the device: a tensor made from a Python number would be copied there.
+        # Created on the device: a tensor made from a Python number would have to be copied there.
         pos_weight = logits.new_full((), self.pos_weight)
         ground_truth = task.one_hot(target).to(logits)
         loss = F.binary_cross_entropy_with_logits(logits, ground_truth, pos_weight=pos_weight, reduction="none")

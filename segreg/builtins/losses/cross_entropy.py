@@ -17,16 +17,16 @@ class CrossEntropyLoss(nn.Module):
         sum of -w log p / sum of w,  p the probability of a pixel's true class,  w the weight of that class
 
     Args:
-        class_weights: A weight for each class, as many as classes, two (background, foreground) for one logit. The
-            mean is the weighted one: the sum of the weights of the pixels divides it. Finite, not negative, not all 0.
-        label_smoothing: Share of the ground truth that is spread evenly over all classes, in [0, 1).
+        class_weights: One weight per class; two (background, foreground) for one logit. The mean is weighted: the sum
+            over pixels is divided by the sum of their weights. Finite, not negative, not all 0.
+        label_smoothing: Fraction of the target that is spread evenly over all classes, in [0, 1).
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].
 
     Raises:
-        ValueError: an option is out of range; class_weights are not as many as classes; the shapes disagree; the
-            target has values that are neither a class nor 255.
+        ValueError: an option is out of range; class_weights does not match the number of classes; the shapes
+            disagree; the target has values that are neither a class nor 255.
 
     Reference: Goodfellow et al., Deep Learning, 2016, section 6.2.2.3; label smoothing: Szegedy et al., Rethinking the
         Inception Architecture, 2015, arXiv:1512.00567, section 7.

@@ -10,15 +10,15 @@ from segreg.builtins.losses.common import check_option, masked_mean, soft_overla
 class DiceLoss(nn.Module):
     """Soft Dice loss: one minus the overlap of prediction and ground truth, averaged over images and classes.
 
-    True and false positives and false negatives, tp, fp and fn, are counted in probabilities, for each image and class.
-    The denominator is the sum of both areas, as in most libraries; V-Net sums the squares. With K >= 2 the mean runs
-    over the classes that an image shows, with one logit over all images.
+    True positives, false positives and false negatives, tp, fp and fn, are sums of probabilities, per image and class.
+    The denominator is the sum of both areas, as in most libraries; V-Net sums the squares. With K >= 2 the mean is
+    over the classes present in each image, with one logit over all images.
 
     Formula:
         mean of 1 - (2 tp + smooth) / (2 tp + fp + fn + smooth)
 
     Args:
-        smooth: Added to both sides of the ratio, so that an empty mask predicted empty scores 0. In pixels, above 0.
+        smooth: Added to numerator and denominator, so that an empty mask predicted empty costs 0. In pixels, above 0.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].

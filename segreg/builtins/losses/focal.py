@@ -11,7 +11,7 @@ from segreg.task import IGNORE_INDEX, Multiclass
 class FocalLoss(nn.Module):
     """Cross-entropy times (1 - p)^gamma, p the probability of the true class, averaged over pixels.
 
-    Pixels that are nearly right weigh little, so the loss turns towards those still wrong. The classes share a
+    Well-classified pixels are down-weighted, so that the loss focuses on those still wrong. The classes share a
     softmax; with one logit it is a sigmoid.
 
     Formula:
@@ -19,7 +19,7 @@ class FocalLoss(nn.Module):
         a = alpha in the foreground and 1 - alpha in the background, or 1 without alpha
 
     Args:
-        gamma: How fast the weight falls as a pixel gets right. 0 is plain cross-entropy. Finite, at least 0.
+        gamma: How fast the weight falls as p approaches 1. 0 is plain cross-entropy. Finite, at least 0.
         alpha: Weight of the foreground (class 1), against 1 - alpha for the background, in [0, 1]; the paper's is
             0.25. `None` weighs all classes alike. Only for binary tasks, K = 1 or 2.
 
@@ -27,8 +27,8 @@ class FocalLoss(nn.Module):
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].
 
     Raises:
-        ValueError: an option is out of range; alpha with more than two classes; the shapes disagree; the target has
-            values that are neither a class nor 255.
+        ValueError: an option is out of range; alpha is given for more than two classes; the shapes disagree; the
+            target has values that are neither a class nor 255.
 
     Reference: Lin et al., Focal Loss for Dense Object Detection, 2017, arXiv:1708.02002, eq. 4, and 5 for alpha. The
         paper divides the sum by the number of anchors assigned to an object; here it is a mean over pixels.

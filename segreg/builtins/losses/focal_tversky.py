@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from segreg.builtins.losses.common import check_option, masked_mean, soft_overlap
 
 STRAIGHT_BELOW = 1e-6
-"""The Tversky loss below which its root goes on as a straight line: the slope of the root itself is infinite at 0."""
+"""The Tversky loss below which its root is replaced by a straight line: the slope of the root is infinite at 0."""
 
 
 class FocalTverskyLoss(nn.Module):
-    """Focal Tversky loss: the Tversky loss of an image and class to the power 1 / gamma, then averaged.
+    """Focal Tversky loss: the Tversky loss of each image and class to the power 1 / gamma, then averaged.
 
-    A gamma above 1 makes the loss steeper where the overlap is nearly right, so that it keeps pulling there, and
-    flatter where it is poor. With K >= 2 the mean runs over the classes that an image shows, with one logit over all
+    A gamma above 1 makes the loss steeper where the overlap is nearly perfect, so that gradients persist there, and
+    flatter where it is poor. With K >= 2 the mean is over the classes present in each image, with one logit over all
     images.
 
     Formula:
@@ -23,8 +23,8 @@ class FocalTverskyLoss(nn.Module):
     Args:
         alpha: Weight of false positives. Finite, at least 0. (The paper calls the weight of false negatives alpha.)
         beta: Weight of false negatives. Finite, at least 0.
-        gamma: The root that is taken, in [1, 3]. 1 is the Tversky loss.
-        smooth: Added to both sides of the ratio, so that an empty mask predicted empty scores 0. In pixels, above 0.
+        gamma: Degree of the root, in [1, 3]. 1 gives the Tversky loss.
+        smooth: Added to numerator and denominator, so that an empty mask predicted empty costs 0. In pixels, above 0.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].
@@ -33,7 +33,8 @@ class FocalTverskyLoss(nn.Module):
         ValueError: an option is out of range; the shapes disagree; the target has values that are neither a class nor
             255.
 
-    Reference: Abraham and Khan, A Novel Focal Tversky Loss Function, 2018, arXiv:1810.07842; weights and gamma are its.
+    Reference: Abraham and Khan, A Novel Focal Tversky Loss Function, 2018, arXiv:1810.07842,
+        with its weights and gamma.
     """
 
     def __init__(self, *, alpha: float = 0.3, beta: float = 0.7, gamma: float = 4 / 3, smooth: float = 1.0) -> None:

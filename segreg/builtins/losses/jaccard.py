@@ -10,14 +10,14 @@ from segreg.builtins.losses.common import check_option, masked_mean, soft_overla
 class JaccardLoss(nn.Module):
     """Soft Jaccard loss: one minus intersection over union, averaged over images and classes.
 
-    True and false positives and false negatives, tp, fp and fn, are counted in probabilities, for each image and class.
-    With K >= 2 the mean runs over the classes that an image shows, with one logit over all images.
+    True positives, false positives and false negatives, tp, fp and fn, are sums of probabilities, per image and class.
+    With K >= 2 the mean is over the classes present in each image, with one logit over all images.
 
     Formula:
         mean of 1 - (tp + smooth) / (tp + fp + fn + smooth)
 
     Args:
-        smooth: Added to both sides of the ratio, so that an empty mask predicted empty scores 0. In pixels, above 0.
+        smooth: Added to numerator and denominator, so that an empty mask predicted empty costs 0. In pixels, above 0.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].

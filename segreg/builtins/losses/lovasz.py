@@ -9,9 +9,9 @@ class LovaszLoss(nn.Module):
     """Lovász extension of the Jaccard loss: convex in the errors, and equal to 1 - IoU where each error is 0 or 1.
 
     With one logit the errors are hinges, max(0, 1 - x) in the foreground and max(0, 1 + x) in the background, so the
-    loss has no upper bound, and an empty mask is punished for its worst pixel alone. With K >= 2 they are the
-    distances of the softmax from the ground truth. It is computed for each image, and averaged over the classes that the
-    image shows; with one logit, over all images.
+    loss has no upper bound, and an empty mask is penalized only for its worst pixel. With K >= 2 they are the distances
+    of the softmax from the ground truth. The loss is computed per image and averaged over the classes present in it;
+    with one logit, over all images.
 
     Formula:
         sum over i of e_i (J_i - J_(i-1)),  e the errors, largest first,
@@ -46,7 +46,7 @@ class LovaszLoss(nn.Module):
 def _jaccard_steps(foreground: Tensor, background: Tensor) -> Tensor:
     """Return by how much each further wrong pixel, worst first, raises the Jaccard loss (eq. 9).
 
-    An ignored pixel is neither foreground nor background, so its step is 0 wherever it stands.
+    An ignored pixel is neither foreground nor background, so its step is 0 wherever it is sorted to.
 
     Shapes:
         foreground, background: float [B, K, H * W], 0 or 1;  returns: float [B, K, H * W].

@@ -10,9 +10,9 @@ from segreg.builtins.losses.common import check_option, masked_mean, soft_overla
 class TverskyLoss(nn.Module):
     """Tversky loss: Dice with separate weights for false positives and false negatives.
 
-    True and false positives and false negatives, tp, fp and fn, are counted in probabilities, for each image and class.
-    alpha = beta = 0.5 is Dice with twice the smooth, alpha = beta = 1 is Jaccard. With K >= 2 the mean runs over the
-    classes that an image shows, with one logit over all images.
+    True positives, false positives and false negatives, tp, fp and fn, are sums of probabilities, per image and class.
+    alpha = beta = 0.5 is Dice with twice the smooth, alpha = beta = 1 is Jaccard. With K >= 2 the mean is over the
+    classes present in each image, with one logit over all images.
 
     Formula:
         mean of 1 - (tp + smooth) / (tp + alpha fp + beta fn + smooth)
@@ -20,7 +20,7 @@ class TverskyLoss(nn.Module):
     Args:
         alpha: Weight of false positives. Finite, at least 0.
         beta: Weight of false negatives. Finite, at least 0. Above alpha it favours recall over precision.
-        smooth: Added to both sides of the ratio, so that an empty mask predicted empty scores 0. In pixels, above 0.
+        smooth: Added to numerator and denominator, so that an empty mask predicted empty costs 0. In pixels, above 0.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].

@@ -1,4 +1,4 @@
-"""A weighted sum of losses, as `bce+0.5*dice` is one."""
+"""A weighted sum of losses, such as `bce+0.5*dice`."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class WeightedSum(nn.Module):
-    """The sum of losses, each times its weight.
+    """The sum of losses, each multiplied by its weight.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].

@@ -11,7 +11,7 @@ from segreg.builtins.losses.common import check_input, check_option, masked_mean
 class WSRLoss(nn.Module):
     """Binary cross-entropy plus a term that keeps the prediction sparse and one that keeps it in one piece.
 
-    With K >= 2 every class has a sigmoid of its own. Differences are taken between neighbours that both count.
+    With K >= 2 each class has its own sigmoid. Differences are taken between neighbours that are both not ignored.
 
     That "WSR" in reports of segmentation experiments stands for this loss, weakly supervised regularisation, is an
     inference from the literature, not a definition found under that name.

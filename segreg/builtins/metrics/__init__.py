@@ -1,1 +1,1 @@
-"""Metrics, one a file, and the confusion counts they share."""
+"""Metrics, one per file, and the confusion counts they share."""

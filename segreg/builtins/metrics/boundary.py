@@ -1,7 +1,7 @@
-"""What the boundary metrics share: the distances between the boundaries of prediction and ground truth, class by class.
+"""What the boundary metrics share: the distances between the boundaries of prediction and ground truth, per class.
 
-A pixel of a region is on its boundary if one of its four neighbours is outside the region, as is all that lies beyond
-the edge of the image. Distances are Euclidean, between the centres of pixels, in pixels of the image as it is
+A pixel of a region is on its boundary if one of its four neighbours is outside the region, as is everything beyond the
+edge of the image. Distances are Euclidean, between pixel centres, in pixels of the image at the size at which it is
 scored.
 """
 
@@ -15,41 +15,41 @@ from scipy.ndimage import binary_erosion
 from scipy.spatial import KDTree
 from torch import Tensor, nn
 
-from segreg.builtins.metrics.confusion import check_channels
+from segreg.builtins.metrics.averaging import check_channels
 from segreg.contracts import check_logits_and_target
 from segreg.task import task_of
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Distances: TypeAlias = npt.NDArray[np.float64]
 
-# As in confusion.py, sums of whole multiples are exact. There is room for 2**22 images that are 2**16 pixels off.
+# As in confusion.py, sums of integers are exact. There is room for 2**22 images that are 2**16 pixels off.
 _ONE = 1 << 25
 
 
 class BoundaryMetric(nn.Module, ABC):
-    """A value of the distances between two boundaries, averaged over images and then over classes.
+    """A value computed from the distances between two boundaries, averaged over images and then over classes.
 
     With one class the foreground is scored. With K >= 2 all K classes are scored. An image whose pixels are all ignored
     is not counted. Otherwise, where the class is
 
-    - neither in the prediction nor in the ground truth: with one class nothing is wrong, and the value is the best there is;
-      with K >= 2 the image says nothing about the class and is not counted for it;
-    - in one of the two: there is no distance, and the value is the worst there is.
+    - in neither the prediction nor the ground truth: with one class the value is the best possible; with K >= 2 the
+      image is not counted for the class;
+    - in only one of the two: there is no distance, and the value is the worst possible.
 
-    Ignored pixels are in no region. The boundary that this cuts into prediction and ground truth alike lies at the same place
-    in both.
+    Ignored pixels are in no region. Where they cut through a region, its boundary is at the same place in prediction
+    and ground truth.
 
-    It is computed by SciPy on the host: `update` waits for the device, unlike that of a metric that counts pixels.
+    SciPy computes it on the CPU: `update` synchronizes with the device, unlike that of a metric that counts pixels.
 
     Args:
         num_classes: 1 for a binary task, or the number of classes, 2 to 255.
 
     Raises:
-        ValueError: an option has a value that is not allowed.
+        ValueError: an option has an invalid value.
     """
 
     best: float
-    """The value of a prediction that is the ground truth."""
+    """The value of a prediction equal to the ground truth."""
 
     score: Tensor
     images: Tensor
@@ -66,20 +66,20 @@ class BoundaryMetric(nn.Module, ABC):
         """Return the value of one class in one image.
 
         Args:
-            predicted: From each pixel of the predicted boundary to the nearest of the true one, [P], P > 0.
-            true: From each pixel of the true boundary to the nearest of the predicted one, [T], T > 0.
+            predicted: From each pixel of the predicted boundary to the nearest one of the true boundary, [P], P > 0.
+            true: From each pixel of the true boundary to the nearest one of the predicted boundary, [T], T > 0.
         """
 
     @abstractmethod
     def worst(self, diagonal: float) -> float:
-        """Return the worst value there is.
+        """Return the worst possible value.
 
         Args:
-            diagonal: Of the image, in pixels.
+            diagonal: Diagonal of the image, in pixels.
         """
 
     def update(self, logits: Tensor, target: Tensor) -> None:
-        """Take in a batch. This waits for the device.
+        """Add a batch. This synchronizes with the device.
 
         Shapes:
             logits: float [B, K, H, W];  target: int64 [B, H, W].
@@ -101,7 +101,7 @@ class BoundaryMetric(nn.Module, ABC):
         return self.per_class().nanmean().item()
 
     def per_class(self) -> Tensor:
-        """Return the value of each class, `nan` where nothing can be said.
+        """Return the value of each class, `nan` where it is undefined.
 
         Shapes:
             returns: float64 [num_classes] on CPU.
@@ -134,8 +134,8 @@ class BoundaryMetric(nn.Module, ABC):
 def boundary_distances(one: Mask, other: Mask) -> tuple[Distances, Distances]:
     """Return how far each boundary pixel of one region is from the other's boundary, and the reverse.
 
-    A search among the boundary's pixels gives the same numbers, to the last bit, as an exact distance transform of the
-    image, and takes a tenth of the time where regions are smooth: a boundary has far fewer pixels than an image.
+    A search among the boundary pixels gives the same numbers, bit for bit, as an exact distance transform of the image,
+    in a tenth of the time where regions are smooth: a boundary has far fewer pixels than an image.
 
     Shapes:
         one, other: bool [H, W], neither of them empty;  returns: float64 [P] and [T].
@@ -145,7 +145,7 @@ def boundary_distances(one: Mask, other: Mask) -> tuple[Distances, Distances]:
 
 
 def _boundary(region: Mask) -> npt.NDArray[np.intp]:
-    """Return where the boundary's pixels are, [P, 2]."""
+    """Return the positions of the boundary pixels, [P, 2]."""
     rows, columns = (np.flatnonzero(region.any(axis)) for axis in (1, 0))
     # Outside the box around a region there is nothing to erode.
     box = region[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

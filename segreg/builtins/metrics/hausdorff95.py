@@ -1,4 +1,4 @@
-"""Hausdorff distance without the farthest twentieth."""
+"""Hausdorff distance without the farthest 5 %."""
 
 import numpy as np
 
@@ -6,17 +6,17 @@ from segreg.builtins.metrics.boundary import BoundaryMetric, Distances
 
 
 class Hausdorff95(BoundaryMetric):
-    """How far the boundaries of prediction and ground truth are apart, but for the farthest 5 %, in pixels. Lower is better.
+    """Distance of prediction and ground truth boundaries without the farthest 5 %, in pixels. Lower is better.
 
     The larger of two 95th percentiles: of the distances from the predicted boundary to the nearest pixel of the true
     one, and of those from the true boundary to the predicted one (with linear interpolation between ranks). The plain
     Hausdorff distance is the largest of them all, which a single stray pixel decides. Some libraries take one
-    percentile of both lists together, which lets a long boundary outvote a short one: compare figures of different
-    tools only where both say which.
+    percentile of both lists together, which lets a long boundary outvote a short one: compare values of different
+    tools only if both document which one they use.
 
-    Pixels are those of the image as it is scored, so a value at 128×128 is not one at 512×512. A class that is in
-    one of prediction and ground truth alone scores the image's diagonal, more than any two pixels can be apart. One that is
-    in neither scores 0 in a binary task; with several classes the image is left out of the mean.
+    Pixels are those of the image as it is scored, so values at 128×128 and at 512×512 are not comparable. A class that
+    is in only one of prediction and ground truth scores the image's diagonal, more than any two pixels can be apart.
+    One that is in neither scores 0 in a binary task; with several classes the image is left out of the mean.
 
     Args:
         num_classes: 1 for a binary task, which scores the foreground, or the number of classes, 2 to 255.
@@ -25,10 +25,10 @@ class Hausdorff95(BoundaryMetric):
         logits: float [B, K, H, W];  target: int64 [B, H, W];  per_class(): float64 [K].
 
     Raises:
-        ValueError: an option has a value that is not allowed.
+        ValueError: an option has an invalid value.
 
     Reference: Taha and Hanbury, Metrics for Evaluating 3D Medical Image Segmentation, 2015,
-        doi:10.1186/s12880-015-0068-x, on spatial distances, with a quantile in the place of the maximum.
+        doi:10.1186/s12880-015-0068-x, on spatial distances, with a quantile instead of the maximum.
     """
 
     best = 0.0

@@ -2,14 +2,14 @@
 
 from torch import Tensor
 
-from segreg.builtins.metrics.confusion import ConfusionMetric
+from segreg.builtins.metrics.averaging import ConfusionMetric
 
 
 class IoU(ConfusionMetric):
     """Intersection over union of prediction and ground truth, the Jaccard index.
 
-    A class that is neither predicted nor true counts as 1 in a binary task; with several classes the image (or, with
-    `average="dataset"`, the class) is left out of the mean.
+    A class that is in neither prediction nor ground truth scores 1 in a binary task; with several classes the image
+    (or, with `average="dataset"`, the class) is left out of the mean.
 
     Formula:
         TP / (TP + FP + FN)
@@ -22,7 +22,7 @@ class IoU(ConfusionMetric):
         logits: float [B, K, H, W];  target: int64 [B, H, W];  per_class(): float64 [K].
 
     Raises:
-        ValueError: an option has a value that is not allowed.
+        ValueError: an option has an invalid value.
 
     Reference: Jaccard, The Distribution of the Flora in the Alpine Zone, 1912.
     """

@@ -2,14 +2,14 @@
 
 from torch import Tensor
 
-from segreg.builtins.metrics.confusion import ConfusionMetric
+from segreg.builtins.metrics.averaging import ConfusionMetric
 
 
 class Precision(ConfusionMetric):
-    """Share of the predicted area that is right.
+    """Share of the predicted area that is correct.
 
-    Nothing predicted where there is something counts as 0. A class that is neither predicted nor true counts as 1 in a
-    binary task; with several classes the image (or, with `average="dataset"`, the class) is left out of the mean.
+    A class that is in the ground truth but not predicted scores 0. One that is in neither scores 1 in a binary task;
+    with several classes the image (or, with `average="dataset"`, the class) is left out of the mean.
 
     Formula:
         TP / (TP + FP)
@@ -22,7 +22,7 @@ class Precision(ConfusionMetric):
         logits: float [B, K, H, W];  target: int64 [B, H, W];  per_class(): float64 [K].
 
     Raises:
-        ValueError: an option has a value that is not allowed.
+        ValueError: an option has an invalid value.
 
     Reference: van Rijsbergen, Information Retrieval, 1979, chapter 7.
     """

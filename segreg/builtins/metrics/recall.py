@@ -2,14 +2,14 @@
 
 from torch import Tensor
 
-from segreg.builtins.metrics.confusion import ConfusionMetric
+from segreg.builtins.metrics.averaging import ConfusionMetric
 
 
 class Recall(ConfusionMetric):
     """Share of the true area that is found, also called sensitivity.
 
-    Something predicted where there is nothing counts as 0. A class that is neither predicted nor true counts as 1 in a
-    binary task; with several classes the image (or, with `average="dataset"`, the class) is left out of the mean.
+    A class that is predicted but not in the ground truth scores 0. One that is in neither scores 1 in a binary task;
+    with several classes the image (or, with `average="dataset"`, the class) is left out of the mean.
 
     With K >= 2 and `average="dataset"` this is the class average accuracy of the SegNet paper.
 
@@ -24,7 +24,7 @@ class Recall(ConfusionMetric):
         logits: float [B, K, H, W];  target: int64 [B, H, W];  per_class(): float64 [K].
 
     Raises:
-        ValueError: an option has a value that is not allowed.
+        ValueError: an option has an invalid value.
 
     Reference: van Rijsbergen, Information Retrieval, 1979, chapter 7.
     """

@@ -1,1 +1,1 @@
-"""Trackers, one a file."""
+"""Trackers, one per file."""

@@ -34,14 +34,14 @@ class TensorBoard:
         self._last = 0
 
     def begin(self, directory: Path, recipe: Mapping[str, Any], rows: Sequence[Mapping[str, float]]) -> None:
-        """Begin a file that takes the place of earlier ones, with the epochs that are done."""
+        """Start a log file that replaces earlier ones, with the epochs that are already done."""
         from torch.utils.tensorboard import SummaryWriter
 
         self._recipe = recipe
         folder = directory / "tensorboard"
-        # Behind a link may be the logs of others.
+        # A link may lead to someone else's logs.
         earlier = [] if folder.is_symlink() else list(folder.glob("events.out.tfevents.*"))
-        # A TensorBoard that is open drops what it has read of this step and later ones.
+        # A TensorBoard that is running drops what it has read from this step on.
         self._writer = SummaryWriter(str(folder), purge_step=0)
         self._writer.add_text("recipe", _listed(recipe), 0)
         for row in rows:
@@ -77,21 +77,21 @@ class TensorBoard:
             self._open.add_image(f"image, ground truth, prediction/{name}", image, self._last, dataformats="HWC")
 
     def close(self) -> None:
-        """Bring everything to disk."""
+        """Flush everything to disk."""
         if self._writer:
             self._writer.close()
 
     @property
     def _open(self) -> "SummaryWriter":
-        assert self._writer is not None, "begin comes first"
+        assert self._writer is not None, "begin must be called first"
         return self._writer
 
     def _add(self, row: Mapping[str, float]) -> None:
         self._last = int(row["epoch"])
         for name, value in row.items():
-            split, _, figure = name.partition("_")
+            split, _, quantity = name.partition("_")
             if split in ("train", "valid"):
-                name = f"{figure}/{split}"
+                name = f"{quantity}/{split}"
             if name != "epoch":
                 self._open.add_scalar(name, value, self._last)
 

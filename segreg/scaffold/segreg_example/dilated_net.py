@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 
 class DilatedNet(nn.Module):
-    """Convolutions that see twice as far from one layer to the next, all at full resolution.
+    """Convolutions whose dilation doubles from one layer to the next, all at full resolution.
 
     Args:
         in_channels: Channels of the image.

@@ -6,10 +6,10 @@ from segreg.builtins.losses.common import check_input, masked_mean
 
 
 class HingeLoss(nn.Module):
-    """Hinge loss: how far a logit is from the margin on its right side, averaged over pixels and classes.
+    """Hinge loss: how far a logit falls short of the margin on its correct side, averaged over pixels and classes.
 
     Args:
-        margin: From where on a logit is right enough. Above 0.
+        margin: Logits beyond it on the correct side cost nothing. Above 0.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].

@@ -1,4 +1,4 @@
-"""What this plugin brings. Only names here: torch is imported when one of them is used."""
+"""The components of this plugin. Only names here: torch is imported when one of them is used."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,6 @@ def segreg_architectures() -> Iterable[Architecture]:
             name="dilated-net",
             target="segreg_example.dilated_net:DilatedNet",
             summary="Dilated convolutions at full resolution",
-            reference="Yu and Koltun, Multi-Scale Context Aggregation by Dilated Convolutions, 2016, arXiv:1511.07122",
             min_size=8,
         )
     ]
@@ -27,6 +26,5 @@ def segreg_losses() -> Iterable[Loss]:
             name="hinge",
             target="segreg_example.hinge:HingeLoss",
             summary="Hinge loss, one class against the rest",
-            reference="Rifkin and Klautau, In Defense of One-Vs-All Classification, 2004",
         )
     ]

@@ -1,4 +1,4 @@
-"""Whether the plugin and its components keep segreg's contracts."""
+"""segreg's conformance checks of the plugin and its components."""
 
 import pytest
 from segreg.testing import Case, conformance_cases

@@ -1,4 +1,4 @@
-"""The architectures once more, in NumPy and float64. They share nothing with segreg but the names of the weights."""
+"""The architectures reimplemented in NumPy and float64. They share only the weight names with segreg."""
 
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -24,14 +24,14 @@ def randomized(model: nn.Module, seed: int = 0) -> tuple[nn.Module, Weights]:
     return model, {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
 
 
-def edge_padded(images: Array, stride: int, least: int) -> Array:
-    """Repeat the last row and column up to a multiple of the stride, and up to the least multiple."""
-    add = [max(least * stride, (size + stride - 1) // stride * stride) - size for size in images.shape[2:]]
+def edge_padded(images: Array, stride: int, minimum: int) -> Array:
+    """Repeat the last row and column up to a multiple of the stride, at least the minimum number of strides."""
+    add = [max(minimum * stride, (size + stride - 1) // stride * stride) - size for size in images.shape[2:]]
     return np.pad(images, ((0, 0), (0, 0), (0, add[0]), (0, add[1])), mode="edge")
 
 
 def convolution(x: Array, weights: Weights, name: str, stride: int = 1) -> Array:
-    """A convolution that pads with zeros, so that the size stays or is divided by the stride."""
+    """A zero-padded convolution: the size is unchanged, or divided by the stride."""
     weight = weights[f"{name}.weight"]
     half = weight.shape[-1] // 2
     windows = np.lib.stride_tricks.sliding_window_view(
@@ -42,7 +42,7 @@ def convolution(x: Array, weights: Weights, name: str, stride: int = 1) -> Array
 
 
 def batch_norm(x: Array, weights: Weights, name: str) -> Array:
-    """Batch normalisation with the statistics that are kept."""
+    """Batch normalisation with the running statistics."""
     weight, bias, mean, var = (
         weights[f"{name}.{part}"][:, None, None] for part in ("weight", "bias", "running_mean", "running_var")
     )
@@ -73,7 +73,7 @@ def unpooled(x: Array, places: npt.NDArray[np.int64]) -> Array:
 
 def segnet(images: Array, weights: Weights) -> Array:
     """SegNet: VGG16's convolutions by stage, and the same number of them on the way up."""
-    x, places = edge_padded(images, 32, least=1), []
+    x, places = edge_padded(images, 32, minimum=1), []
     for stage, convolutions in enumerate((2, 2, 3, 3, 3)):
         for number in range(convolutions):
             x = block(x, weights, f"encoder.{stage}.{number}")
@@ -88,7 +88,7 @@ def segnet(images: Array, weights: Weights) -> Array:
 
 def segnet_basic(images: Array, weights: Weights) -> Array:
     """SegNet-Basic: four 7×7 convolutions down with ReLU, four up without, and a 1×1 convolution."""
-    x, places = edge_padded(images, 16, least=1), []
+    x, places = edge_padded(images, 16, minimum=1), []
     for stage in range(4):
         x = block(x, weights, f"encoder.{stage}")
         places.append(quarters(x).argmax(-1))
@@ -100,8 +100,8 @@ def segnet_basic(images: Array, weights: Weights) -> Array:
 
 
 def unet(images: Array, weights: Weights, *, depth: int, pool: str, upsample: str) -> Array:
-    """U-Net with two convolutions a level, skip connections, and the three ways each to go down and up."""
-    x, skips = edge_padded(images, 2**depth, least=2), []
+    """U-Net with two convolutions per level, skip connections, and three ways each to downsample and upsample."""
+    x, skips = edge_padded(images, 2**depth, minimum=2), []
     for level in range(depth + 1):
         x = block(block(x, weights, f"encoder.{level}.0"), weights, f"encoder.{level}.1")
         if level == depth:

@@ -15,13 +15,13 @@ strides = st.sampled_from([2, 4, 8, 16, 32])
 @example(64, 32, 16, 2)
 @example(32, 32, 32, 1)
 @example(32, 32, 32, 2)
-def test_padding_repeats_the_edge_as_little_as_it_can(height: int, width: int, stride: int, least: int) -> None:
+def test_padding_repeats_the_edge_no_more_than_needed(height: int, width: int, stride: int, minimum: int) -> None:
     images = torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(0))
-    padded = pad_to_stride(images, stride, least=least)
+    padded = pad_to_stride(images, stride, minimum=minimum)
     for side, size in zip(padded.shape[2:], (height, width), strict=True):
         assert side % stride == 0
-        assert side >= least * stride
-        assert side - size < stride or side == least * stride
+        assert side >= minimum * stride
+        assert side - size < stride or side == minimum * stride
     down, right = padded.shape[2] - height, padded.shape[3] - width
     expected = np.pad(images.numpy(), ((0, 0), (0, 0), (0, down), (0, right)), mode="edge")
     assert np.array_equal(padded.numpy(), expected)
@@ -29,13 +29,13 @@ def test_padding_repeats_the_edge_as_little_as_it_can(height: int, width: int, s
 
 
 @given(st.integers(2, 6), st.integers(2, 6), strides)
-def test_nothing_is_padded_where_nothing_is_missing(rows: int, columns: int, stride: int) -> None:
+def test_sizes_that_already_fit_are_not_padded(rows: int, columns: int, stride: int) -> None:
     images = torch.rand(1, 1, rows * stride, columns * stride)
     assert torch.equal(pad_to_stride(images, stride), images)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_unpooling_is_that_of_torch_with_its_gradient(layout: torch.memory_format) -> None:
+def test_unpooling_and_its_gradient_match_torch(layout: torch.memory_format) -> None:
     torch.manual_seed(0)
     images = torch.randn(2, 3, 6, 10).contiguous(memory_format=layout)
     values, positions = F.max_pool2d(images, 2, return_indices=True)

@@ -1,4 +1,4 @@
-"""Parameter counts, worked out by hand from the papers' layers, and the weights that training starts from."""
+"""Parameter counts, computed by hand from the layers in the papers, and weight initialization."""
 
 import math
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ VGG16 = (
     *((256, 512), (512, 512), (512, 512)),
     *((512, 512), (512, 512), (512, 512)),
 )
-# The decoder mirrors the encoder; only its last convolution is another.
+# The decoder mirrors the encoder; only its last convolution differs.
 SEGNET = sum(conv(*each) for each in VGG16) + sum(conv(outputs, inputs) for inputs, outputs in VGG16[1:])
 SEGNET_BASIC = conv(3, 64, kernel=7) + 3 * conv(64, 64, kernel=7) + 4 * conv(64, 64, kernel=7)
 
@@ -67,7 +67,7 @@ SEGNET_BASIC = conv(3, 64, kernel=7) + 3 * conv(64, 64, kernel=7) + 4 * conv(64,
         ("segnet-basic", SEGNET_BASIC + biased(64, 1, kernel=1), 1_415_425),
     ],
 )
-def test_parameters_of_the_defaults(name: str, by_hand: int, number: int) -> None:
+def test_parameter_counts_of_the_defaults(name: str, by_hand: int, number: int) -> None:
     assert counted(name) == by_hand == number
 
 
@@ -88,11 +88,11 @@ def test_parameters_of_the_defaults(name: str, by_hand: int, number: int) -> Non
         ("segnet-basic:num_classes=11", 1_416_075),
     ],
 )
-def test_parameters_of_variants(name: str, by_hand: int) -> None:
+def test_parameter_counts_of_variants(name: str, by_hand: int) -> None:
     assert counted(name) == by_hand
 
 
-def test_parameters_of_a_small_unet() -> None:
+def test_parameter_count_of_a_small_unet() -> None:
     down = conv(1, 8) + conv(8, 8) + conv(8, 16) + conv(16, 16)
     up = biased(16, 8, kernel=2) + conv(16, 8) + conv(8, 8)
     assert counted("unet:width=8,depth=1,in_channels=1,num_classes=2") == down + up + biased(8, 2, kernel=1)
@@ -100,7 +100,7 @@ def test_parameters_of_a_small_unet() -> None:
 
 @pytest.mark.parametrize("width", [1, 3, 10, 64, 65])
 @pytest.mark.parametrize(("channels", "classes"), [(3, 1), (1, 2), (5, 11)])
-def test_parameters_of_a_segnet_follow_its_width(width: int, channels: int, classes: int) -> None:
+def test_parameter_count_of_a_segnet_is_a_polynomial_in_its_width(width: int, channels: int, classes: int) -> None:
     """Polynomials in the width, without the layers: weights of inner convolutions, of the outer two, and the norms."""
     options = {"width": width, "in_channels": channels, "num_classes": classes}
     # 399 pairs of channels at width 1, down and up; 66 channels are normalised on the way down and 58 up.
@@ -136,7 +136,7 @@ def inputs_of_an_output(layer: nn.Conv2d | nn.ConvTranspose2d) -> int:
         "segnet-basic:width=8",
     ],
 )
-def test_weights_start_as_he_et_al_draw_them(name: str) -> None:
+def test_weights_are_initialized_as_in_he_et_al(name: str) -> None:
     torch.manual_seed(0)
     model = segreg.build(name)
     for where, layer in convolutions(model):
@@ -148,14 +148,14 @@ def test_weights_start_as_he_et_al_draw_them(name: str) -> None:
         assert layer.bias is None or not layer.bias.any(), where
     largest = max((each for _, each in convolutions(model)), key=lambda each: each.weight.numel()).weight
     beyond = (largest.abs() > 2 * largest.std()).float().mean().item()
-    # Of a normal distribution 4.55 % lie beyond two standard deviations, of a uniform one none.
+    # 4.55 % of a normal distribution is beyond two standard deviations, none of a uniform one.
     assert abs(beyond - 0.0455) < 0.01
 
 
 @pytest.mark.parametrize(
     "name", ["unet:width=4", "unet:width=4,norm=group", "unet:width=4,norm=instance", "segnet-basic"]
 )
-def test_normalisation_starts_neutral(name: str) -> None:
+def test_normalisation_starts_with_scale_one_and_shift_zero(name: str) -> None:
     kinds = (nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d)
     layers = [layer for layer in segreg.build(name).modules() if isinstance(layer, kinds)]
     assert len(layers) in (8, 18)
@@ -164,7 +164,7 @@ def test_normalisation_starts_neutral(name: str) -> None:
         assert (layer.bias == 0).all()
 
 
-def test_seed_decides_the_weights() -> None:
+def test_the_seed_determines_the_weights() -> None:
     def built(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
         return nn.utils.parameters_to_vector(segreg.build("unet:width=4").parameters())

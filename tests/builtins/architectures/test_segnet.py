@@ -29,7 +29,7 @@ def test_segnet_agrees_with_numpy(width: int) -> None:
 
 
 def test_unpooling_puts_every_value_where_its_maximum_was() -> None:
-    """By the oracle's own words, on an image small enough to read."""
+    """With the oracle's own functions, on an image small enough to read."""
     x = np.array([[[[1.0, 2, 5, 4], [3, 0, 6, 7]]]])
     places = oracle.quarters(x).argmax(-1)
     assert places.tolist() == [[[[2, 3]]]]

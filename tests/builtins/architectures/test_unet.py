@@ -1,4 +1,4 @@
-"""U-Net's options, against an implementation in NumPy and against what their docstrings say."""
+"""U-Net's options, against an implementation in NumPy and against their docstrings."""
 
 import itertools
 from typing import Any
@@ -36,7 +36,7 @@ def test_agrees_with_numpy(pool: str, upsample: str) -> None:
     np.testing.assert_allclose(logits, expected, rtol=1e-9, atol=1e-9 * abs(logits).max())
 
 
-def test_the_smallest_feature_map_has_two_pixels_a_side() -> None:
+def test_the_smallest_feature_map_has_two_pixels_per_side() -> None:
     torch.manual_seed(0)
     model, weights = oracle.randomized(segreg.build("unet:width=1,depth=5"))
     images = np.random.default_rng(0).random((1, 3, 32, 40))
@@ -85,7 +85,7 @@ def test_every_depth_learns_from_one_small_image(depth: int, norm: str) -> None:
 
 
 @pytest.mark.parametrize(("norm", "layer"), [("group", nn.GroupNorm), ("instance", nn.InstanceNorm2d)])
-def test_without_batch_statistics_training_treats_each_image_alone(norm: str, layer: type[nn.Module]) -> None:
+def test_without_batch_statistics_training_treats_each_image_independently(norm: str, layer: type[nn.Module]) -> None:
     model = segreg.build("unet:width=4,depth=2,pool=conv", norm=norm).train()
     assert sum(isinstance(each, layer) for each in model.modules()) == 12
     batch = images(2, 3, 32, 32)
@@ -110,7 +110,7 @@ def test_presets_are_unets_with_other_options(preset: str, options: dict[str, st
     assert torch.equal(model(images(1, 3, 32, 32)), same(images(1, 3, 32, 32)))
 
 
-def test_dropout_drops_in_training_alone_and_at_the_bottom_alone() -> None:
+def test_dropout_is_active_only_in_training_and_only_at_the_bottom() -> None:
     torch.manual_seed(0)
     model = segreg.build("unet:width=4,depth=2,norm=none,dropout=0.5")
     batch = images(1, 3, 32, 32)
@@ -147,7 +147,7 @@ def test_bad_options_are_refused(option: str, bad: Any, message: str) -> None:
         segreg.build("unet", **{option: bad})
 
 
-def test_a_near_choice_is_suggested() -> None:
+def test_a_similar_choice_is_suggested() -> None:
     with pytest.raises(OptionError) as caught:
         segreg.build("unet:norm=bacth")
     expected = "unet: norm is 'bacth' (did you mean 'batch'?): expected 'batch' | 'group' | 'instance' | 'none'"
@@ -169,7 +169,7 @@ def test_can_be_exported_with_any_batch_and_size() -> None:
             torch.testing.assert_close(exported(batch), model(batch))
 
 
-def test_transposed_convolution_has_the_gradients_of_torchs_own() -> None:
+def test_the_gradients_of_the_transposed_convolution_match_torch() -> None:
     torch.manual_seed(0)
     ours = segreg.build("unet", width=4, depth=1).upsamples[0]
     nn.init.normal_(ours.bias)
@@ -188,6 +188,6 @@ def test_transposed_convolution_has_the_gradients_of_torchs_own() -> None:
         torch.testing.assert_close(ours(features), theirs(features))
 
 
-def test_more_memory_than_there_is_is_one_line() -> None:
-    with pytest.raises(OptionError, match=r"^unet takes more memory than there is with .*width=10{18}.*: try less$"):
+def test_running_out_of_memory_is_a_one_line_error() -> None:
+    with pytest.raises(OptionError, match=r"^unet needs more memory than available with .*width=10{18}.*: try less$"):
         segreg.build("unet", width=10**18)

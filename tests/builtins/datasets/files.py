@@ -11,13 +11,13 @@ DATA = Path(__file__).resolve().parents[3] / "../shared/data"
 
 
 def realdata(name: str) -> Any:
-    """Marks a test that needs one of the real datasets, and skips it where that is not there."""
+    """Mark a test that needs one of the real datasets, and skip it where that is not available."""
     missing = pytest.mark.skipif(not (DATA / name).is_dir(), reason=f"{name} is not here")
     return lambda test: pytest.mark.realdata(missing(test))
 
 
 def save(path: Path, pixels: Any, mode: str | None = None, **options: Any) -> Path:
-    """Write an array, [H, W] or [H, W, C], as an image; its folder is made."""
+    """Write an array, [H, W] or [H, W, C], as an image; its folder is created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels))
     (image.convert(mode) if mode else image).save(path, **options)

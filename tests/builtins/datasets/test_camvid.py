@@ -38,14 +38,14 @@ def test_the_test_split_may_be_absent_but_not_the_others(tmp_path):
         CamVid(root=str(fill(tmp_path / "c", TUTORIAL, ["val"])))
 
 
-def test_the_repository_instead_of_the_folder_in_it_is_corrected(tmp_path):
+def test_for_the_root_of_the_repository_the_folder_in_it_is_suggested(tmp_path):
     inner = fill(tmp_path / "CamVid", TUTORIAL)
     for wrong in (tmp_path, inner / "train"):
         with pytest.raises(DataError, match=rf"did you mean root={inner}\?"):
             CamVid(root=str(wrong))
 
 
-def test_missing_things(tmp_path):
+def test_missing_files_and_folders_are_named(tmp_path):
     with pytest.raises(DataError, match=r"camvid needs root=FOLDER, the folder with train/ and trainannot/"):
         CamVid()
     (fill(tmp_path, TUTORIAL) / "valannot" / "val1.png").unlink()
@@ -55,8 +55,8 @@ def test_missing_things(tmp_path):
 
 def test_a_label_beyond_void_is_out_of_range(tmp_path):
     save(fill(tmp_path, TUTORIAL) / "valannot" / "val1.png", np.full((3, 4), 12, np.uint8))
-    says = r"val1\.png has the values 12: 11 classes allow 0 to 10, .* and 11 for pixels to ignore"
-    with pytest.raises(DataError, match=says):
+    message = r"val1\.png has the values 12: 11 classes allow 0 to 10, .* and 11 for pixels to ignore"
+    with pytest.raises(DataError, match=message):
         CamVid(root=str(tmp_path)).splits["valid"][1]
 
 

@@ -37,7 +37,7 @@ def test_the_challenges_own_splits(tmp_path, year):
     assert image.shape == (*mask.shape, 3)
 
 
-def test_what_belongs_to_other_tasks_is_passed_over(tmp_path):
+def test_files_of_other_tasks_are_ignored(tmp_path):
     root = fill(tmp_path, 2017)
     for name in ("ISIC_Training0_superpixels.png", "ISIC_Training1_superpixels.png"):
         save(root / "ISIC-2017_Training_Data" / name, colours())
@@ -50,7 +50,7 @@ def test_what_belongs_to_other_tasks_is_passed_over(tmp_path):
     assert lengths(ISIC(root=str(attributes.parent)))["train"] == 4
 
 
-def test_without_validation_a_quarter_of_the_training_images_is_set_aside(tmp_path):
+def test_without_a_validation_set_a_quarter_of_the_training_images_is_held_out(tmp_path):
     root = str(fill(tmp_path, 2016, phases=("Training", "Test"), count=8))
     dataset = ISIC(root=root)
     assert lengths(dataset) == {"train": 6, "valid": 2, "test": 8}
@@ -60,7 +60,7 @@ def test_without_validation_a_quarter_of_the_training_images_is_set_aside(tmp_pa
 
 
 @pytest.mark.parametrize("suffix", ["_segmentation", "_Segmentation"])
-def test_one_folder_with_both_kinds_of_file(tmp_path, suffix):
+def test_images_and_masks_may_be_in_one_folder(tmp_path, suffix):
     for number in range(8):
         pair(tmp_path, tmp_path, f"ISIC_{number}", mask_name=f"ISIC_{number}{suffix}")
     save(tmp_path / "ISIC_0_superpixels.png", colours())
@@ -78,11 +78,11 @@ def test_half_of_a_phase_is_an_error(tmp_path):
 
 def test_two_years_in_one_folder_are_an_error(tmp_path):
     fill(tmp_path, 2017)
-    with pytest.raises(DataError, match="of different challenges: give each year a folder of its own"):
+    with pytest.raises(DataError, match="different challenges: put each year into its own folder"):
         ISIC(root=str(fill(tmp_path, 2018)))
 
 
-def test_missing_things(tmp_path):
+def test_missing_files_and_folders_are_named(tmp_path):
     with pytest.raises(DataError, match="isic needs root=FOLDER, the folder with ISIC folders"):
         ISIC()
     root = fill(tmp_path / "isic", 2017)
@@ -99,6 +99,6 @@ def test_an_empty_folder(tmp_path):
         ISIC(root=str(tmp_path))
 
 
-def test_a_test_phase_alone_is_nothing_to_train_on(tmp_path):
+def test_a_test_phase_alone_has_nothing_to_train_on(tmp_path):
     with pytest.raises(DataError, match=r"lacks ISIC folders .*\(it holds ISIC2018_Task1-2_Test_Input"):
         ISIC(root=str(fill(tmp_path, 2018, phases=("Test",))))

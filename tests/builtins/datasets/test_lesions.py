@@ -29,7 +29,7 @@ def grown(mask, pixels):
     return blurred > 0 if pixels > 0 else blurred == 255
 
 
-def test_it_is_a_dataset_of_the_promised_form(dataset, samples):
+def test_the_dataset_has_the_documented_form(dataset, samples):
     assert isinstance(dataset, SegmentationDataset)
     assert list(dataset.classes) == ["lesion"]
     assert {split: len(part) for split, part in dataset.splits.items()} == {"train": 96, "valid": 48, "test": 48}
@@ -40,19 +40,19 @@ def test_it_is_a_dataset_of_the_promised_form(dataset, samples):
         assert set(np.unique(mask)) == {0, 1}
 
 
-def test_no_two_images_are_equal(samples):
+def test_no_two_images_are_identical(samples):
     assert len({image.tobytes() for image, _ in samples}) == 192
     assert len({mask.tobytes() for _, mask in samples}) == 192
 
 
-def test_lesions_cover_what_they_cover_in_ph2(samples):
+def test_lesions_cover_as_much_of_the_image_as_in_ph2(samples):
     shares = np.array([mask.mean() for _, mask in samples])
     assert 0.04 < shares.min() < 0.1
     assert 0.6 < shares.max() < 0.8
     assert 0.25 < shares.mean() < 0.35
 
 
-def test_images_are_as_various_as_skin(samples):
+def test_skin_colours_vary_as_in_real_images(samples):
     skin = np.array([np.median(image[~grown(mask, 9)], axis=0) for image, mask in samples if mask.mean() < 0.4])
     red, green, blue = skin.T
     assert np.mean((red > green) & (red > blue)) > 0.9
@@ -92,7 +92,7 @@ def test_the_mask_is_where_the_image_changes(samples):
 
 @given(st.integers(0, 2**63), st.sampled_from(["train", "valid", "test"]), st.integers(0, 3))
 @settings(max_examples=10, deadline=None)
-def test_a_sample_depends_on_seed_split_and_place_alone(seed, split, place):
+def test_a_sample_depends_only_on_seed_split_and_index(seed, split, place):
     few = Lesions(size=32, train=4, valid=4, test=4, seed=seed).splits[split]
     many = Lesions(size=32, train=9, valid=7, test=8, seed=seed).splits[split]
     for other in (3, 2, 1, 0):
@@ -117,7 +117,7 @@ def test_a_smaller_image_shows_the_same_lesion(dataset):
         assert np.abs(large_image.reshape(64, 2, 64, 2, 3).mean((1, 3)) - image).mean() < 8
 
 
-def test_what_a_caller_does_to_a_sample_does_not_last():
+def test_changes_that_a_caller_makes_to_a_sample_do_not_persist():
     split = Lesions(size=32).splits["train"]
     image, mask = split[0]
     before = image.copy(), mask.copy()
@@ -144,7 +144,7 @@ def test_another_process_draws_the_same():
         np.testing.assert_array_equal(one, another)
 
 
-def test_what_is_drawn_is_remembered_and_pickled():
+def test_drawn_samples_are_cached_and_pickled():
     split = Lesions(size=512).splits["train"]
     drawn = [split[place] for place in range(3)]
     copy = pickle.loads(pickle.dumps(split))
@@ -166,8 +166,9 @@ def test_an_image_takes_well_under_forty_milliseconds():
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "least"), [("size", 31, 32), ("train", 0, 1), ("valid", 0, 1), ("test", -1, 1), ("seed", -1, 0)]
+    ("option", "value", "minimum"),
+    [("size", 31, 32), ("train", 0, 1), ("valid", 0, 1), ("test", -1, 1), ("seed", -1, 0)],
 )
-def test_options_out_of_range(option, value, least):
-    with pytest.raises(ValueError, match=f"{option} is {value}: expected {least} or more"):
+def test_options_out_of_range(option, value, minimum):
+    with pytest.raises(ValueError, match=f"{option} is {value}: expected {minimum} or more"):
         Lesions(**{option: value})

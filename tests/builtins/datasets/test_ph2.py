@@ -53,30 +53,30 @@ def test_the_seed_decides_the_splits(root):
         ("IMD005_Dermoscopic_Image/IMD005.bmp", r"one mask has no image in .*, first .*IMD005_lesion\.bmp"),
     ],
 )
-def test_half_a_case_is_an_error(root, lost, message):
+def test_an_incomplete_case_is_an_error(root, lost, message):
     (root / "PH2 Dataset images" / "IMD005" / lost).unlink()
     with pytest.raises(DataError, match=message):
         PH2(root=str(root))
 
 
-def test_no_root():
+def test_a_missing_root_is_named():
     with pytest.raises(DataError, match=r"ph2 needs root=FOLDER, the folder PH2Dataset.*docs/guides/data\.md"):
         PH2()
 
 
-def test_a_root_that_does_not_exist_is_corrected(root):
+def test_for_a_root_that_does_not_exist_a_similar_one_is_suggested(root):
     with pytest.raises(DataError, match=r"PH2_Dataset of ph2 does not exist \(did you mean 'PH2Dataset'\?\)"):
         PH2(root=str(root.parent / "PH2_Dataset"))
     with pytest.raises(DataError, match=r"nowhere of ph2 does not exist: give the folder PH2Dataset"):
         PH2(root=str(root.parent / "no" / "nowhere"))
 
 
-def test_a_root_that_is_a_file(root):
+def test_a_root_that_is_a_file_is_refused(root):
     with pytest.raises(DataError, match=r"PH2_dataset\.txt of ph2 is a file: give the folder"):
         PH2(root=str(root / "PH2_dataset.txt"))
 
 
-def test_one_level_too_high_or_too_low_is_corrected(root):
+def test_for_a_root_one_level_off_the_right_one_is_suggested(root):
     with pytest.raises(DataError, match=rf"lacks folders named IMD001.*did you mean root={root}\?"):
         PH2(root=str(root.parent))
     inner = root / "PH2 Dataset images"

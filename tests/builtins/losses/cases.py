@@ -1,4 +1,4 @@
-"""Inputs and loops that the tests of the losses share. The oracles themselves stand in the test of each loss."""
+"""Inputs and loops that the tests of the losses share. The oracles themselves are in the test of each loss."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -31,7 +31,7 @@ def draw_case(
 
 
 def cases(max_classes: int = 4) -> st.SearchStrategy[Case]:
-    """Cases of any shape. All comes from one drawn number: drawn one by one, most shapes are 1 and most masks alike."""
+    """Cases of any shape. All derive from one drawn seed: drawn one by one, most sizes are 1 and most masks alike."""
 
     def draw(seed: int) -> Case:
         rng = np.random.default_rng(seed)

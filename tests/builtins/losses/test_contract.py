@@ -1,9 +1,8 @@
-"""What every loss promises, tested on all of them."""
+"""What every loss guarantees, tested on all of them."""
 
 import importlib
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -48,52 +47,8 @@ def test_covers_every_loss_that_segreg_declares() -> None:
 
 
 @every_loss
-@pytest.mark.parametrize("classes", [1, 3])
-def test_gradient_agrees_with_finite_differences(loss: nn.Module, classes: int) -> None:
-    logits, target = tensors(draw_case(5, classes=classes, height=2, width=3))
-    assert {int(value) for value in target.unique()} >= {0, 1, 255}
-    assert torch.autograd.gradcheck(lambda x: loss(x, target), logits)
-
-
-@every_loss
-@pytest.mark.parametrize("classes", [1, 3])
-@pytest.mark.parametrize("mask", ["random", "empty", "full", "part ignored"])
-@pytest.mark.parametrize("shape", ["random signs", "all low", "all high"])
-def test_extreme_logits_give_finite_loss_and_gradient(loss: nn.Module, classes: int, mask: str, shape: str) -> None:
-    logits, target = draw_case(6, classes=classes, ignored=0.5 if mask == "part ignored" else 0.0)
-    if mask in ("empty", "full"):
-        target[:] = 0 if mask == "empty" else max(classes, 2) - 1
-    logits = (
-        1e4
-        * {"random signs": np.sign(logits), "all low": -np.ones_like(logits), "all high": np.ones_like(logits)}[shape]
-    )
-    tensor, ground_truth = tensors((logits, target), dtype=torch.float32)
-    result = loss(tensor, ground_truth)
-    result.backward()
-    assert torch.isfinite(result)
-    assert torch.isfinite(tensor.grad).all()
-
-
-@every_loss
 @binary_and_classes
-def test_ignored_pixels_have_no_influence(loss: nn.Module, classes: int) -> None:
-    logits, target = draw_case(7, classes=classes, height=7, width=6, ignored=0.4)
-    tensor, ground_truth = tensors((logits, target))
-    result = loss(tensor, ground_truth)
-    result.backward()
-    ignored = np.broadcast_to((target == 255)[:, None], logits.shape)
-    assert (tensor.grad.numpy()[ignored] == 0).all()
-
-    other, _ = tensors((np.where(ignored, -30 * logits + 9, logits), target))
-    changed = loss(other, ground_truth)
-    changed.backward()
-    torch.testing.assert_close(changed, result, rtol=1e-12, atol=0)
-    torch.testing.assert_close(other.grad, tensor.grad, rtol=1e-9, atol=1e-15)
-
-
-@every_loss
-@binary_and_classes
-def test_an_image_that_is_ignored_as_a_whole_does_not_count(loss: nn.Module, classes: int) -> None:
+def test_a_fully_ignored_image_does_not_count(loss: nn.Module, classes: int) -> None:
     logits, target = draw_case(8, batch=3, classes=classes)
     target[1] = 255
     rest = value(loss, (logits[[0, 2]], target[[0, 2]]))
@@ -102,34 +57,12 @@ def test_an_image_that_is_ignored_as_a_whole_does_not_count(loss: nn.Module, cla
 
 @every_loss
 @binary_and_classes
-def test_nothing_to_learn_from_is_a_loss_of_zero_that_can_be_trained_on(loss: nn.Module, classes: int) -> None:
+def test_a_fully_ignored_batch_gives_a_loss_of_zero_with_a_zero_gradient(loss: nn.Module, classes: int) -> None:
     logits, target = tensors(draw_case(9, classes=classes, ignored=1.0))
     result = loss(logits, target)
     result.backward()
     assert result.item() == 0
     assert torch.equal(logits.grad, torch.zeros_like(logits))
-
-
-@every_loss
-@binary_and_classes
-def test_the_order_of_the_batch_does_not_matter(loss: nn.Module, classes: int) -> None:
-    logits, target = draw_case(10, batch=4, classes=classes)
-    order = [2, 0, 3, 1]
-    assert value(loss, (logits[order], target[order])) == pytest.approx(value(loss, (logits, target)), rel=1e-12)
-
-
-@every_loss
-@binary_and_classes
-def test_the_ground_truth_costs_less_than_a_mistake_and_that_less_than_the_opposite(
-    loss: nn.Module, classes: int
-) -> None:
-    _, target = draw_case(11, classes=classes, height=6, width=6, ignored=0.0)
-    wanted = np.array([1]) if classes == 1 else np.arange(classes)
-    right = np.where(target[:, None] == wanted[:, None, None], 8.0, -8.0)
-    mistaken = right.copy()
-    mistaken[0, :, 0, 0] *= -1
-    ground_truth, mistake, opposite = (value(loss, (logits, target)) for logits in (right, mistaken, -right))
-    assert ground_truth < mistake < opposite
 
 
 @every_loss
@@ -148,7 +81,7 @@ def test_following_the_gradient_finds_the_mask(loss: nn.Module, classes: int) ->
 @every_loss
 @pytest.mark.parametrize("classes", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_is_computed_in_float32_also_inside_autocast(
+def test_half_precision_is_computed_in_float32_even_under_autocast(
     loss: nn.Module, classes: int, dtype: torch.dtype
 ) -> None:
     logits, target = tensors(draw_case(13, classes=classes, height=16, width=16), dtype=dtype)
@@ -164,25 +97,13 @@ def test_half_precision_is_computed_in_float32_also_inside_autocast(
 
 
 @every_loss
-@pytest.mark.parametrize("classes", [1, 3])
-def test_never_waits_for_the_device(loss: nn.Module, classes: int) -> None:
-    """Tensors on the meta device have no values, so looking at one (item, bool, a boolean index) raises."""
-    logits = torch.empty(2, classes, 8, 8, device="meta", requires_grad=True)
-    target = torch.empty(2, 8, 8, device="meta", dtype=torch.int64)
-    result = loss(logits, target)
-    result.backward()
-    assert result.shape == ()
-    assert logits.grad.shape == logits.shape
-
-
-@every_loss
-def test_has_no_state_to_keep(loss: nn.Module) -> None:
+def test_has_no_parameters_and_no_state(loss: nn.Module) -> None:
     assert list(loss.parameters()) == []
     assert loss.state_dict() == {}
 
 
 @every_loss
-def test_input_that_does_not_fit_is_named(loss: nn.Module) -> None:
+def test_input_of_a_wrong_shape_type_or_value_is_named(loss: nn.Module) -> None:
     logits, target = tensors(draw_case(14, classes=3, batch=2, height=4, width=5))
     for wrong, ground_truth, message in [
         (logits, target[:1], r"logits \[2, 3, 4, 5\] and target \[1, 4, 5\] disagree"),

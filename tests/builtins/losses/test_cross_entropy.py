@@ -35,7 +35,7 @@ def test_is_the_weighted_mean_of_softmax_cross_entropies(case: Case, weighted: b
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
-def test_agrees_with_torch_on_its_own_mean(weights: tuple[float, ...] | None) -> None:
+def test_agrees_with_torch(weights: tuple[float, ...] | None) -> None:
     logits, target = tensors(draw_case(1, classes=4, height=9))
     weight = None if weights is None else torch.tensor(weights, dtype=torch.float64)
     expected = F.cross_entropy(logits, target, weight=weight, ignore_index=255, label_smoothing=0.2)
@@ -59,13 +59,13 @@ def test_pixels_that_all_have_weight_zero_cost_nothing(smoothing: float) -> None
 
 
 @pytest.mark.parametrize("classes", [1, 3])
-def test_as_many_weights_as_classes(classes: int) -> None:
+def test_the_number_of_weights_must_match_the_number_of_classes(classes: int) -> None:
     loss = CrossEntropyLoss(class_weights=WEIGHTS)
     with pytest.raises(ValueError, match=f"class_weights has 4 weights for {max(classes, 2)} classes"):
         value(loss, draw_case(4, classes=classes))
 
 
-def test_weights_move_with_the_module_but_are_no_state() -> None:
+def test_weights_move_with_the_module_but_are_not_in_its_state() -> None:
     loss = CrossEntropyLoss(class_weights=(1.0, 2.0)).to("meta")
     assert loss.class_weights.device.type == "meta"
     assert loss.state_dict() == {}

@@ -37,14 +37,14 @@ def test_a_false_alarm_on_an_empty_mask_costs() -> None:
     assert value(DiceLoss(), (logits, np.zeros((1, 4, 4), np.int64))) == pytest.approx(3 / 4)
 
 
-def test_classes_that_an_image_does_not_show_are_left_out_of_the_mean() -> None:
+def test_classes_absent_from_an_image_are_left_out_of_the_mean() -> None:
     logits, target = draw_case(0, batch=1, classes=2, ignored=0)
     never_predicted = np.full((1, 3, *logits.shape[2:]), -SURE)
     wider = np.concatenate([logits, never_predicted], axis=1)
     assert value(DiceLoss(), (wider, target)) == pytest.approx(value(DiceLoss(), (logits, target)), rel=1e-12)
 
 
-def test_predicting_a_class_that_an_image_does_not_show_costs_all_the_same() -> None:
+def test_predicting_a_class_absent_from_an_image_costs_anyway() -> None:
     target = np.zeros((1, 3, 3), np.int64)
     right = np.stack([np.full((1, 3, 3), SURE), np.zeros((1, 3, 3)), np.zeros((1, 3, 3))], axis=1)
     wrong = right.copy()

@@ -35,7 +35,7 @@ def test_with_gamma_zero_is_cross_entropy() -> None:
     assert value(FocalLoss(gamma=0.0), case) == pytest.approx(value(CrossEntropyLoss(), case), rel=1e-12)
 
 
-def test_a_pixel_nearly_right_weighs_little() -> None:
+def test_a_pixel_that_is_almost_right_has_little_weight() -> None:
     # The paper's example: at p = 0.9 and gamma = 2 the loss is a hundredth of cross-entropy.
     case = (np.full((1, 1, 1, 1), np.log(9.0)), np.ones((1, 1, 1), np.int64))
     assert value(FocalLoss(), case) == pytest.approx(value(CrossEntropyLoss(), case) / 100)

@@ -29,7 +29,7 @@ def test_with_gamma_one_is_tversky() -> None:
 
 
 @pytest.mark.parametrize("gamma", [4 / 3, 3.0])
-def test_falls_without_a_step_to_zero_with_finite_slope(gamma: float) -> None:
+def test_falls_continuously_to_zero_with_a_finite_slope(gamma: float) -> None:
     """Past the point where the root becomes a line: 1 - p of the one pixel falls from 1e-3 to 1e-12."""
     misses = torch.logspace(-3, -12, 200, dtype=torch.float64)
     slopes, values = [], []
@@ -46,7 +46,7 @@ def test_falls_without_a_step_to_zero_with_finite_slope(gamma: float) -> None:
     assert values[-1] < 1e-6
 
 
-def test_is_exactly_zero_with_zero_gradient_where_nothing_is_wrong() -> None:
+def test_is_exactly_zero_with_zero_gradient_for_a_perfect_prediction() -> None:
     logits = torch.full((1, 1, 2, 2), 200.0, requires_grad=True)
     loss = FocalTverskyLoss(gamma=3.0)(logits, torch.ones(1, 2, 2, dtype=torch.int64))
     loss.backward()

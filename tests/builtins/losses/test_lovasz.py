@@ -31,7 +31,7 @@ def by_sorting(errors: npt.NDArray[np.float64], foreground: set[int]) -> float:
 
 
 def by_all_orders(errors: npt.NDArray[np.float64], foreground: set[int]) -> float:
-    """The Jaccard loss is submodular, so its Lovász extension is the greatest value over all orders."""
+    """The Jaccard loss is submodular, so its Lovász extension is the maximum over all orders."""
     return max(along(order, errors, foreground) for order in itertools.permutations(range(len(errors))))
 
 
@@ -60,7 +60,7 @@ def test_is_the_lovasz_extension_of_the_jaccard_loss(case: Case) -> None:
 
 @pytest.mark.parametrize("classes", [1, 2, 3])
 @pytest.mark.parametrize("seed", range(5))
-def test_is_the_greatest_value_over_all_orders(classes: int, seed: int) -> None:
+def test_is_the_maximum_over_all_orders(classes: int, seed: int) -> None:
     case = draw_case(seed, classes=classes, height=2, width=3, ignored=0.2)
     assert value(LovaszLoss(), case) == pytest.approx(oracle(case, by_all_orders), rel=1e-9)
 
@@ -80,7 +80,7 @@ def test_is_one_minus_the_iou_where_every_error_is_zero_or_one(classes: int) -> 
 
 @pytest.mark.parametrize("empty", [True, False])
 def test_ignored_pixels_change_nothing_wherever_they_are_sorted(empty: bool) -> None:
-    """Cut away and ignored must be the same, also for an empty mask, whose first union is empty."""
+    """Cropped and ignored pixels must give the same, also for an empty mask, whose first union is empty."""
     logits, target = draw_case(1, batch=2, height=4, width=6, ignored=0)
     if empty:
         target[:] = 0

@@ -18,7 +18,7 @@ from tests.peers import import_monai, import_smp
 
 
 def draw(classes: int, *, batch: int = 3, ignored: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Images large enough to show every class, in float32, as some peers know no other."""
+    """Images large enough to show every class, in float32, the only dtype of some peers."""
     logits, target = tensors(draw_case(0, batch=batch, classes=classes, height=12, width=10, ignored=ignored))
     shown = [len(image[image != 255].unique()) for image in target]
     assert shown == [max(classes, 2)] * batch
@@ -32,7 +32,7 @@ def assert_same(loss: nn.Module, peer: nn.Module, logits: Tensor, target: Tensor
 @pytest.mark.parametrize("classes", [1, 4])
 @pytest.mark.parametrize("smooth", [0.5, 1.0])
 def test_monai_overlap_losses(classes: int, smooth: float) -> None:
-    """MONAI averages over all images and classes, so every class must be shown, and knows no ignored pixels here."""
+    """MONAI averages over all images and classes, so all classes must be present, and has no ignored pixels here."""
     losses = import_monai().losses
     logits, target = draw(classes)
     options = {"sigmoid": classes == 1, "softmax": classes > 1, "to_onehot_y": classes > 1}
@@ -45,7 +45,7 @@ def test_monai_overlap_losses(classes: int, smooth: float) -> None:
 
 
 def test_monai_focal() -> None:
-    """MONAI averages the softmax form over classes too, of which all but the true one are 0."""
+    """MONAI averages the softmax form over classes too, of which all except the true one are 0."""
     losses = import_monai().losses
     logits, target = draw(4)
     expected = 4 * losses.FocalLoss(gamma=3.0, use_softmax=True, to_onehot_y=True)(logits, target[:, None])

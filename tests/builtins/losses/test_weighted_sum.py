@@ -1,4 +1,4 @@
-"""A sum of losses is the sum of what each gives alone, times its weight."""
+"""A sum of losses is the weighted sum of the single losses."""
 
 import pytest
 import torch

@@ -31,7 +31,7 @@ def test_adds_sparsity_and_total_variation_to_bce(case: Case, weight: float, con
     assert value(WSRLoss(weight=weight, contiguity=contiguity), case) == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_neighbour_that_is_ignored_makes_no_edge() -> None:
+def test_an_ignored_neighbour_does_not_count_as_an_edge() -> None:
     logits, target = draw_case(0, ignored=0)
     target[:, 2] = 255
     other = logits.copy()

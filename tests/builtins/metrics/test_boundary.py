@@ -1,4 +1,4 @@
-"""The boundary metrics against MONAI, against a search over all pairs of pixels, and what must not change them."""
+"""The boundary metrics against MONAI and a search over all pairs of pixels, and their invariances."""
 
 import math
 import warnings
@@ -101,7 +101,7 @@ def expected_per_class(
     tolerance=st.sampled_from([0.0, 1.0, 2.0, 5.0]),
     ignored=st.sampled_from([0.0, 0.2, 1.0]),
 )
-def test_value_is_that_of_a_search_over_all_pairs(classes: int, seed: int, tolerance: float, ignored: float) -> None:
+def test_value_matches_a_search_over_all_pairs(classes: int, seed: int, tolerance: float, ignored: float) -> None:
     prediction, ground_truth = shapes(classes, seed)
     ground_truth[torch.rand(ground_truth.shape, generator=torch.Generator().manual_seed(seed)) < ignored] = IGNORE_INDEX
     hausdorff, surface = expected_per_class(classes, prediction.numpy(), ground_truth.numpy(), tolerance)
@@ -114,7 +114,7 @@ def test_value_is_that_of_a_search_over_all_pairs(classes: int, seed: int, toler
 
 @pytest.mark.parametrize("tolerance", [1.0, 2.0])
 @pytest.mark.parametrize("seed", range(12))
-def test_value_is_that_of_monai(seed: int, tolerance: float) -> None:
+def test_value_matches_monai(seed: int, tolerance: float) -> None:
     classes = 4
     prediction, ground_truth = shapes(classes, seed, 40, 31)
     one_hot = [F.one_hot(mask, classes).movedim(-1, 0)[None] for mask in (prediction, ground_truth)]
@@ -122,7 +122,7 @@ def test_value_is_that_of_monai(seed: int, tolerance: float) -> None:
         warnings.simplefilter("ignore")  # of classes that are empty
         hausdorff = compute_hausdorff_distance(*one_hot, include_background=True, percentile=95)[0].numpy()
         surface = compute_surface_dice(*one_hot, [tolerance] * classes, include_background=True)[0].numpy()
-    # Of a class that one of the two masks lacks, MONAI gives nan or infinity.
+    # For a class missing from one of the two masks, MONAI gives nan or infinity.
     hausdorff[~np.isfinite(hausdorff) & ~np.isnan(surface)] = math.hypot(40, 31)
     hausdorff[np.isnan(surface)] = math.nan
     ours = of_classes(Hausdorff95(num_classes=classes), prediction, ground_truth)
@@ -138,16 +138,16 @@ def square(y: int, x: int, side: int = 10, size: int = 64) -> Tensor:
 
 
 @pytest.mark.parametrize("shift", [0, 1, 2, 3, 20])
-def test_a_square_that_is_moved_is_off_by_the_move(shift: int) -> None:
+def test_a_translated_square_is_off_by_the_translation(shift: int) -> None:
     prediction, ground_truth = square(20, 20), square(20, 20 + shift)
     # Of 36 pixels of a boundary, the 10 of one side are the farthest: more than a twentieth.
     assert of_classes(Hausdorff95(num_classes=1), prediction, ground_truth) == [shift]
-    # With a move of 3, the outer side is too far from the other square, and so is the middle of the inner one.
+    # With a translation by 3, the outer side is too far from the other square, and so is the middle of the inner one.
     share = {0: 1, 1: 1, 2: 1, 3: 22 / 36}.get(shift, 0)
     assert scored(SurfaceDice(num_classes=1), prediction, ground_truth).compute() == pytest.approx(share, abs=1e-7)
 
 
-def test_a_stray_pixel_does_not_decide() -> None:
+def test_a_stray_pixel_does_not_determine_the_value() -> None:
     prediction, ground_truth = square(20, 20), square(20, 20)
     prediction[60, 60] = 1
     assert of_classes(Hausdorff95(num_classes=1), prediction, ground_truth) == [0]
@@ -156,7 +156,7 @@ def test_a_stray_pixel_does_not_decide() -> None:
 
 @each_metric
 @given(masks=two_masks)
-def test_prediction_and_ground_truth_can_change_places(metric_class: type[BoundaryMetric], masks) -> None:
+def test_prediction_and_ground_truth_can_be_swapped(metric_class: type[BoundaryMetric], masks) -> None:
     classes = max(2, int(torch.stack(masks).max()) + 1)
     there, back = (of_classes(metric_class(num_classes=classes), *pair) for pair in (masks, masks[::-1]))
     assert there == pytest.approx(back, nan_ok=True)
@@ -164,7 +164,7 @@ def test_prediction_and_ground_truth_can_change_places(metric_class: type[Bounda
 
 @each_metric
 @given(masks=two_masks, dy=st.integers(0, 9), dx=st.integers(0, 9))
-def test_where_in_the_image_does_not_matter(metric_class: type[BoundaryMetric], masks, dy: int, dx: int) -> None:
+def test_the_position_in_the_image_does_not_matter(metric_class: type[BoundaryMetric], masks, dy: int, dx: int) -> None:
     there, moved = (
         of_classes(
             metric_class(num_classes=1), *(F.pad(mask.clamp(max=1), (1 + x, 10 - x, 1 + y, 10 - y)) for mask in masks)
@@ -176,15 +176,15 @@ def test_where_in_the_image_does_not_matter(metric_class: type[BoundaryMetric], 
 
 @each_metric
 @given(masks=two_masks)
-def test_turning_and_mirroring_do_not_matter(metric_class: type[BoundaryMetric], masks) -> None:
-    plain, turned = (
+def test_rotating_and_flipping_do_not_matter(metric_class: type[BoundaryMetric], masks) -> None:
+    plain, rotated = (
         of_classes(metric_class(num_classes=1), *(change(mask.clamp(max=1)) for mask in masks))
         for change in (lambda mask: mask, lambda mask: mask.rot90().flip(1))
     )
-    assert turned == pytest.approx(plain)
+    assert rotated == pytest.approx(plain)
 
 
-def test_a_class_in_one_of_the_two_is_as_wrong_as_can_be() -> None:
+def test_a_class_in_only_one_of_the_two_has_the_worst_value() -> None:
     empty, full = torch.zeros(30, 40, dtype=torch.int64), torch.ones(30, 40, dtype=torch.int64)
     for prediction, ground_truth in ((empty, full), (full, empty)):
         assert of_classes(Hausdorff95(num_classes=1), prediction, ground_truth) == [50]
@@ -193,14 +193,14 @@ def test_a_class_in_one_of_the_two_is_as_wrong_as_can_be() -> None:
     assert of_classes(SurfaceDice(num_classes=3), empty, full) == pytest.approx([0, 0, math.nan], nan_ok=True)
 
 
-def test_nothing_where_there_is_nothing_is_right() -> None:
+def test_an_empty_prediction_of_an_empty_mask_is_right() -> None:
     empty = torch.zeros(30, 40, dtype=torch.int64)
     assert of_classes(Hausdorff95(num_classes=1), empty, empty) == [0]
     assert of_classes(SurfaceDice(num_classes=1), empty, empty) == [1]
 
 
 @each_metric
-def test_ignored_pixels_count_for_nothing(metric_class: type[BoundaryMetric]) -> None:
+def test_ignored_pixels_do_not_count(metric_class: type[BoundaryMetric]) -> None:
     ground_truth = square(20, 20)
     ground_truth[:, 40:] = IGNORE_INDEX
     prediction = square(20, 20)
@@ -229,7 +229,7 @@ def test_states_add_up_exactly_in_any_order(metric_class: type[BoundaryMetric], 
 
 
 @pytest.mark.parametrize("tolerance", [-1, math.inf, math.nan])
-def test_a_tolerance_that_is_none(tolerance: float) -> None:
+def test_an_invalid_tolerance_is_refused(tolerance: float) -> None:
     with pytest.raises(ValueError, match=r"tolerance is .*: expected a finite number of pixels, 0 or more") as raised:
         SurfaceDice(num_classes=1, tolerance=tolerance)
     assert "\n" not in str(raised.value)

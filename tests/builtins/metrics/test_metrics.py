@@ -1,4 +1,4 @@
-"""All metrics against a count by hand in loops, and the promises that a metric makes about its state."""
+"""All metrics against an explicit count in loops, and the guarantees about their state."""
 
 import math
 from fractions import Fraction
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from segreg.builtins.metrics.accuracy import Accuracy
-from segreg.builtins.metrics.confusion import Average, ConfusionMetric
+from segreg.builtins.metrics.averaging import Average, ConfusionMetric
 from segreg.builtins.metrics.dice import Dice
 from segreg.builtins.metrics.iou import IoU
 from segreg.builtins.metrics.precision import Precision
@@ -59,7 +59,7 @@ def predicted_class(logits: np.ndarray) -> int:
 
 
 def overlap_value(metric_class: type[ConfusionMetric], pairs: list[tuple[int, int]], num_classes: int, label: int):
-    """The value of one class, from its pairs of prediction and ground truth; None where nothing can be said."""
+    """The value of one class, from its pairs of prediction and ground truth; None where it is undefined."""
     tp = sum(p == label and t == label for p, t in pairs)
     fp = sum(p == label and t != label for p, t in pairs)
     fn = sum(p != label and t == label for p, t in pairs)
@@ -115,7 +115,7 @@ def assert_equal_states(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
 @each_metric
 @settings(max_examples=60, deadline=None)
 @given(batch=batches)
-def test_value_is_that_of_a_count_in_loops(metric_class: type[ConfusionMetric], average: Average, batch) -> None:
+def test_value_matches_a_count_in_loops(metric_class: type[ConfusionMetric], average: Average, batch) -> None:
     logits, target = batch
     metric = scored(metric_class(num_classes=logits.shape[1], average=average), logits, target)
 
@@ -123,8 +123,8 @@ def test_value_is_that_of_a_count_in_loops(metric_class: type[ConfusionMetric], 
     # The score of an image is rounded down to a multiple of 2**-30.
     np.testing.assert_allclose(metric.per_class().numpy(), expected, rtol=0, atol=2**-30)
     assert metric.per_class().dtype == torch.float64
-    said = [v for v in expected if not math.isnan(v)]
-    assert metric.compute() == pytest.approx(np.mean(said) if said else math.nan, abs=2**-30, nan_ok=True)
+    defined = [v for v in expected if not math.isnan(v)]
+    assert metric.compute() == pytest.approx(np.mean(defined) if defined else math.nan, abs=2**-30, nan_ok=True)
 
 
 @each_average
@@ -165,17 +165,17 @@ def logits_of(prediction: Tensor, num_classes: int) -> Tensor:
 
 @each_average
 @pytest.mark.parametrize(
-    ("prediction", "ground truth", "expected"),
+    ("prediction", "ground_truth", "expected"),
     [
         # Both empty: a healthy image called healthy is right.
         ("0000", "0000", {IoU: 1, Dice: 1, Precision: 1, Recall: 1, Accuracy: 1}),
         ("0000", "00xx", {IoU: 1, Dice: 1, Precision: 1, Recall: 1, Accuracy: 1}),
-        # Nothing predicted where there is something, and the reverse.
+        # An empty prediction of a mask that is not empty, and the reverse.
         ("0000", "0011", {IoU: 0, Dice: 0, Precision: 0, Recall: 0, Accuracy: 0.5}),
         ("0001", "0000", {IoU: 0, Dice: 0, Precision: 0, Recall: 0, Accuracy: 0.75}),
         # All full.
         ("1111", "1111", {IoU: 1, Dice: 1, Precision: 1, Recall: 1, Accuracy: 1}),
-        # An ignored pixel counts for nothing, whatever was predicted there.
+        # An ignored pixel does not count, whatever was predicted there.
         ("0111", "011x", {IoU: 1, Dice: 1, Precision: 1, Recall: 1, Accuracy: 1}),
         ("0111", "001x", {IoU: 1 / 2, Dice: 2 / 3, Precision: 1 / 2, Recall: 1, Accuracy: 2 / 3}),
         ("0111", "xxxx", {IoU: math.nan, Dice: math.nan, Precision: math.nan, Recall: math.nan, Accuracy: math.nan}),
@@ -222,7 +222,7 @@ def test_global_and_class_average_accuracy_differ() -> None:
 @each_number_of_classes
 @each_average
 @each_metric
-def test_reset_forgets_and_no_image_gives_nan(
+def test_reset_clears_the_state_and_no_images_give_nan(
     metric_class: type[ConfusionMetric], average: Average, num_classes: int
 ) -> None:
     metric = metric_class(num_classes=num_classes, average=average)
@@ -239,7 +239,7 @@ def test_reset_forgets_and_no_image_gives_nan(
 @each_number_of_classes
 @each_average
 @each_metric
-def test_update_reads_no_value_on_the_host(
+def test_update_never_reads_a_value_on_the_host(
     metric_class: type[ConfusionMetric], average: Average, num_classes: int
 ) -> None:
     # A tensor on "meta" has a shape and no values, so whatever would make the host wait for a value fails on it.
@@ -288,14 +288,14 @@ def test_state_is_the_buffers_and_stays_out_of_checkpoints(metric_class: type[Co
 
 
 @each_number_of_classes
-def test_layout_and_precision_of_the_logits_do_not_matter(num_classes: int) -> None:
+def test_memory_layout_and_precision_of_the_logits_do_not_matter(num_classes: int) -> None:
     logits, target = random_images(num_classes, 3, 9, 11, seed=5)
     plain = scored(IoU(num_classes=num_classes, average="dataset"), logits.requires_grad_(), target)
     other = logits.detach().to(torch.bfloat16, memory_format=torch.channels_last)
     assert_equal_states(state(plain), state(scored(IoU(num_classes=num_classes, average="dataset"), other, target)))
 
 
-def test_update_leaves_its_inputs_as_they_are() -> None:
+def test_update_leaves_its_inputs_unchanged() -> None:
     logits, target = random_images(3, 3, 4, 4, seed=6)
     copies = logits.clone(), target.clone()
     IoU(num_classes=3).update(logits, target)
@@ -307,12 +307,12 @@ def test_update_leaves_its_inputs_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_classes": 0}, "num_classes is 0: allowed are 1"),
-        ({"num_classes": 256}, "num_classes is 256: allowed are 1"),
-        ({"num_classes": 1, "average": "pixel"}, "average is 'pixel': allowed are 'image' and 'dataset'"),
+        ({"num_classes": 0}, "num_classes is 0: expected 1"),
+        ({"num_classes": 256}, "num_classes is 256: expected 1"),
+        ({"num_classes": 1, "average": "pixel"}, "average is 'pixel': expected 'image' or 'dataset'"),
     ],
 )
-def test_bad_option(metric_class: type[ConfusionMetric], options: dict, message: str) -> None:
+def test_a_bad_option_is_refused(metric_class: type[ConfusionMetric], options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message) as raised:
         metric_class(**options)
     assert "\n" not in str(raised.value)
@@ -322,11 +322,13 @@ def test_bad_option(metric_class: type[ConfusionMetric], options: dict, message:
     ("logits_shape", "target_shape", "message"),
     [
         ((2, 3, 4, 4), (2, 4, 5), "disagree"),
-        ((2, 1, 4, 4), (2, 4, 4), "1 channels: the metric was made with num_classes=3"),
-        ((2, 4, 4, 4), (2, 4, 4), "4 channels: the metric was made with num_classes=3"),
+        ((2, 1, 4, 4), (2, 4, 4), "1 channels: expected 3, the metric's num_classes"),
+        ((2, 4, 4, 4), (2, 4, 4), "4 channels: expected 3, the metric's num_classes"),
     ],
 )
-def test_shapes_that_do_not_fit(logits_shape: tuple[int, ...], target_shape: tuple[int, ...], message: str) -> None:
+def test_shapes_that_do_not_match_are_refused(
+    logits_shape: tuple[int, ...], target_shape: tuple[int, ...], message: str
+) -> None:
     metric = IoU(num_classes=3)
     with pytest.raises(ValueError, match=message) as raised:
         metric.update(torch.zeros(logits_shape), torch.zeros(target_shape, dtype=torch.int64))
@@ -334,6 +336,6 @@ def test_shapes_that_do_not_fit(logits_shape: tuple[int, ...], target_shape: tup
     assert math.isnan(metric.compute())
 
 
-def test_target_out_of_range() -> None:
+def test_a_target_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match="the target has the value 3"):
         IoU(num_classes=3).update(torch.zeros(1, 3, 2, 2), torch.full((1, 2, 2), 3))

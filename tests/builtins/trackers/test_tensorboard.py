@@ -72,7 +72,7 @@ def test_the_best_values_are_the_results(run: Run) -> None:
             assert (event.step, event.value) == (3, pytest.approx(value, rel=1e-5))
 
 
-def test_images_stand_beside_ground_truth_and_prediction(run: Run) -> None:
+def test_images_are_next_to_ground_truth_and_prediction(run: Run) -> None:
     events, samples = read(run), run.samples
     tags = [f"image, ground truth, prediction/{name}" for name in (0, 1, 3, 4)]
     assert events.Tags()["images"] == tags
@@ -86,7 +86,7 @@ def test_images_stand_beside_ground_truth_and_prediction(run: Run) -> None:
         assert np.ptp(colour, axis=0).max() < 2
 
 
-def test_settings_and_results_are_there_to_be_read(run: Run) -> None:
+def test_settings_and_results_are_logged(run: Run) -> None:
     events = read(run)
     text = {
         tag: events.Tensors(f"{tag}/text_summary")[0].tensor_proto.string_val[0].decode()
@@ -106,7 +106,7 @@ def test_settings_and_results_are_there_to_be_read(run: Run) -> None:
     assert "best/iou/test" in [info.name.tag for info in experiment.metric_infos]
 
 
-def test_a_run_that_goes_on_has_each_epoch_once(tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_has_each_epoch_once(tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run, settings = Run(tmp_path / "run"), {**SETTINGS, "checkpoint_every": 3}
     monkeypatch.setattr(parts, "TROUBLE", (5, KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
@@ -115,36 +115,36 @@ def test_a_run_that_goes_on_has_each_epoch_once(tmp_path: Path, parts: Any, monk
     monkeypatch.setattr(parts, "TROUBLE", (4, KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         resume(run.path, quiet=True)
-    # What was heard is on disk, though the run was stopped.
+    # What was logged is on disk, although the run was stopped.
     assert len(run.history) == 2
     assert_has_the_history(run)
-    # From an older state, the second epoch is trained and told again.
+    # From an older checkpoint, the second epoch is trained and logged again.
     (run.path / "checkpoint" / "checkpoint.pt").write_bytes(first)
     monkeypatch.setattr(parts, "TROUBLE", None)
     resume(run.path, quiet=True)
     assert len(run.history) == 3
     assert_has_the_history(run)
-    # Epochs that nobody tracked are there afterwards too.
+    # Epochs trained without a tracker are logged afterwards too.
     resume(run.path, epochs=4, track="none", quiet=True)
     resume(run.path, epochs=5, track="tensorboard", quiet=True)
     assert len(run.history) == 5
     assert_has_the_history(run)
     assert len(read(run).Images("image, ground truth, prediction/0")) == 1
-    # TensorBoard's other reader, in Rust, would show what was said at the end of the shorter run as well.
+    # TensorBoard's other reader, in Rust, would also show what was logged at the end of the shorter run.
     assert len(list((run.path / "tensorboard").iterdir())) == 1
 
 
 def test_without_the_package_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    says = r"^tracker 'tensorboard' needs a package: pip install tensorboard$"
+    message = r"^tracker 'tensorboard' needs a package: pip install tensorboard$"
     for make in (
         segreg.fit,
         lambda model, **settings: segreg.compare("quick", models=[model], losses="bce", **settings),
     ):
         settings = {name: value for name, value in SETTINGS.items() if name != "loss"}
-        with pytest.raises(PluginError, match=says):
+        with pytest.raises(PluginError, match=message):
             make("unet", **{**settings, "data": "lesions", "size": 32}, out=tmp_path / "run")
         assert not (tmp_path / "run").exists()
-    # What was tracked elsewhere is read all the same.
+    # A run tracked elsewhere is read anyway.
     (tmp_path / "recipe.toml").write_text('[recipe]\ntrack = ["tensorboard"]\n')
     assert Run(tmp_path).recipe.track == ("tensorboard",)

@@ -1,4 +1,4 @@
-"""A plugin as a stranger would write it, with what the tests need: a tiny model, easy images, and trouble."""
+"""A plugin as a third party would write it, with what the tests need: a tiny model, easy images, and failures."""
 
 from collections.abc import Iterable
 
@@ -47,4 +47,4 @@ def segreg_datasets() -> Iterable[Dataset]:
 
 @hookimpl
 def segreg_trackers() -> Iterable[Tracker]:
-    return [Tracker(name="diary", target="segreg_trial.parts:Diary", summary="Writes down what it hears")]
+    return [Tracker(name="diary", target="segreg_trial.parts:Diary", summary="Logs the calls that it receives")]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 TROUBLE: tuple[int, BaseException] | None = None
-"""After how many steps of training `Fragile` raises, and what."""
+"""The number of training steps after which `Fragile` raises, and the exception."""
 
 
 class Dot(nn.Module):
@@ -19,7 +19,7 @@ class Dot(nn.Module):
 
     Args:
         note: Nothing, but part of the name.
-        start: What all weights are to begin with, in the place of random ones.
+        start: Initial value of all weights, instead of random ones.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class Dot(nn.Module):
 
 
 class Hungry(Dot):
-    """A dot that asks the allocator for more than there is, where a training batch is larger than the limit.
+    """A dot that requests more memory than available when a training batch is larger than the limit.
 
     Args:
         limit: Images that fit.
-        steps: How many steps it takes before.
+        steps: Number of steps before that.
     """
 
     def __init__(self, *, in_channels: int = 3, num_classes: int = 1, limit: int = 1, steps: int = 0) -> None:
@@ -57,7 +57,7 @@ class Hungry(Dot):
 
 
 class Inward(Dot):
-    """Looks at its images to know what to do, which no exporter can follow."""
+    """Has data-dependent control flow, which no exporter can follow."""
 
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images) if images.mean() > 0.5 else -super().forward(images)
@@ -97,7 +97,7 @@ class Fragile(nn.Module):
 
 
 class Noisy(Fragile):
-    """Weighted by numbers of generators that are not torch's, and by a buffer that changes."""
+    """Weighted by random numbers from generators other than torch's, and by a buffer that changes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,8 +118,8 @@ class NaN(nn.Module):
     """BCE, then not a number.
 
     Args:
-        after: Steps of training that go well.
-        gradient: Whether only the gradient is not a number, and the loss still is.
+        after: Training steps without a failure.
+        gradient: Whether only the gradient is NaN, and the loss is finite.
     """
 
     def __init__(self, *, after: int = 0, gradient: bool = False) -> None:
@@ -162,10 +162,10 @@ class Bands:
 
     Args:
         classes: Names of the classes; one for a binary task.
-        ignored: Whether the left column counts for nothing.
-        ignored_train: Whether that is so for all of the training images.
-        ignored_valid: Whether that is so for all of the validation images.
-        empty: Whether no image shows anything of a class but the first.
+        ignored: Whether the left column is ignored.
+        ignored_train: Whether the training images are ignored entirely.
+        ignored_valid: Whether the validation images are ignored entirely.
+        empty: Whether the images show no class except the first.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class Bands:
 
 
 class Diary:
-    """Writes down what it hears, a line for each call.
+    """Logs the calls that it receives, one line per call.
 
     Args:
         tears: The call that raises; none by default.

@@ -1,4 +1,4 @@
-"""One component for each check of the conformance kit, which fails it. The component's name is the check's."""
+"""One failing component for each check of the conformance kit, named after the check."""
 
 from collections.abc import Iterable
 
@@ -23,7 +23,7 @@ def segreg_architectures() -> Iterable[Architecture]:
         "batch-of-one",
         "evaluation-is-deterministic",
         "images-of-a-batch-are-independent",
-        "images-stay-as-they-are",
+        "images-are-not-modified",
         "every-parameter-learns",
         "logits-are-not-activated",
         "weights-survive-a-file",
@@ -69,7 +69,7 @@ def segreg_losses() -> Iterable[Loss]:
         "right-beats-wrong",
         "order-of-the-batch-does-not-matter",
         "gradient-is-the-slope",
-        "input-stays-as-it-is",
+        "input-is-not-modified",
         "runs-without-values",
     ]
     return [
@@ -119,8 +119,8 @@ def segreg_datasets() -> Iterable[Dataset]:
 @hookimpl
 def segreg_trackers() -> Iterable[Tracker]:
     names = [
-        "hears-a-run",
-        "hears-a-run-that-goes-on",
+        "tracks-a-run",
+        "tracks-a-resumed-run",
         "closes-before-it-begins",
         "leaves-the-run-alone",
         "leaves-what-it-is-given",

@@ -1,4 +1,4 @@
-"""Models that each break one promise."""
+"""Models that each violate one requirement."""
 
 import copy
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Sound(nn.Module):
-    """Two convolutions that break no promise.
+    """Two convolutions that violate no requirement.
 
     Args:
         in_channels: Of the image.
@@ -26,19 +26,19 @@ class Sound(nn.Module):
 
 
 class OptionsAreDocumented(Sound):
-    """Says nothing of its options."""
+    """Does not document its options."""
 
     def __init__(self, *, in_channels: int = 3, num_classes: int = 1) -> None:
         super().__init__(in_channels=in_channels, num_classes=num_classes)
 
 
 class DefaultsAreOfTheirTypes(Sound):
-    """Has a default that the option does not take.
+    """Has a default that the option does not accept.
 
     Args:
         in_channels: Of the image.
         num_classes: Of the logits.
-        width: A whole number, it says.
+        width: Documented as a whole number.
     """
 
     def __init__(self, *, in_channels: int = 3, num_classes: int = 1, width: int = 1.5) -> None:
@@ -55,7 +55,7 @@ class UnknownOptionsAreRefused(_Swallows):
 
 
 class AnyChannelsAndClasses(Sound):
-    """Takes colour images alone."""
+    """Takes only colour images."""
 
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images - torch.rand(1, 3, 1, 1))
@@ -95,7 +95,7 @@ class ImagesOfABatchAreIndependent(Sound):
         return logits + 0.1 * logits.mean((0, 2, 3), keepdim=True)
 
 
-class ImagesStayAsTheyAre(Sound):
+class ImagesAreNotModified(Sound):
     """Centres the caller's images."""
 
     def forward(self, images: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class LogitsAreNotActivated(Sound):
 
 
 class WeightsSurviveAFile(Sound):
-    """Keeps what it drew out of the state dict."""
+    """Leaves a random tensor out of the state dict."""
 
     def __init__(self, *, in_channels: int = 3, num_classes: int = 1) -> None:
         super().__init__(in_channels=in_channels, num_classes=num_classes)
@@ -139,7 +139,7 @@ class CopiesAreSeparate(Sound):
 
 
 class ChannelsLastAgrees(Sound):
-    """Counts on the order of its memory."""
+    """Relies on the memory layout."""
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.body(images)
@@ -148,14 +148,14 @@ class ChannelsLastAgrees(Sound):
 
 
 class Bfloat16Agrees(Sound):
-    """Adds a large number and takes it off again."""
+    """Adds a large number and subtracts it again."""
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head((self.body(images) + 300) - 300)
 
 
 class PredictsAsItWasTrained(Sound):
-    """Trains with one function and, once nothing in it learns any more, predicts with another."""
+    """Trains with one function and predicts with another once its parameters are frozen."""
 
     def forward(self, images: Tensor) -> Tensor:
         logits = super().forward(images)
@@ -163,14 +163,14 @@ class PredictsAsItWasTrained(Sound):
 
 
 class RunsWithoutValues(Sound):
-    """Looks at its images."""
+    """Reads the values of its images."""
 
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images / max(images.abs().max().item(), 1.0))
 
 
 class CanBeExported(Sound):
-    """Decides by what it sees."""
+    """Has data-dependent control flow."""
 
     def forward(self, images: Tensor) -> Tensor:
         if images.is_meta or images.mean() > -1:
@@ -186,7 +186,7 @@ class CanBeCompiled(Sound):
 
 
 class Exits(Sound):
-    """Prints, and ends the process as if all were well."""
+    """Prints, and ends the process with status 0."""
 
     def forward(self, images: Tensor) -> Tensor:
         print("printed")

@@ -1,4 +1,4 @@
-"""Datasets that each break one promise."""
+"""Datasets that each violate one requirement."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ class Sound:
 
 
 class HasClassesAndSplits(Sound):
-    """Calls a split by a name of its own."""
+    """Names a split differently."""
 
     def __init__(self, *, root: str | None = None) -> None:
         self.splits = {"train": self.samples(0), "val": self.samples(1)}
@@ -46,7 +46,7 @@ class MasksNameClasses(Sound):
 
 
 class AccessIsRepeatable(Sound):
-    """Draws anew each time that it is opened."""
+    """Draws other images each time it is opened."""
 
     opened = 0
 
@@ -56,7 +56,7 @@ class AccessIsRepeatable(Sound):
 
 
 class SplitsEnd(Sound):
-    """Begins again behind the end."""
+    """Starts over after the end."""
 
     def samples(self, seed: int) -> Any:
         return Endless(super().samples(seed))

@@ -1,4 +1,4 @@
-"""Losses that each break one promise."""
+"""Losses that each violate one requirement."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Sound(nn.Module):
-    """Cross-entropy, one sigmoid a class, over the pixels that count."""
+    """Cross-entropy, one sigmoid per class, over the pixels that are not ignored."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         valid, ground_truth = parts(logits, target)
@@ -19,13 +19,13 @@ class Sound(nn.Module):
 
 
 def parts(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Which pixels count, [B, 1, H, W], and the ground truth as numbers, [B, K, H, W]."""
+    """The mask of pixels that are not ignored, [B, 1, H, W], and the ground truth as floats, [B, K, H, W]."""
     classes = torch.arange(logits.shape[1], device=target.device) + (logits.shape[1] == 1)
     return (target != 255)[:, None], (target[:, None] == classes[:, None, None]).to(logits.dtype)
 
 
 class IsAScalarWithAGradient(Sound):
-    """Is a value an image."""
+    """Returns one value per image."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         valid, ground_truth = parts(logits, target)
@@ -33,7 +33,7 @@ class IsAScalarWithAGradient(Sound):
 
 
 class ExtremesStayFinite(Sound):
-    """Takes the logarithm of what may be zero."""
+    """Takes the logarithm of a value that may be zero."""
 
     def terms(self, logits: Tensor, ground_truth: Tensor) -> Tensor:
         probability = logits.sigmoid()
@@ -48,7 +48,7 @@ class IgnoredPixelsHaveNoInfluence(Sound):
 
 
 class NothingButIgnoredIsFinite(Sound):
-    """Divides by the number of pixels that count."""
+    """Divides by the number of pixels that are not ignored."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         valid, ground_truth = parts(logits, target)
@@ -63,7 +63,7 @@ class RightBeatsWrong(Sound):
 
 
 class OrderOfTheBatchDoesNotMatter(Sound):
-    """Weighs the first image most."""
+    """Weights the first image most."""
 
     def terms(self, logits: Tensor, ground_truth: Tensor) -> Tensor:
         return super().terms(logits, ground_truth) / torch.arange(1, len(logits) + 1)[:, None, None, None]
@@ -80,13 +80,13 @@ class _Halved(torch.autograd.Function):
 
 
 class GradientIsTheSlope(Sound):
-    """Halves its gradient on the way back."""
+    """Halves its gradient in the backward pass."""
 
     def terms(self, logits: Tensor, ground_truth: Tensor) -> Tensor:
         return super().terms(_Halved.apply(logits), ground_truth)
 
 
-class InputStaysAsItIs(Sound):
+class InputIsNotModified(Sound):
     """Clears the ignored pixels of the caller's target."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class InputStaysAsItIs(Sound):
 
 
 class RunsWithoutValues(Sound):
-    """Waits for the device to see whether there is anything to do."""
+    """Synchronizes with the device to check whether there is anything to do."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         if not (target != 255).any():

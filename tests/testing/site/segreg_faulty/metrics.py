@@ -1,4 +1,4 @@
-"""Metrics that each break one promise. All are about the share of pixels that are wrong."""
+"""Metrics that each violate one requirement. All are variants of the share of wrong pixels."""
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,7 @@ class BatchesDoNotMatter(Sound):
 
 
 class StatesAddUp(Sound):
-    """Keeps the state of which it gives the value out of its buffers."""
+    """Keeps part of its state outside its buffers."""
 
     def __init__(self, *, num_classes: int) -> None:
         super().__init__(num_classes=num_classes)
@@ -62,14 +62,14 @@ class StatesAddUp(Sound):
 
 
 class ResetForgets(Sound):
-    """Forgets half."""
+    """Resets only half."""
 
     def reset(self) -> None:
         self.wrong.zero_()
 
 
 class NothingIsNan(Sound):
-    """Calls nothing perfect."""
+    """Gives no pixels the best value."""
 
     def compute(self) -> float:
         return float(self.wrong / self.pixels.clamp(min=1))
@@ -83,7 +83,7 @@ class IgnoredPixelsHaveNoInfluence(Sound):
 
 
 class RightBeatsWrong(Sound):
-    """Is declared as one of which more is better."""
+    """Is declared as higher is better."""
 
 
 class AgreesWithItsDefinition(Sound):
@@ -91,7 +91,7 @@ class AgreesWithItsDefinition(Sound):
 
 
 class UpdateDoesNotWait(Sound):
-    """Waits for the device at every update."""
+    """Synchronizes with the device at every update."""
 
     def update(self, logits: Tensor, target: Tensor) -> None:
         if (target != 255).any():

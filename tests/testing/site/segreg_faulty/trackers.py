@@ -1,4 +1,4 @@
-"""Trackers that each break one promise."""
+"""Trackers that each violate one requirement."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Sound:
-    """Keeps what it hears."""
+    """Records what it receives."""
 
     def __init__(self) -> None:
         self.heard: list[Any] = []
@@ -25,15 +25,15 @@ class Sound:
         pass
 
 
-class HearsARun(Sound):
-    """Counts on every metric to have a value."""
+class TracksARun(Sound):
+    """Relies on every metric having a value."""
 
     def finish(self, results: Mapping[str, Any], images: Mapping[str, Any]) -> None:
         self.heard = [float(value) for metrics in results["metrics"].values() for value in metrics.values()]
 
 
-class HearsARunThatGoesOn(Sound):
-    """Makes a folder that may be there already."""
+class TracksAResumedRun(Sound):
+    """Creates a folder that may already exist."""
 
     def begin(self, directory: Path, recipe: Mapping[str, Any], rows: Sequence[Mapping[str, float]]) -> None:
         (directory / "log").mkdir()
@@ -54,7 +54,7 @@ class LeavesTheRunAlone(Sound):
 
 
 class LeavesWhatItIsGiven(Sound):
-    """Takes rows apart."""
+    """Empties the rows that it receives."""
 
     def epoch(self, row: Any) -> None:
         row["epoch"] = float(row["epoch"])

@@ -1,8 +1,8 @@
 """The pixel counts that all metrics share, and how a ratio of counts becomes a value over images or a whole dataset.
 
-A metric is a ratio of three counts per class: pixels that are right, that are predicted as the class, and that truly
-are the class. `average="image"` takes the ratio in every image and then the mean over images, so that a small object
-weighs as much as a large one. `average="dataset"` pools the pixels of all images and takes the ratio once.
+A metric is a ratio of three counts per class: pixels that are correct, that are predicted as the class, and whose
+ground truth is the class. `average="image"` takes the ratio in every image and then the mean over images, so that a
+small object weighs as much as a large one. `average="dataset"` pools the pixels of all images and takes the ratio once.
 """
 
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ from segreg.task import task_of
 
 Average: TypeAlias = Literal["image", "dataset"]
 
-# Scores of images are summed in whole multiples of 2**-30. Unlike a sum of floats, a sum of integers is exact, and so
+# Scores of images are summed as integer multiples of 2**-30. Unlike a sum of floats, a sum of integers is exact, and so
 # the same in any order, on any device and over any number of processes. There is room for 2**33 images.
 _ONE = 1 << 30
 
@@ -25,21 +25,22 @@ def check_channels(logits: Tensor, num_classes: int) -> None:
     """Raise `ValueError` unless the logits have a channel for each class."""
     if logits.shape[1] != num_classes:
         raise ValueError(
-            f"logits {list(logits.shape)} have {logits.shape[1]} channels: the metric was made with "
-            f"num_classes={num_classes}, and takes as many"
+            f"logits {list(logits.shape)} have {logits.shape[1]} channels: expected {num_classes}, "
+            f"the metric's num_classes"
         )
 
 
 class ConfusionMetric(nn.Module, ABC):
-    """A ratio of pixel counts, averaged over classes. A subclass says which ratio.
+    """A ratio of pixel counts, averaged over classes. Subclasses define the ratio.
 
     With one class the foreground is scored. With K >= 2 all K classes are scored.
 
     An image whose pixels are all ignored is not counted. Otherwise, where the ratio is 0 / 0 and
 
-    - the class is neither in the prediction nor in the ground truth: with one class the value is 1 (a healthy image called
-      healthy is right); with K >= 2 the image says nothing about the class and is not counted for it;
-    - the class is in one of the two: the value is 0 (nothing was predicted where there is something, or the reverse).
+    - the class is in neither the prediction nor the ground truth: with one class the value is 1 (an empty mask that is
+      predicted empty is correct); with K >= 2 the image is not counted for the class;
+    - the class is in only one of the two: the value is 0 (nothing was predicted where there is something, or the
+      reverse).
 
     With `average="dataset"` the same holds for the pooled counts.
 
@@ -48,11 +49,11 @@ class ConfusionMetric(nn.Module, ABC):
         average: `"image"` for the mean over images, `"dataset"` for pooled pixels.
 
     Raises:
-        ValueError: an option has a value that is not allowed.
+        ValueError: an option has an invalid value.
     """
 
     pools_classes = False
-    """Whether the counts of all classes, a binary task's background too, are added up and give one value."""
+    """Whether the counts of all classes, including the background of a binary task, are summed into one value."""
 
     counts: Tensor
     score: Tensor
@@ -62,7 +63,7 @@ class ConfusionMetric(nn.Module, ABC):
         super().__init__()
         self.task = task_of(num_classes)
         if average not in get_args(Average):
-            raise ValueError(f"average is {average!r}: allowed are 'image' and 'dataset'")
+            raise ValueError(f"average is {average!r}: expected 'image' or 'dataset'")
         self.num_classes = num_classes
         self.average = average
         if average == "dataset":
@@ -81,7 +82,7 @@ class ConfusionMetric(nn.Module, ABC):
         """
 
     def update(self, logits: Tensor, target: Tensor) -> None:
-        """Take in a batch, without waiting for the device.
+        """Add a batch, without synchronizing with the device.
 
         Shapes:
             logits: float [B, K, H, W];  target: int64 [B, H, W].
@@ -106,7 +107,7 @@ class ConfusionMetric(nn.Module, ABC):
         return self.per_class().nanmean().item()
 
     def per_class(self) -> Tensor:
-        """Return the value of each class, `nan` where nothing can be said.
+        """Return the value of each class, `nan` where it is undefined.
 
         Shapes:
             returns: float64 [num_classes] on CPU, or [1] for a metric that has one value for all classes.
@@ -123,13 +124,13 @@ class ConfusionMetric(nn.Module, ABC):
             buffer.zero_()
 
     def _settled_ratio(self, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the ratio with the cases of 0 / 0 settled: a denominator of 0 is left where nothing can be said."""
+        """Return the ratio with the 0 / 0 cases resolved: the denominator stays 0 where the value is undefined."""
         valid = counts[2].sum(-1, keepdim=True)
         scored = counts.sum(-1, keepdim=True) if self.pools_classes else counts[..., self.task.scored]
         right, predicted, true = scored.unbind()
         numerator, denominator = self.ratio(right, predicted, true)
         present = predicted + true > 0
         if self.task.independent:
-            right_about_nothing = ~present & (valid > 0)
-            numerator, denominator = numerator + right_about_nothing, denominator + right_about_nothing
+            correctly_empty = ~present & (valid > 0)
+            numerator, denominator = numerator + correctly_empty, denominator + correctly_empty
         return numerator, torch.where(present, denominator.clamp(min=1), denominator)

@@ -1,0 +1,62 @@
+"""The history of a run: one record per epoch, the names of its columns, and the file that keeps them."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from segreg.support.files import reading, write_csv
+
+EpochRecord: TypeAlias = Mapping[str, float]
+"""The columns of one epoch: `epoch`, losses and metrics as `column_name` gives them, and what the epoch cost."""
+
+_COST = ("lr", "seconds", "images_per_second")
+
+
+def epoch_record(
+    epoch: int,
+    scores: Mapping[str, Mapping[str, float]],
+    *,
+    lr: float,
+    seconds: float,
+    images_per_second: float,
+) -> EpochRecord:
+    """Return the record of an epoch.
+
+    Args:
+        epoch: Its number, from 1.
+        scores: The loss and the metrics, by split and name.
+        lr: Learning rate at its start.
+        seconds: Duration of training and validation.
+        images_per_second: Training images per second.
+    """
+    values = {column_name(split, name): value for split, each in scores.items() for name, value in each.items()}
+    return {"epoch": epoch, **values, **dict(zip(_COST, (lr, seconds, images_per_second), strict=True))}
+
+
+def column_name(split: str, name: str) -> str:
+    """Return the column of the loss or a metric on a split."""
+    return f"{split}_{name}"
+
+
+def scores_of(record: EpochRecord) -> dict[str, float]:
+    """Return the losses and metrics of a record, by column."""
+    return {name: value for name, value in record.items() if name not in ("epoch", *_COST)}
+
+
+def write_history(path: Path, records: Sequence[EpochRecord]) -> None:
+    """Write the records of all epochs so far as CSV."""
+    values = [[f"{record[name]:.6g}" for name in records[0]] for record in records]
+    write_csv(path, list(records[0]), values)
+
+
+def read_history(path: Path) -> list[EpochRecord]:
+    """Return the records of a file; none if it does not exist.
+
+    Raises:
+        RunError: the file is not a history.
+    """
+    if not path.exists():
+        return []
+    with reading(path, "a history"), path.open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in record.items()} for record in csv.DictReader(file)]
