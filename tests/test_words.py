@@ -75,7 +75,7 @@ def _meant(path: Path, line: str) -> bool:
 def _read() -> list[tuple[Path, int, str]]:
     """Return every line of the product and its docs that people read."""
     paths = _files("segreg", "plugins", "docs", suffixes=(".py", ".md", ".html", ".js", ".css", ".toml", ".ipynb"))
-    return [(path, *line) for path in (ROOT / "README.md", *paths) for line in _prose(path)]
+    return [(path, *line) for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *paths) for line in _prose(path)]
 
 
 @pytest.mark.parametrize(("retired", "instead"), RETIRED.items())

@@ -130,8 +130,8 @@ def notes(configurations: Sequence[Configuration], recipe: Recipe) -> list[str]:
         "the standard deviation over seeds). It says nothing about images from other sources.",
         f"Behind best: difference in {recipe.metrics[0]} on valid from the best configuration, on the same images; "
         "* if significant: its 95 % interval excludes 0, and Wilcoxon's signed-rank test finds the same direction with "
-        "p below 0.05. Comparisons are not corrected: of twenty configurations that do not differ, one may still appear "
-        "significant.",
+        "p below 0.05. Comparisons are not corrected: of twenty configurations that do not differ, one may still "
+        "appear significant.",
         f"Seconds: training time of one seed, validation included, on {'; '.join(devices) or 'nothing yet'}.",
     ]
 
