@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+import segreg
 from segreg.cli.main import main
 from segreg.registry import registry
+from segreg.runs.run import Run
 
 PLUGIN = Path(__file__).parent / "plugin"
 
@@ -44,3 +46,12 @@ def call(*words: str) -> tuple[int, str, str]:
     with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as left:
         main(words)
     return left.value.code, out.getvalue(), err.getvalue()
+
+
+def interrupt(parts: Any, monkeypatch: pytest.MonkeyPatch, step: int, model: str, **settings: Any) -> Run:
+    """Start a run that is interrupted after a step."""
+    monkeypatch.setattr(parts, "TROUBLE", (step, KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        segreg.fit(model, **settings)
+    monkeypatch.setattr(parts, "TROUBLE", None)
+    return Run(settings["out"])

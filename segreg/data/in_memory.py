@@ -1,5 +1,6 @@
 """A split that is kept in memory: decoded and resized once, as uint8."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -33,6 +34,15 @@ class InMemory:
     images: Tensor
     masks: Tensor
     names: Sequence[str]
+
+    @property
+    def digest(self) -> str:
+        """A digest of the names, the images and the masks."""
+        digest = hashlib.sha256("\n".join(self.names).encode("utf-8", "surrogateescape"))
+        for tensor in (self.images, self.masks):
+            digest.update(str(list(tensor.shape)).encode())
+            digest.update(tensor.contiguous().numpy().data)
+        return digest.hexdigest()[:16]
 
     def __len__(self) -> int:
         """Count the images."""

@@ -1,6 +1,7 @@
 """What training, scoring and plotting need from a split, wherever its images are kept."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import attrs
@@ -18,6 +19,10 @@ class Split(Protocol):
     @property
     def names(self) -> Sequence[str]:
         """The names of the images in reports, in order."""
+
+    @property
+    def digest(self) -> str:
+        """A digest of the names, the images and the masks: equal if and only if all of them are."""
 
     def __len__(self) -> int:
         """Count the images."""
@@ -69,6 +74,11 @@ class Data:
     def task(self) -> Task:
         """What logits and masks mean."""
         return task_of(self.num_classes)
+
+    @cached_property
+    def digests(self) -> Mapping[str, str]:
+        """The digest of each split."""
+        return {name: split.digest for name, split in self.splits.items()}
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """The provenance of a run: every name with its options and plugin, the environment, and what has changed since."""
 
-import hashlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -13,6 +12,10 @@ from segreg.data.split import Data
 from segreg.kinds import KINDS
 from segreg.recipe import Recipe
 from segreg.support import device as devices
+
+IMAGES_OF = "images of "
+KEPT = ("model", "normalize", "metrics", "size", "classes")
+"""What a resumed run keeps, besides its images: else its best weights would be compared with others, or misnamed."""
 
 
 def resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any]:
@@ -63,19 +66,15 @@ def provenance_of(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict
         },
         **{f"plugin of {each['name']}": f"{each['plugin']} {each['version']}" for each in tables["component"]},
         **{name: tables["platform"][name] for name in ("torch", "device")},
-        **{f"images of {split}": _counted(images.names) for split, images in data.splits.items()},
+        "classes": ", ".join(data.classes),
+        **{IMAGES_OF + split: f"{len(data.splits[split])} ({digest})" for split, digest in data.digests.items()},
     }
 
 
-def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Describe what differs between two results of `provenance_of`."""
-    return [
-        f"{name} was {before.get(name, 'none')} and is {now.get(name, 'none')}"
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Describe what differs between two results of `provenance_of`, by name."""
+    return {
+        name: f"{name} was {before.get(name, 'none')} and is {now.get(name, 'none')}"
         for name in {**before, **now}
         if before.get(name) != now.get(name)
-    ]
-
-
-def _counted(names: Sequence[str]) -> str:
-    digest = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return f"{len(names)} (names {digest})"
+    }

@@ -24,7 +24,7 @@ from segreg.studies.plan import Plan, directory_name, make_plan
 from segreg.studies.summary import write_report
 from segreg.studies.table import Configuration, best_configuration, summarize
 from segreg.support.device import detect
-from segreg.support.files import is_empty, read_toml, write_text, writing
+from segreg.support.files import is_empty, read_toml, refuse_links, write_text, writing
 from segreg.support.lock import locked
 from segreg.support.progress import Display
 from segreg.training.checkpoint import checkpoint_path, remove_checkpoint
@@ -159,6 +159,7 @@ def compare(
             # All runs of a plan share one device, and one dataset at one size.
             shared = (detect(recipes[0].device), open_data(recipes[0], display)) if missing else None
             with locked(made.path):
+                refuse_links(made.path, "runs", nested=False)
                 if shared:
                     write_text(made.path / "study.toml", plan.to_toml())
                     _make_runs(made, missing, *shared, display, force)

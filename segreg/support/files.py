@@ -30,6 +30,9 @@ def replacing(path: Path) -> Iterator[Path]:
     # No longer than a file name may be.
     aside = path.with_name(f".{path.stem[:40]}.partial{path.suffix}")
     with writing(path):
+        # A leftover of a killed process, or a link or pipe that would lead elsewhere.
+        aside.unlink(missing_ok=True)
+        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         try:
             yield aside
             with aside.open("rb+") as written:
@@ -56,6 +59,27 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def refuse_links(directory: Path, *own: str, nested: bool = True) -> None:
+    """Raise `RunError` for a link in a directory through which files elsewhere could be overwritten.
+
+    The path to the directory may contain links. So may the folders of trackers in it, as long as they stay inside.
+
+    Args:
+        directory: The directory.
+        own: Folders in it that only segreg writes, where every link is refused.
+        nested: Whether to look into the other folders too.
+    """
+    for name, folders, files in os.walk(directory):
+        folder = Path(name)
+        inside = folder.relative_to(directory).parts
+        for path in (folder / each for each in (*folders, *files)):
+            root = os.path.realpath(directory / inside[0]) if inside and inside[0] not in own else None
+            if path.is_symlink() and not (root and Path(os.path.realpath(path)).is_relative_to(root)):
+                raise RunError(f"{path} is a link, through which files elsewhere could be overwritten: remove it")
+        if inside or not nested:
+            folders[:] = [each for each in folders if nested or (not inside and each in own)]
 
 
 def is_empty(directory: Path) -> bool:

@@ -3,6 +3,7 @@
 import errno
 import os
 import platform
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -41,7 +42,7 @@ def locked(directory: Path) -> Iterator[None]:
 
 def _opened_and_locked(path: Path) -> TextIO:
     while True:
-        file = path.open("a+", encoding="utf-8")
+        file = _opened(path)
         try:
             _lock(file.fileno())
         except OSError as error:
@@ -58,6 +59,26 @@ def _opened_and_locked(path: Path) -> TextIO:
             file.flush()
             return file
         file.close()
+
+
+def _opened(path: Path) -> TextIO:
+    """Open the file of a lock, which may be a stranger's: nothing else is followed, waited for or truncated."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise _not_ours(path) from error
+        raise
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1 or path.is_symlink():
+        os.close(descriptor)
+        raise _not_ours(path)
+    return os.fdopen(descriptor, "a+", encoding="utf-8")
+
+
+def _not_ours(path: Path) -> RunError:
+    return RunError(f"{path} is not a lock file of segreg, but a link or not a regular file: remove it")
 
 
 def _lock(descriptor: int) -> None:

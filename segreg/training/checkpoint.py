@@ -7,57 +7,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import attrs
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from segreg.errors import OptionError, RunError, SegregError, single_line
-from segreg.runs.provenance import differences
+from segreg.runs.provenance import IMAGES_OF, KEPT, differences
 from segreg.runs.run import Run
 from segreg.runs.safe_load import read_archive
-from segreg.support.files import replacing
+from segreg.support.files import reading, replacing
 from segreg.training.state import Epoch, State
+from segreg.training.state_dict import restore, to_dict
 
 _SHARE_OF_TIME = 0.05
 # An assumed write speed, for the first checkpoint; after that it is measured.
 _BYTES_PER_SECOND = 200e6
 
 
-def to_dict(state: State) -> dict[str, Any]:
-    """Return tensors and plain values from which `restore` rebuilds the same state."""
-    return {
-        "model": state.model.state_dict(),
-        "loss": state.loss.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
-        "ema": state.ema.state_dict() if state.ema else None,
-        "history": [dict(record) for record in state.history],
-        "epoch": attrs.asdict(state.epoch, recurse=False) if state.epoch else None,
-        "best": state.best,
-        "best_epoch": state.best_epoch,
-        "best_weights": dict(state.best_weights),
-    }
-
-
-def restore(state: State, saved: Mapping[str, Any]) -> None:
-    """Load what `to_dict` returned into a new state of the same model and optimizer.
-
-    Raises:
-        KeyError, TypeError, ValueError, RuntimeError: it belongs to another model or optimizer.
-    """
-    state.model.load_state_dict(saved["model"])
-    state.loss.load_state_dict(saved["loss"])
-    # Learning rate and weight decay come from the recipe, which may have changed.
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({**saved["optimizer"], "param_groups": groups})
-    if state.ema and saved["ema"]:
-        state.ema.load_state_dict(saved["ema"])
-    state.history = list(saved["history"])
-    state.epoch = Epoch(**saved["epoch"]) if saved["epoch"] else None
-    state.best, state.best_epoch, state.best_weights = saved["best"], saved["best_epoch"], saved["best_weights"]
-
-
 def restore_from(
-    run: Run, state: State, provenance: Mapping[str, str], *, epochs: int, force: bool
+    run: Run, state: State, provenance: Mapping[str, str], *, epoch: Epoch, epochs: int, force: bool
 ) -> Sequence[str] | None:
     """Restore the checkpoint of a run into a new state.
 
@@ -65,6 +32,7 @@ def restore_from(
         run: The run.
         state: A new state of the recipe's model and optimizer.
         provenance: What must not have changed since the checkpoint was written.
+        epoch: An epoch as the trainer saves it.
         epochs: Number of epochs of the recipe; raising it is not a change.
         force: Restore it even if something has changed; the interrupted epoch then starts over.
 
@@ -72,7 +40,7 @@ def restore_from(
         What has changed since the checkpoint was written, one sentence each; None if the run has no checkpoint.
 
     Raises:
-        RunError: something has changed, or the checkpoint does not fit the model.
+        RunError: something has changed, or the checkpoint does not fit the model, or is damaged.
         OptionError: the run has already completed more epochs.
     """
     saved = load_checkpoint(run)
@@ -82,14 +50,20 @@ def restore_from(
         before = dict(saved["provenance"])
         if epochs > int(before["epochs"]):
             before["epochs"] = provenance["epochs"]
-        changed = differences(before, provenance)
+        changes = differences(before, provenance)
+        changed = list(changes.values())
+        if any(name in KEPT or name.startswith(IMAGES_OF) for name in changes):
+            raise RunError(
+                f"{run.path} cannot be resumed: {'; '.join(changed)}: a run keeps its images, model and metrics, even "
+                "with --force; start a new run with another --out"
+            )
         if changed and not force:
             raise RunError(f"{run.path} cannot be resumed unchanged: {'; '.join(changed)}: resume anyway with --force")
         done = max(len(saved["history"]), best_epoch_on_disk(run))
         if epochs < done:
             raise OptionError(f"epochs is {epochs}: {run.path} has already completed {done}")
-        restore(state, {**saved, "epoch": None} if changed else saved)
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        restore(state, {**saved, "epoch": None} if changed else saved, epoch)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         if isinstance(error, SegregError):
             raise
         reason = single_line(error)[:200]
@@ -182,10 +156,11 @@ def load_checkpoint(run: Run) -> dict[str, Any] | None:
 
 def best_epoch_on_disk(run: Run) -> int:
     """Return the epoch of the best weights on disk; 0 if there are none or they cannot be read."""
+    path = run.path / "model.safetensors"
     try:
-        with safe_open(run.path / "model.safetensors", "pt") as file:
+        with reading(path, "a model saved by segreg"), safe_open(path, "pt") as file:
             return int(json.loads(file.metadata()["segreg"])["epoch"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+    except (RunError, OverflowError):
         return 0
 
 

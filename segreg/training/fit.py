@@ -12,7 +12,7 @@ from segreg.errors import RunError
 from segreg.recipe import Recipe, make_recipe
 from segreg.runs.run import Run
 from segreg.support.device import detect, is_out_of_memory, keep_freed_memory
-from segreg.support.files import is_empty, new_directory
+from segreg.support.files import is_empty, new_directory, refuse_links
 from segreg.support.lock import locked
 from segreg.support.progress import Display
 from segreg.training.checkpoint import checkpoint_path
@@ -101,6 +101,7 @@ def train(recipe: Recipe, data: Data, device: torch.device, run: Run, display: D
     keep_freed_memory()
     trainer = Trainer(recipe, data, device, display)
     with locked(run.path), Tracking(build_trackers(recipe), display) as tracking:
+        refuse_links(run.path, "checkpoint", "worst")
         fits = True
         try:
             trainer.fit(run, tracking, force=force)

@@ -64,6 +64,7 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
         "worst": _write_worst(trainer, run, states["valid"][recipe.metrics[0]]),
         "classes": list(data.classes),
         "images": {name: len(split) for name, split in data.splits.items()},
+        "digests": dict(data.digests),
         "skipped": len(data.skipped),
         "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
         "seconds": sum(record["seconds"] for record in state.history),

@@ -198,7 +198,7 @@ class Trainer:
         recipe, data, state = self.recipe, self.data, self.state
         tables = resolved(recipe, data, self.device)
         provenance = provenance_of(recipe, tables, data)
-        changed = restore_from(run, state, provenance, epochs=recipe.epochs, force=force)
+        changed = restore_from(run, state, provenance, epoch=self._epoch_as_saved(), epochs=recipe.epochs, force=force)
         resumed = changed is not None
         if done := state.steps_done(self.steps):
             # The learning rate follows from the number of steps, and is not saved.
@@ -247,6 +247,12 @@ class Trainer:
         """Store the states of metrics and generators, which matter only within an epoch."""
         epoch.metrics = {name: buffers_of(metric) for name, metric in self.metrics.items()}
         epoch.random = random_state(self.device)
+
+    def _epoch_as_saved(self) -> Epoch:
+        """Return an epoch as a checkpoint within it holds it."""
+        epoch = Epoch(lr=0.0, losses=torch.zeros(self.steps))
+        self._record_midway(epoch)
+        return epoch
 
     def _restore_midway(self, epoch: Epoch) -> None:
         """Restore the states of metrics and generators."""

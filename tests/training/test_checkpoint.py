@@ -8,8 +8,9 @@ from torch import nn
 from segreg.nn.ema import EMA
 from segreg.nn.normalized import Normalized
 from segreg.runs.run import Run
-from segreg.training.checkpoint import Checkpoints, load_checkpoint, remove_checkpoint, restore
-from segreg.training.state import State
+from segreg.training.checkpoint import Checkpoints, load_checkpoint, remove_checkpoint
+from segreg.training.state import Epoch, State
+from segreg.training.state_dict import restore
 
 
 def state(seed: int) -> State:
@@ -50,7 +51,7 @@ def test_training_from_a_checkpoint_continues_identically(tmp_path: Path) -> Non
     unbroken.keep_best(0.5)
     write(Run(tmp_path), unbroken)
     other = state(1)
-    restore(other, load_checkpoint(Run(tmp_path)) or {})
+    restore(other, load_checkpoint(Run(tmp_path)) or {}, Epoch(lr=0.0, losses=torch.zeros(1)))
     assert (other.best, other.best_epoch, other.history) == (0.5, 5, unbroken.history)
     assert all(torch.equal(other.best_weights[name], tensor) for name, tensor in unbroken.best_weights.items())
     for trained in (unbroken, other):
@@ -78,7 +79,7 @@ def test_a_checkpoint_is_not_written_again_while_the_last_one_is_recent(tmp_path
     # Writing took longer than a twentieth of the time since then.
     step(trained)
     checkpoints.offer(trained)
-    assert len((load_checkpoint(Run(tmp_path)) or {})["rows"]) == 1
+    assert len((load_checkpoint(Run(tmp_path)) or {})["history"]) == 1
 
 
 def test_without_best_weights_no_file_is_written(tmp_path: Path) -> None:

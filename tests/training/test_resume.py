@@ -18,7 +18,7 @@ from segreg.recipe import make_recipe
 from segreg.runs.run import Run
 from segreg.training.checkpoint import load_checkpoint
 from segreg.training.fit import resume
-from tests.trial import without_times
+from tests.trial import interrupt, without_times
 
 SETTINGS: dict[str, Any] = {
     "loss": "trial/fragile",
@@ -39,15 +39,6 @@ ARCHITECTURES = [
     "unet-upsample:width=4,depth=2",
     "unet-convpool:width=4,depth=2",
 ]
-
-
-def interrupt(parts: Any, monkeypatch: pytest.MonkeyPatch, step: int, model: str, **settings: Any) -> Run:
-    """Start a run that is interrupted after a step."""
-    monkeypatch.setattr(parts, "TROUBLE", (step, KeyboardInterrupt()))
-    with pytest.raises(KeyboardInterrupt):
-        segreg.fit(model, **settings)
-    monkeypatch.setattr(parts, "TROUBLE", None)
-    return Run(settings["out"])
 
 
 def assert_same(run: Run, other: Run) -> None:
@@ -77,7 +68,7 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_ends_the_same(
     unbroken = segreg.fit(model, **SETTINGS, out=tmp_path / "unbroken")
     broken = interrupt(parts, monkeypatch, 5, model, **SETTINGS, checkpoint_every=5, out=tmp_path / "broken")
     state = load_checkpoint(broken) or {}
-    assert (len(state["rows"]), state["epoch"]["step"]) == (1, 2)
+    assert (len(state["history"]), state["epoch"]["step"]) == (1, 2)
     assert_same(resume(broken.path, quiet=True), unbroken)
 
 
@@ -95,7 +86,7 @@ def test_a_run_is_resumed_from_the_last_multiple_of_checkpoint_every(
     broken = interrupt(parts, monkeypatch, step, "trial/dot", **settings, out=tmp_path / "broken")
     state = load_checkpoint(broken)
     # Between epochs, a checkpoint may be written that was not requested.
-    done = 3 * len(state["rows"]) + (state["epoch"]["step"] if state["epoch"] else 0) if state else 0
+    done = 3 * len(state["history"]) + (state["epoch"]["step"] if state["epoch"] else 0) if state else 0
     assert step // every * every <= done <= step
     assert done % every == 0 or done % 3 == 0
     assert_same(resume(broken.path, quiet=True), tiny)
@@ -217,7 +208,6 @@ def test_changed_optimizer_settings_are_used(stopped: Run) -> None:
         ("torch", "2.0.0"),
         ("device", "cuda:0 (NVIDIA H100)"),
         ("plugin of trial/dot", "segreg-trial 0.9"),
-        ("images of train", "7 (names 00000000)"),
     ],
 )
 def test_a_changed_environment_is_reported(stopped: Run, name: str, as_it_was: str) -> None:
@@ -232,8 +222,32 @@ def test_a_changed_environment_is_reported(stopped: Run, name: str, as_it_was: s
 
 
 def test_a_checkpoint_of_another_model_is_refused_even_with_force(stopped: Run) -> None:
-    with pytest.raises(RunError, match=r"does not fit this model and recipe: .*Missing key"):
-        resume(stopped.path, model="segnet-basic", size=32, force=True, quiet=True)
+    state = load_checkpoint(stopped) or {}
+    state["model"] = {"other.weight": torch.zeros(3)}
+    torch.save(state, stopped.path / "checkpoint" / "checkpoint.pt")
+    with pytest.raises(RunError, match="does not fit this model and recipe: the model: its keys"):
+        resume(stopped.path, lr=0.1, force=True, quiet=True)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": "trial/dot:note=other"},
+        {"normalize": "none"},
+        {"metrics": "dice iou"},
+        {"size": 16},
+        {"data": "lesions:train=6,valid=2,test=2"},
+    ],
+    ids=str,
+)
+def test_a_resume_keeps_images_model_and_metrics_even_with_force(stopped: Run, other: dict[str, Any]) -> None:
+    before = (stopped.path / "recipe.toml").read_bytes()
+    [name] = other
+    for force in (False, True):
+        with pytest.raises(RunError, match=rf"cannot be resumed: .*{name} was .*a run keeps its images") as caught:
+            resume(stopped.path, **other, force=force, quiet=True)
+        assert "\n" not in str(caught.value)
+    assert (stopped.path / "recipe.toml").read_bytes() == before
     assert resume(stopped.path, quiet=True).finished
 
 
@@ -253,7 +267,7 @@ def test_an_incomplete_checkpoint_is_refused_in_one_line(
 ) -> None:
     broken = interrupt(parts, monkeypatch, 10, "trial/dot", **TINY, checkpoint_every=3, out=tmp_path / "run")
     state = load_checkpoint(broken) or {}
-    for lost in ("provenance", "loss", "epoch", "rows"):
+    for lost in ("provenance", "loss", "epoch", "history"):
         torch.save(
             {key: value for key, value in state.items() if key != lost}, broken.path / "checkpoint" / "checkpoint.pt"
         )

@@ -1,0 +1,63 @@
+"""Data that changed since a run or a study was started."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segreg.builtins.datasets.folder import example
+from segreg.errors import RunError
+from segreg.training.fit import resume
+from tests.trial import interrupt
+
+SETTINGS: dict[str, Any] = {
+    "metrics": ["iou"],
+    "size": (12, 16),
+    "epochs": 2,
+    "batch": 2,
+    "device": "cpu",
+    "quiet": True,
+}
+
+
+def invert_masks(folder: Path) -> None:
+    for path in (folder / "masks").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+
+
+def replace_images(folder: Path) -> None:
+    for seed, path in enumerate((folder / "images").iterdir()):
+        Image.fromarray(np.random.default_rng(100 + seed).integers(0, 256, (12, 16, 3), dtype=np.uint8)).save(path)
+
+
+def change_one_pixel(folder: Path) -> None:
+    path = sorted((folder / "masks").iterdir())[-1]
+    mask = np.array(Image.open(path))
+    mask[4, 4] = 255 - mask[4, 4]
+    Image.fromarray(mask).save(path)
+
+
+def swap_two(folder: Path) -> None:
+    one, other = sorted((folder / "masks").iterdir())[:2]
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+
+
+@pytest.mark.parametrize("change", [invert_masks, replace_images, change_one_pixel, swap_two])
+def test_changed_data_under_the_same_names_are_noticed(
+    parts: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    example(tmp_path / "data")
+    settings = {**SETTINGS, "loss": "trial/fragile", "data": f"folder:root={tmp_path / 'data'}", "checkpoint_every": 1}
+    run = interrupt(parts, monkeypatch, 3, "trial/dot", **settings, out=tmp_path / "run")
+    shutil.copytree(tmp_path / "data", tmp_path / "moved")
+    change(tmp_path / "data")
+    for force in (False, True):
+        with pytest.raises(RunError, match=r"cannot be resumed: images of (train|valid) was \d \(\w+\) and is \d \("):
+            resume(run.path, force=force, quiet=True)
+    assert resume(run.path, data=f"folder:root={tmp_path / 'moved'}", force=True, quiet=True).finished
