@@ -61,15 +61,16 @@ class RunTracker(Protocol):
     """Receives the progress of one run, between epochs and never within a step, and logs it to another tool.
 
     Every run builds its own tracker, and a resumed run builds it again. If a tracker raises, it is disabled for the
-    rest of the run, and the run continues without it. The process may be killed at any moment, so write what matters
-    as soon as it is received.
+    rest of the run, and the run continues without it. What a call changes in the process is restored after it, and what
+    it is given are copies. The process may be killed at any moment, so write what matters as soon as it is received.
     """
 
     def begin(self, directory: Path, recipe: Mapping[str, Any], rows: Sequence[Mapping[str, float]]) -> None:
         """Called when a run starts or resumes.
 
         Args:
-            directory: The directory of the run, in which a tracker may create a file or folder of its own name.
+            directory: The directory of the run, as an absolute path. A tracker may create a file or folder of its own
+                name in it.
             recipe: The settings, by name.
             rows: The epochs that are already done, as passed to `epoch`; empty for a new run. A log that already has
                 them must not show them twice, and must drop any later ones: these will be trained again.

@@ -2,8 +2,11 @@
 
 import difflib
 from collections.abc import Iterable
+from unicodedata import category
 
 _LONGEST_LINE = 2000
+# Control characters, marks that change the writing direction, and bytes that are not text.
+_CONTROL = ("Cc", "Cf", "Cs")
 
 
 class SegregError(Exception):
@@ -64,6 +67,14 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
+def printable_lines(text: str) -> str:
+    """Return the text without escape sequences; unlike `printable`, with its line breaks and in full."""
+    return "".join(
+        each if each in "\n\t" or category(each) not in _CONTROL else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
 def shown(value: object) -> str:
     """Return `repr(value)`, or a description of a value without one."""
     try:
@@ -72,7 +83,12 @@ def shown(value: object) -> str:
         return f"a value of type {type(value).__name__} that is too large to show"
 
 
+def nearest(name: str, allowed: Iterable[str]) -> str | None:
+    """Return the closest allowed name, or None if none is close."""
+    return next(iter(difflib.get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)), None)
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """Return `" (did you mean 'conv'?)"` for the closest allowed name, or an empty string if none is close."""
-    near = difflib.get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    near = nearest(name, allowed)
+    return f" (did you mean {near!r}?)" if near else ""

@@ -1,10 +1,8 @@
 """Installed plugins: found by their entry points and imported on first use; a broken one does not affect the others."""
 
-import contextlib
 import importlib
 import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from itertools import chain
@@ -16,7 +14,8 @@ import attrs
 import pluggy
 
 from segreg import hooks
-from segreg.errors import PluginError, SegregError
+from segreg.errors import PluginError, SegregError, printable
+from segreg.isolation import Caught, streams_kept
 from segreg.kinds import KINDS, Kind
 from segreg.options import Option, options_of, reference_of, structured
 from segreg.specs import NAME, Component, normalize
@@ -25,6 +24,7 @@ BUILTIN = "segreg"
 
 _GROUPS = re.compile(r"segreg\.v[1-9][0-9]*")
 _LONGEST_CAUSE = 500
+_MOST_RECORDS = 10_000
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9.!+_-]+")
 
@@ -57,16 +57,13 @@ class Entry:
         Raises:
             PluginError: the import fails, or the attribute does not exist.
         """
-        try:
+        with Caught() as caught:
             target: Callable[..., Any] = imported(self.record.target)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            raise PluginError(
-                f"{self.kind} {self.key!r} of {self.plugin.origin} cannot be imported from {self.record.target!r}: "
-                f"{one_line(error)}"
-            ) from error
-        return target
+            return target
+        raise PluginError(
+            f"{self.kind} {self.key!r} of {self.plugin.origin} cannot be imported from {self.record.target!r}: "
+            f"{one_line(caught.error)}"
+        ) from caught.error
 
     def reference(self) -> str:
         """Return where the idea comes from: what the record says, else the docstring of the target; may be empty.
@@ -87,16 +84,17 @@ class Entry:
     @cached_property
     def _options(self) -> Mapping[str, Option]:
         target = self.target()
-        try:
+        # Its signature may be computed by its own code.
+        with Caught() as caught:
             options = options_of(target)
             presets = structured(self.key, options, self.record.options)
-        except Exception as error:
-            raise PluginError(
-                f"{self.kind} {self.key!r} of {self.plugin.origin} cannot be used: {one_line(error)}"
-            ) from error
-        return {
-            name: attrs.evolve(option, default=presets.get(name, option.default)) for name, option in options.items()
-        }
+            return {
+                name: attrs.evolve(option, default=presets.get(name, option.default))
+                for name, option in options.items()
+            }
+        raise PluginError(
+            f"{self.kind} {self.key!r} of {self.plugin.origin} cannot be used: {one_line(caught.error)}"
+        ) from caught.error
 
 
 @attrs.define
@@ -118,11 +116,17 @@ class Plugin:
     entry_point: EntryPoint
     disabled: bool = False
     error: BaseException | None = None
+    _loaded: bool = attrs.field(default=False, init=False)
 
     @property
     def builtin(self) -> bool:
         """Whether it is segreg's own plugin."""
         return self.namespace == BUILTIN and self.distribution == BUILTIN
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has not been imported yet, and will be when its entries are needed. segreg's own never waits."""
+        return not (self._loaded or self.disabled or self.error or self.builtin)
 
     @property
     def origin(self) -> str:
@@ -141,15 +145,11 @@ class Plugin:
         """The components it declares, imported on first access; if that fails, empty, with `error` set."""
         if self.disabled or self.error:
             return []
-        try:
-            with _streams_kept():
-                return self._declared()
-        except KeyboardInterrupt:
-            raise
-        # Not only Exception: a plugin that calls sys.exit() on import, or whose Rust code panics, must not stop others.
-        except BaseException as error:
-            self.error = error
-            return []
+        self._loaded = True
+        with Caught() as caught, streams_kept(aside=True):
+            return self._declared()
+        self.error = caught.error
+        return []
 
     def _declared(self) -> list[Entry]:
         module = self.entry_point.load()
@@ -200,7 +200,7 @@ def discover(points: Iterable[EntryPoint], disabled: Iterable[str]) -> list[Plug
 def imported(target: str) -> Any:
     """Import what an import string such as `package.module:Class` names; what that prints goes to standard error."""
     module, _, attribute = target.partition(":")
-    with _streams_kept():
+    with streams_kept(aside=True):
         return getattr(importlib.import_module(module), attribute)
 
 
@@ -218,21 +218,13 @@ def missing_plugin(file: Path, name: str, distribution: str, version: str) -> Pl
 
 
 def one_line(error: BaseException) -> str:
-    """Format an error in one line, with its type unless it is one of segreg's own."""
-    try:
+    """Format an error in one line without escape sequences, with its type unless it is one of segreg's own."""
+    message = "its message cannot be read"
+    with Caught():
         message = str(error)
-    except Exception:
-        message = "its message cannot be read"
     text = message if isinstance(error, SegregError) else f"{type(error).__name__}: {message}"
-    line = " ".join(text.split()).removesuffix(":")
+    line = printable(" ".join(text.split()).removesuffix(":"))
     return line if len(line) <= _LONGEST_CAUSE else f"{line[: _LONGEST_CAUSE - 1]}…"
-
-
-@contextlib.contextmanager
-def _streams_kept() -> Iterator[None]:
-    """Keep what a plugin prints out of the output of `segreg list --json`, and undo its own redirections."""
-    with contextlib.redirect_stdout(sys.stderr), contextlib.redirect_stderr(sys.stderr):
-        yield
 
 
 def _plugin(entry_point: EntryPoint) -> Plugin:
@@ -270,6 +262,8 @@ def _records(module: ModuleType, manager: pluggy.PluginManager, kind: Kind) -> l
     for record in chain.from_iterable(answers):
         if not isinstance(record, kind.record):
             raise PluginError(f"{kind.hook} returns {record!r}: expected records of type {kind.record.__name__}")
+        if len(records) == _MOST_RECORDS:
+            raise PluginError(f"{kind.hook} returns more than {_MOST_RECORDS:,} records: is it an endless loop?")
         for name in (record.name, *record.aliases):
             if name in names:
                 raise PluginError(f"{kind.hook} declares the name {name!r} twice")

@@ -255,7 +255,7 @@ def read_recipe(path: Path) -> Recipe:
             kind, name, distribution, version = (
                 str(component.get(key)) for key in ("kind", "name", "plugin", "version")
             )
-            if name not in [entry.key for entry in registry().components() if entry.kind == kind]:
+            if name not in [entry.key for entry in registry().named(name) if entry.kind == kind]:
                 raise missing_plugin(path, name, distribution, version) from None
         raise
 

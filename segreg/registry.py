@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from segreg.errors import OptionError, PluginError, UnknownNameError, did_you_mean
+from segreg.errors import OptionError, PluginError, UnknownNameError, did_you_mean, nearest
 from segreg.expression import Expression, parse, parse_sum
 from segreg.kinds import KINDS
 from segreg.options import REQUIRED, Option, check_names, structured
@@ -64,8 +64,7 @@ class Registry:
             UnknownNameError: the kind does not exist.
         """
         wanted = KINDS if kind is None else (_checked(kind),)
-        entries = [entry for plugin in self.plugins for entry in plugin.entries]
-        return [entry for each in wanted for entry in entries if entry.kind == each]
+        return [entry for each in wanted for entry in _entries(self.plugins, each)]
 
     def find(self, kind: str, name: str) -> Entry:
         """Return the component with this name, importing only the plugin that its namespace names.
@@ -75,23 +74,51 @@ class Registry:
             PluginError: its plugin is broken, disabled, or shares its namespace with another one.
         """
         kind = _checked(kind)
-        namespace, _, bare = normalize(name).rpartition("/")
-        namespace = namespace or BUILTIN
-        plugin = self._namespaces.get(namespace)
-        if plugin:
-            for entry in plugin.entries:
-                if entry.kind == kind and bare in (entry.record.name, *entry.record.aliases):
-                    return entry
-            if plugin.cause:
-                raise PluginError(
-                    f"{kind} {name!r} needs the plugin {namespace!r} of {plugin.origin}: {plugin.cause}"
-                ) from plugin.error
-            known = [entry.key for entry in self.components(kind)]
-            hint = f"available: {', '.join(known)}" if len(known) <= 12 else f"see `segreg list {kind}`"
+        for entry in self.named(name, kind):
+            if entry.kind == kind:
+                return entry
+        namespace, _ = _split(name)
+        near = self.suggestion(name, kind)
+        if namespace not in self._namespaces:
+            spelling = did_you_mean(namespace, self._namespaces)
+            hint = f"no installed plugin has the namespace {namespace!r}{spelling}"
         else:
-            hint = f"no installed plugin has the namespace {namespace!r}{did_you_mean(namespace, self._namespaces)}"
-        near = did_you_mean(name, [key for entry in self.components(kind) for key in entry.keys])
+            hint = self._available(kind)
         raise UnknownNameError(f"unknown {kind} {name!r}{near}; {hint}")
+
+    def named(self, name: str, what: str = "component") -> list[Entry]:
+        """Return the components of any kind with this name, importing only the plugin that its namespace names.
+
+        Args:
+            name: The name. A loss and a metric may share one.
+            what: What it should be, for the error.
+
+        Raises:
+            PluginError: as for `find`.
+        """
+        namespace, bare = _split(name)
+        plugin = self._namespaces.get(namespace)
+        if plugin is None:
+            return []
+        found = [entry for entry in plugin.entries if bare in (entry.record.name, *entry.record.aliases)]
+        if plugin.cause:
+            raise PluginError(
+                f"{what} {name!r} needs the plugin {namespace!r} of {plugin.origin}: {plugin.cause}"
+            ) from plugin.error
+        return found
+
+    def suggestion(self, name: str, kind: str | None = None) -> str:
+        """Return a hint at the name that is nearest to an unknown one, of one kind or of any; empty if none is near.
+
+        Importing a plugin takes time, and it may be broken. So all are searched only if no name is near among those
+        that are imported already, and in the plugin whose namespace is nearest. Plugins found broken are named.
+        """
+        waiting = [plugin for plugin in self.plugins if plugin.waits]
+        namespace = nearest(_split(name)[0], self._namespaces)
+        first = [plugin for plugin in self.plugins if not plugin.waits or plugin.namespace == namespace]
+        near = did_you_mean(name, _keys(first, kind)) or did_you_mean(name, _keys(self.plugins, kind))
+        broken = [f"{each.namespace!r} of {each.origin} ({each.cause})" for each in waiting if each.error]
+        return f"{near}; broken plugins: {', '.join(broken)}" if broken else near
 
     def resolve(
         self, kind: str, expression: str | Expression, decided: Collection[str] = (), /, **options: Any
@@ -156,6 +183,28 @@ class Registry:
         """
         entry = self.find(kind, name)
         return Description(entry, entry.options(), inspect.cleandoc(entry.target().__doc__ or ""))
+
+    def _available(self, kind: str) -> str:
+        """Say which components there are, without importing more plugins."""
+        known = [entry.key for entry in _entries([plugin for plugin in self.plugins if not plugin.waits], kind)]
+        if len(known) > 12:
+            return f"see `segreg list {kind}`"
+        more = f"; more in `segreg list {kind}`" if any(plugin.waits for plugin in self.plugins) else ""
+        return f"available: {', '.join(known)}{more}"
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return namespace and name in their normal forms."""
+    namespace, _, bare = normalize(name).rpartition("/")
+    return namespace or BUILTIN, bare
+
+
+def _entries(plugins: Iterable[Plugin], kind: str | None) -> list[Entry]:
+    return [entry for plugin in plugins for entry in plugin.entries if kind in (None, entry.kind)]
+
+
+def _keys(plugins: Iterable[Plugin], kind: str | None) -> list[str]:
+    return [key for entry in _entries(plugins, kind) for key in entry.keys]
 
 
 @cache

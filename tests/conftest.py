@@ -1,5 +1,6 @@
 """What the tests of more than one file need."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, distributions
@@ -72,3 +73,15 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     for name, module in list(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Handle signals as in a terminal, and restore the handlers: `stoppable` does not after a signal."""
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    # The parent of the tests may ignore them, as shells do for background processes, and then `stoppable` does too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for number, handler in former.items():
+        signal.signal(number, handler)

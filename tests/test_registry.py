@@ -1,6 +1,8 @@
 """Plugins as they are really installed, working and broken ones."""
 
+import signal
 import sys
+import warnings
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -10,6 +12,7 @@ from torch import nn
 
 import segreg
 from segreg import OptionError, PluginError, Registry, UnknownNameError
+from segreg.cli.stop import stoppable
 from segreg.kinds import FACTS, KINDS
 from segreg.registry import higher_is_better
 from tests.conftest import Site
@@ -96,6 +99,88 @@ def test_only_the_plugin_that_is_named_is_imported(site: Site) -> None:
     assert not {first, second} & sys.modules.keys()
     registry.build("architecture", "second/unet:size=2")
     assert {first, second} & sys.modules.keys() == {second}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message", "imported"),
+    [
+        ("architecture", "unett", "unknown architecture 'unett' (did you mean 'unet'?); available: segnet, ", []),
+        ("loss", "dcie", "unknown loss 'dcie' (did you mean 'dice'?); ", []),
+        ("metric", "iuo", "unknown metric 'iuo' (did you mean 'iou'?); available: iou, ", []),
+        ("architecture", "first/unett", "(did you mean 'first/unet'?)", ["first"]),
+        ("architecture", "fist/unet", "(did you mean 'first/unet'?); no installed plugin has the namespace", ["first"]),
+        ("architecture", "model-a", "(did you mean 'first/model-a'?)", ["first", "second"]),
+        ("architecture", "zzzz", "unknown architecture 'zzzz'; available: segnet, ", ["first", "second"]),
+    ],
+)
+def test_a_typo_imports_other_plugins_only_if_nothing_known_is_near(
+    site: Site, kind: Any, name: str, message: str, imported: list[str]
+) -> None:
+    modules = {each: site.install(each, GOOD) for each in ("first", "second")}
+    registry = Registry([*site.entry_points(), *own()])
+    with pytest.raises(UnknownNameError) as caught:
+        registry.find(kind, name)
+    assert message in str(caught.value)
+    assert [each for each, module in modules.items() if module in sys.modules] == imported
+    # What is listed is not all, where plugins were not asked.
+    listed, asked = "available: " in str(caught.value), len(imported) == len(modules)
+    assert str(caught.value).endswith(f"; more in `segreg list {kind}`") == (listed and not asked)
+
+
+def test_names_of_any_kind_are_found_in_the_plugin_that_they_name(site: Site) -> None:
+    first, second = site.install("first", GOOD), site.install("second", GOOD)
+    registry = Registry([*site.entry_points(), *own()])
+    assert [entry.kind for entry in registry.named("dice")] == ["loss", "metric"]
+    assert registry.named("no-such-name") == registry.named("third/unet") == []
+    assert not {first, second} & sys.modules.keys()
+    assert [(entry.kind, entry.key) for entry in registry.named("second/model_a")] == [
+        ("architecture", "second/model-a"),
+        ("loss", "second/model-a"),
+    ]
+    assert {first, second} & sys.modules.keys() == {second}
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        ("import sys\nsys.exit(3)", "SystemExit: 3"),
+        ("raise BaseException('a panic')", "BaseException: a panic"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("import sys\nsys.exit('\\x1b[31mnot licensed')", r"SystemExit: \x1b[31mnot licensed"),
+    ],
+)
+def test_a_plugin_that_ends_the_process_when_a_hint_is_searched_is_named(site: Site, source: str, cause: str) -> None:
+    site.install("bad-plugin", source, namespace="bad", version="1.2")
+    for name in ("model-a", "zzzz"):
+        registry = Registry([*site.entry_points(), *own()])
+        with pytest.raises(UnknownNameError) as caught:
+            registry.find("architecture", name)
+        assert f"; broken plugins: 'bad' of bad-plugin 1.2 ({cause}); " in str(caught.value)
+
+
+ENDLESS = """
+from itertools import count
+from segreg import {record}, hookimpl
+
+@hookimpl
+def {hook}():
+    return ({record}(name=f"m{{number}}", target="module:Class", summary="") for number in count())
+"""
+
+
+@pytest.mark.parametrize("kind", ["architecture", "metric", "tracker"])
+def test_records_without_end_break_only_their_plugin(site: Site, kind: Any) -> None:
+    site.install("endless", ENDLESS.format(record=KINDS[kind].record.__name__, hook=KINDS[kind].hook))
+    site.install("good", GOOD)
+    registry = Registry([*site.entry_points(), *own()])
+    assert keys(registry) == [*keys(Registry(own())), "good/model-a", "good/unet"]
+    plugin = next(plugin for plugin in registry.plugins if plugin.namespace == "endless")
+    assert plugin.cause == f"{KINDS[kind].hook} returns more than 10,000 records: is it an endless loop?"
+
+
+def test_many_records_are_accepted(site: Site) -> None:
+    site.install("many", ENDLESS.format(record="Loss", hook="segreg_losses").replace("count()", "range(10_000)"))
+    assert len(Registry(site.entry_points()).components("loss")) == 10_000
 
 
 def test_the_target_is_imported_at_its_first_use(site: Site) -> None:
@@ -235,6 +320,51 @@ def test_an_interrupt_is_not_swallowed(site: Site) -> None:
     site.install("good", GOOD.replace('f"{__name__}:Model"', '"later:Model"'))
     with pytest.raises(KeyboardInterrupt):
         Registry(site.entry_points()).build("architecture", "good/unet")
+
+
+@pytest.mark.parametrize("then", ["raise", "pass", "sys.exit(0)", "raise ImportError('interrupted')"])
+@pytest.mark.parametrize(("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_is_not_taken_for_an_error_of_the_plugin_that_is_imported(
+    site: Site, handlers: None, number: int, kind: type[BaseException], then: str
+) -> None:
+    source = f"import signal, sys\ntry:\n    signal.raise_signal({int(number)})\nexcept BaseException:\n    {then}\n"
+    (site.path / "later.py").write_text(source)
+    site.install("good", GOOD.replace('f"{__name__}:Model"', '"later:Model"'))
+    site.install("slow", source)
+    for use in (Registry.components, lambda registry: registry.build("architecture", "good/unet")):
+        with pytest.raises(kind) as caught, stoppable():
+            use(Registry(site.entry_points()))
+        if kind is SystemExit:
+            assert caught.value.code == 128 + number
+        sys.modules.pop("slow_plugin", None)
+
+
+PRINTING = [
+    "print('\\x1b]0;owned\\x07 text')",
+    "import sys; sys.stderr.write('\\x1b]0;owned\\x07 text\\n')",
+    "import sys; sys.stdout.writelines(['\\x1b]0;owned\\x07', ' text\\n'])",
+    "import sys; sys.stdout.buffer.write(b'\\x1b]0;owned\\x07 text\\n')",
+    "import sys; sys.__stdout__.write('\\x1b]0;owned\\x07 text\\n')",
+    "import warnings; warnings.showwarning = lambda text, *_: print(text); warnings.warn('\\x1b]0;owned\\x07 text')",
+]
+
+
+@pytest.mark.parametrize("source", PRINTING)
+def test_what_a_plugin_prints_at_import_has_no_escape_codes(
+    site: Site, source: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warnings.showwarning", warnings.showwarning)
+    (site.path / "loud.py").write_text(f"{source}\nclass Model:\n    def __init__(self) -> None: ...\n")
+    site.install("good", f"{source}\n" + GOOD.replace('f"{__name__}:Model"', '"loud:Model"'))
+    Registry(site.entry_points()).describe("architecture", "good/model-a")
+    assert capsys.readouterr() == ("", "\\x1b]0;owned\\x07 text\n" * 2)
+
+
+def test_streams_that_a_plugin_closes_at_import_stay_open(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.install("good", "import sys\nsys.stdout.close()\nsys.stderr.close()\n" + GOOD)
+    assert keys(Registry(site.entry_points())) == ["good/model-a", "good/unet"]
+    print("still open")
+    assert capsys.readouterr() == ("still open\n", "")
 
 
 def test_two_distributions_with_one_namespace_are_both_left_out(site: Site) -> None:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from segreg.cli.output import print_table
+from segreg.cli.output import print_table, show
 from segreg.cli.settings import add_settings, given_settings
 from segreg.cli.stop import stoppable
 from segreg.studies.study import compare
@@ -51,8 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     print_table(*cells(made.configurations, made.plan.recipes[0]))
     concluded = conclusion(made.configurations, made.plan.recipes[0])
     if concluded:
-        print(f"{concluded}\n")
+        show(f"{concluded}\n")
     if made.best:
-        print(f"best:   {made.best.path}")
-    print(f"report: {made.path / 'report.html'}")
+        show(f"best:   {made.best.path}")
+    show(f"report: {made.path / 'report.html'}")
     return 1 if any(made.failure(recipe) for recipe in made.plan.recipes) else 0

@@ -3,9 +3,8 @@
 import argparse
 from pathlib import Path
 
-from segreg.cli.output import print_table
+from segreg.cli.output import print_table, show
 from segreg.cli.stop import stoppable
-from segreg.errors import printable
 from segreg.evaluation.evaluate import evaluate
 from segreg.evaluation.report import class_table, table
 
@@ -59,12 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
     for model in evaluation.models:
         header, rows = class_table(model, evaluation.classes)
         if len(header) > 1:
-            print(printable(model.label))
+            show(model.label)
             print_table(header, rows)
     images = len(evaluation.models[0].names)
-    data = printable(evaluation.data)
-    print(f"{images} images of {evaluation.split} of {data}; in brackets: 95 % interval over images")
+    show(f"{images} images of {evaluation.split} of {evaluation.data}; in brackets: 95 % interval over images")
     for line in (*evaluation.words, *evaluation.notes):
-        print(printable(line))
-    print(f"written: {evaluation.path / 'evaluation.md'}")
+        show(line)
+    show(f"written: {evaluation.path / 'evaluation.md'}")
     return 0

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
+from segreg.cli.output import show
 from segreg.cli.stop import stoppable
 from segreg.deployment.export import TOLERANCE, Format, export
-from segreg.errors import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the file and print how it compares with the model."""
     with stoppable():
         made = export(**vars(arguments))
-    print(printable(f"{made.path}: {made.path.stat().st_size / 1e6:.1f} MB"))
-    print(printable(made.metadata["usage"]))
+    show(f"{made.path}: {made.path.stat().st_size / 1e6:.1f} MB")
+    show(made.metadata["usage"])
     sizes = ", ".join("×".join(map(str, shape)) for shape in made.shapes)
     print(
         f"largest difference from the model: {made.difference:.1e}, {made.share:.1e} of the logits' spread (allowed: "

@@ -5,10 +5,11 @@ import importlib
 import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from segreg.cli.output import warn
+from segreg.cli.output import show, warn
 from segreg.errors import SegregError, did_you_mean, printable
 
 _VERBS = {
@@ -67,6 +68,16 @@ def main(words: Sequence[str] | None = None) -> None:
     except OSError as error:
         warn(printable(str(error)))
         sys.exit(2)
+    except SystemExit as error:
+        # Python would print a plugin's message as it is.
+        if isinstance(error.code, str):
+            warn(error.code)
+            sys.exit(1)
+        raise
+    # A fault of segreg or of a plugin, whose Rust code may panic.
+    except BaseException:
+        show(traceback.format_exc(), sys.stderr)
+        sys.exit(1)
 
 
 def _run(words: Sequence[str]) -> int:

@@ -1,11 +1,15 @@
-"""What the verbs print: tables on standard output, warnings on standard error."""
+"""What the verbs print: text and tables on standard output, warnings on standard error; no escape codes of others."""
 
 import sys
 from collections.abc import Sequence
+from typing import TextIO
+
+from segreg.errors import printable, printable_lines
 
 
 def print_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     """Print a table: with colours and folded cells on a terminal, one line per row elsewhere."""
+    lines = [[printable(cell) for cell in line] for line in lines]
     # A file has no width to fold lines at, and rich would take 0.2 s for the lines of a hundred plugins.
     if not sys.stdout.isatty():
         widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
@@ -27,6 +31,11 @@ def print_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     Console().print(table)
 
 
+def show(text: str, file: TextIO | None = None) -> None:
+    """Print text of one or more lines, on standard output unless another file is given."""
+    print(printable_lines(text), file=file)
+
+
 def warn(text: str) -> None:
     """Print a warning."""
-    print(f"segreg: {text}", file=sys.stderr)
+    show(f"segreg: {text}", sys.stderr)

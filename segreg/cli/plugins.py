@@ -4,7 +4,7 @@ import argparse
 import json
 import traceback
 
-from segreg.cli.output import print_table
+from segreg.cli.output import print_table, show
 from segreg.registry import registry
 
 
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.verbose:
         for plugin, _ in found:
             if plugin.error:
-                print(f"--- {plugin.origin}\n{''.join(traceback.format_exception(plugin.error))}")
+                show(f"--- {plugin.origin}\n{''.join(traceback.format_exception(plugin.error))}")
     return 0
 
 

@@ -4,11 +4,9 @@ import argparse
 import json
 from typing import Any
 
-from segreg.cli.output import print_table
-from segreg.errors import UnknownNameError, did_you_mean
-from segreg.kinds import KINDS
+from segreg.cli.output import print_table, show
+from segreg.errors import UnknownNameError
 from segreg.options import REQUIRED
-from segreg.plugins import Entry
 from segreg.registry import Description, build, registry
 
 
@@ -20,14 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show every component of that name: a loss and a metric may share one."""
-    descriptions = [registry().describe(entry.kind, entry.key) for entry in _named(arguments.name)]
+    name, known = arguments.name, registry()
+    found = known.named(name)
+    if not found:
+        raise UnknownNameError(f"unknown component {name!r}{known.suggestion(name)}; see `segreg list`")
+    descriptions = [known.describe(entry.kind, entry.key) for entry in found]
     if arguments.json:
         # A plugin's default may be anything: what JSON has no word for is written as text.
         print(json.dumps([_fields(description) for description in descriptions], indent=2, default=str))
         return 0
     for description in descriptions:
         entry = description.entry
-        print(f"{entry.kind} {entry.key}, from {entry.plugin.origin}\n\n{description.docstring}\n")
+        show(f"{entry.kind} {entry.key}, from {entry.plugin.origin}\n\n{description.docstring}\n")
         print_table(
             ("option", "type", "default", "meaning"),
             [
@@ -44,21 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         if parameters is not None:
             print(f"parameters: {parameters:,} with these defaults")
         if entry.record.reference:
-            print(f"reference: {entry.record.reference}")
+            show(f"reference: {entry.record.reference}")
     return 0
-
-
-def _named(name: str) -> list[Entry]:
-    found = []
-    for kind in KINDS:
-        try:
-            found.append(registry().find(kind, name))
-        except UnknownNameError:
-            continue
-    if not found:
-        known = [entry.key for entry in registry().components()]
-        raise UnknownNameError(f"unknown component {name!r}{did_you_mean(name, known)}; see `segreg list`")
-    return found
 
 
 def _parameters(description: Description) -> int | None:

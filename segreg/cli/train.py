@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from segreg.cli.output import show
 from segreg.cli.settings import add_settings, given_settings
 from segreg.cli.stop import stoppable
 from segreg.errors import OptionError
@@ -42,6 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
             made = fit(**settings, out=arguments.out, quiet=arguments.quiet)
     for split, metrics in made.results["metrics"].items():
         values = (f"{name} {'no value' if value is None else f'{value:.4f}'}" for name, value in metrics.items())
-        print(f"{split:>6}  {'  '.join(values)}")
-    print(f"run: {made.path}")
+        show(f"{split:>6}  {'  '.join(values)}")
+    show(f"run: {made.path}")
     return 0

@@ -1,5 +1,6 @@
 """Reads one image or one mask from a file. Anything wrong with the file becomes a `DataError` of one line."""
 
+import re
 import stat
 import warnings
 from collections.abc import Iterator
@@ -23,8 +24,13 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", "
 
 # Detected by content, whatever the suffix. Pillow supports more, some of which start other programs to render a page.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-_ROWS = 256
+_TILE = 1024
 _RAISING = Lock()
+# The code of a JPEG has at least one bit for each block of 8×8 pixels, unless it is arithmetic, which hardly any is.
+_PIXELS_PER_BYTE_OF_JPEG = 8 * 64
+_SCAN_OF_JPEG = b"\xff\xda"
+_MAX_SCANS = 100
+_HEADER_OF_PPM = 4096
 _NOISE = 32  # how far JPEG compression may move a mask's black or white
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
@@ -43,8 +49,8 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         returns: uint8 [H, W, 3].
 
     Raises:
-        DataError: the file is missing, truncated, not an image, larger than `max_pixels`, an animation, has several
-            pages, or cannot be converted to RGB.
+        DataError: the file is missing, truncated, not an image, larger than `max_pixels` (a WebP than half of that),
+            an animation, has several pages, would take too long to decode, or cannot be converted to RGB.
     """
     with _opened(path, max_pixels) as image:
         return as_rgb(image, str(path))
@@ -68,14 +74,20 @@ def as_rgb(image: Image.Image, what: str) -> Pixels:
     if image.mode == "F":
         raise DataError(f"{what} holds floating-point pixels: save it with 8 or 16 bits per channel")
     pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
-    # In parts, since the intermediate results take several times the memory.
-    for top in range(0, image.height, _ROWS):
-        part = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
+    for place, part in _parts(image):
         if part.mode in _SIXTEEN_BIT:
-            pixels[top : top + _ROWS] = np.rint(_sixteen_bit(part, what) / 257)[..., None]
+            pixels[place] = np.rint(_sixteen_bit(part, what) / 257)[..., None]
         else:
-            pixels[top : top + _ROWS] = np.asarray(part if part.mode == "RGB" else part.convert("RGB"))
+            pixels[place] = np.asarray(part if part.mode == "RGB" else part.convert("RGB"))
     return pixels
+
+
+def _parts(image: Image.Image) -> Iterator[tuple[tuple[slice, slice], Image.Image]]:
+    """Yield the tiles of an image with their places, since intermediate results take several times its memory."""
+    for top in range(0, image.height, _TILE):
+        for left in range(0, image.width, _TILE):
+            right, bottom = min(left + _TILE, image.width), min(top + _TILE, image.height)
+            yield (slice(top, bottom), slice(left, right)), image.crop((left, top, right, bottom))
 
 
 def read_mask(path: Path, *, num_classes: int, ignore_value: int | None = None, by_index: bool = False) -> Pixels:
@@ -100,24 +112,30 @@ def read_mask(path: Path, *, num_classes: int, ignore_value: int | None = None, 
     """
     task = task_of(num_classes)
     with _opened(path) as image:
-        jpeg = image.format in ("JPEG", "MPO")
-        values = _values(image, path, colours_count=task.black_and_white and not by_index)
-    if jpeg and not task.black_and_white:
-        raise DataError(f"mask {path} is a JPEG, which changes class indices: save masks as PNG")
-    ignored = values == (-1 if ignore_value is None else ignore_value)
-    present = np.flatnonzero(np.bincount(values[~ignored]))
+        jpeg = _is_jpeg(image)
+        if jpeg and not task.black_and_white:
+            raise DataError(f"mask {path} is a JPEG, which changes class indices: save masks as PNG")
+        colours_count = task.black_and_white and not by_index and _is_black_and_white(image)
+        mask = np.empty((image.height, image.width), dtype=np.uint8)
+        counts = np.zeros(65536, dtype=np.int64)
+        for place, part in _parts(image):
+            values = _values(part, path, colours_count=colours_count)
+            counts += np.bincount(values.ravel(), minlength=len(counts))
+            classes = values > (127 if jpeg else 0) if task.black_and_white else values
+            mask[place] = np.where(values == (-1 if ignore_value is None else ignore_value), IGNORE_INDEX, classes)
+    noise = float(counts[_NOISE + 1 : 255 - _NOISE].sum() / counts.sum())
+    if ignore_value in range(len(counts)):
+        counts[ignore_value] = 0
+    present = np.flatnonzero(counts)
     if not task.black_and_white:
-        classes = values
         valid = bool(np.all((present < task.num_values) | (present == IGNORE_INDEX)))
     elif jpeg:
-        classes = (values > 127).astype(np.uint8)
-        valid = float(np.mean((values > _NOISE) & (values < 255 - _NOISE))) < 0.1
+        valid = noise < 0.1
     else:
-        classes = (values > 0).astype(np.uint8)
         valid = any(set(present.tolist()) <= {0, white} for white in (1, 255, 65535))
     if not valid:
         raise DataError(f"mask {path} has the values {_some(present)}: {_expected(task, ignore_value)}")
-    return np.where(ignored, IGNORE_INDEX, classes).astype(np.uint8)
+    return mask
 
 
 def _expected(task: Task, ignore_value: int | None) -> str:
@@ -142,13 +160,19 @@ def _values(image: Image.Image, path: Path, *, colours_count: bool) -> _Indices:
     if image.mode in ("1", "L"):
         return np.array(image, dtype=np.uint8)
     if image.mode == "P":
-        used = {colour for _, colour in image.convert("RGB").getcolors(256) or []}
-        black_and_white = used <= {(0, 0, 0), (255, 255, 255)}
-        return np.array(image.convert("L") if colours_count and black_and_white else image)
+        return np.array(image.convert("L") if colours_count else image)
     colours = np.array(image.convert("RGB"))
     if np.any(colours != colours[:, :, :1]):
         raise DataError(f"mask {path} is a colour image ({image.mode}): save class indices as an 8-bit PNG")
     return colours[:, :, 0]
+
+
+def _is_black_and_white(image: Image.Image) -> bool:
+    """Whether an image has a palette, and no other colours."""
+    return image.mode == "P" and all(
+        {colour for _, colour in part.convert("RGB").getcolors(256) or []} <= {(0, 0, 0), (255, 255, 255)}
+        for _, part in _parts(image)
+    )
 
 
 def _sixteen_bit(image: Image.Image, what: object) -> _Indices:
@@ -169,6 +193,10 @@ def pillow_warnings_ignored() -> Iterator[None]:
         yield
 
 
+def _is_jpeg(image: Image.Image) -> bool:
+    return image.format in ("JPEG", "MPO")
+
+
 @contextmanager
 def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """Yield the upright image; everything that Pillow raises about a damaged file becomes a `DataError`."""
@@ -179,9 +207,9 @@ def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
             raise DataError(f"{path} is not a regular file: remove it")
         if not about.st_size:
             raise DataError(f"{path} is empty: fetch it again or remove it")
+        _refuse_comments(path)
         with _allowed(max_pixels), Image.open(path, formats=_FORMATS) as image:
-            if image.width * image.height > max_pixels:
-                raise Image.DecompressionBombError
+            _check_cost(image, path, about.st_size, max_pixels)
             # The other images of an MPO are previews, as phones save them.
             if image.format != "MPO" and getattr(image, "is_animated", False):
                 raise DataError(f"{path} is an animation or has several pages: save one image per file")
@@ -202,6 +230,49 @@ def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
         raise DataError(
             f"{path} cannot be read ({reason}): it may be truncated; fetch it again or remove it"
         ) from cause
+
+
+def _check_cost(image: Image.Image, path: Path, size: int, max_pixels: int) -> None:
+    """Raise `DataError` for an image that would take too much memory or time, before it is decoded.
+
+    Args:
+        image: The image.
+        path: Its file.
+        size: The size of the file, in bytes.
+        max_pixels: The maximum size of the image, in pixels.
+    """
+    pixels = image.width * image.height
+    # Decoding a WebP takes 16 bytes per pixel, any other at most 12.
+    limit = max_pixels // 2 if image.format == "WEBP" else max_pixels
+    if pixels > limit:
+        raise DataError(f"{path} has more than {limit:,} pixels: cut it into tiles")
+    if not _is_jpeg(image):
+        return
+    # libjpeg fills what is missing with grey.
+    if pixels > size * _PIXELS_PER_BYTE_OF_JPEG:
+        raise DataError(
+            f"{path} has {size:,} bytes, too few for {image.width}×{image.height} pixels: it may be truncated; "
+            "fetch it again or remove it"
+        )
+    # Each scan of a progressive JPEG goes over all pixels, however short it is. Ten are usual.
+    if image.info.get("progressive") and path.read_bytes().count(_SCAN_OF_JPEG) > _MAX_SCANS:
+        raise DataError(f"{path} has more than {_MAX_SCANS} scans, which take too long to decode: save it again")
+
+
+def _refuse_comments(path: Path) -> None:
+    """Raise `DataError` for a PPM with long comments, over which Pillow spends seconds per megabyte.
+
+    Others have at most a few lines of comments, before the pixels.
+    """
+    with path.open("rb") as file:
+        start = file.read(_HEADER_OF_PPM)
+        if not re.match(rb"P[0-9fy]", start):
+            return
+        header = re.sub(rb"#[^\r\n]*", b"", start).split(maxsplit=4)
+        unfinished = len(start) == _HEADER_OF_PPM and len(header) < (3 if start[1:2] in b"14" else 4)
+        as_text = start[1:2] in b"123"
+        if unfinished or (as_text and any(b"#" in part for part in iter(lambda: file.read(2**20), b""))):
+            raise DataError(f"{path} is a PPM with comments in unusual places: remove them, or save it as PNG")
 
 
 @contextmanager

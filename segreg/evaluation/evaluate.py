@@ -1,6 +1,5 @@
 """`segreg evaluate`: the scores of trained models on images with masks, and whether two of them differ."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +22,7 @@ from segreg.runs.locate import weights_of
 from segreg.runs.run import Run
 from segreg.scoring.statistics import Comparison, paired_comparison
 from segreg.support.device import Precision
-from segreg.support.files import is_empty, new_directory, reading, writing
+from segreg.support.files import is_empty, new_directory, read_csv, reading, writing
 from segreg.support.progress import Display
 from segreg.task import task_of
 
@@ -277,8 +276,8 @@ def _trained_on(subjects: Sequence[_Subject]) -> set[str]:
     names: set[str] = set()
     for path in (subject.weights.parent / "splits.csv" for subject in subjects):
         if path.exists():
-            with reading(path, "a list of splits"), path.open(encoding="utf-8", newline="") as file:
-                names |= {row["name"] for row in csv.DictReader(file) if row["split"] == "train"}
+            with reading(path, "a list of splits"):
+                names |= {row["name"] for row in read_csv(path) if row["split"] == "train"}
     return names
 
 

@@ -1,11 +1,10 @@
 """The history of a run: one record per epoch, the names of its columns, and the file that keeps them."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from segreg.support.files import reading, write_csv
+from segreg.support.files import read_csv, reading, write_csv
 
 EpochRecord: TypeAlias = Mapping[str, float]
 """The columns of one epoch: `epoch`, losses and metrics as `column_name` gives them, and what the epoch cost."""
@@ -58,5 +57,5 @@ def read_history(path: Path) -> list[EpochRecord]:
     """
     if not path.exists():
         return []
-    with reading(path, "a history"), path.open(encoding="utf-8", newline="") as file:
-        return [{name: float(value) for name, value in record.items()} for record in csv.DictReader(file)]
+    with reading(path, "a history"):
+        return [{name: float(value) for name, value in record.items()} for record in read_csv(path)]

@@ -1,7 +1,5 @@
 """The report of a study: its table as text, CSV and Markdown, what can be concluded from it, and plots."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +9,7 @@ from segreg.errors import printable
 from segreg.recipe import Recipe
 from segreg.runs.plots import plot_curves, plot_samples
 from segreg.studies.table import Configuration, best_configuration, score_columns
-from segreg.support.files import write_text
+from segreg.support.files import write_csv, write_text
 from segreg.support.markdown import escaped
 from segreg.task import task_of
 
@@ -25,7 +23,7 @@ def write_report(path: Path, name: str, configurations: Sequence[Configuration],
         configurations: The table.
         recipe: Any of the recipes, for the settings that all share.
     """
-    write_text(path / "results.csv", _csv(configurations, recipe))
+    write_csv(path / "results.csv", *_table(configurations, recipe))
     write_text(path / "results.md", markdown(name, configurations, recipe))
     finished = [configuration for configuration in configurations if configuration.runs]
     if finished:
@@ -152,7 +150,8 @@ def _behind(configuration: Configuration) -> str:
     return f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]{' *' if configuration.behind_best.beyond_chance else ''}"
 
 
-def _csv(configurations: Sequence[Configuration], recipe: Recipe) -> str:
+def _table(configurations: Sequence[Configuration], recipe: Recipe) -> tuple[list[str], list[list[Any]]]:
+    """Return the table in numbers: its header, and one list per row."""
     columns = score_columns(configurations, recipe)
     parts = ("mean", "sd", "low", "high")
     header = ["model", "loss", "seeds", *(f"{m}_{split}_{part}" for m, split in columns for part in parts)]
@@ -166,9 +165,7 @@ def _csv(configurations: Sequence[Configuration], recipe: Recipe) -> str:
         "images_per_second",
         "failure",
     ]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
+    body = []
     for configuration in configurations:
         line: list[Any] = [configuration.model, configuration.loss, len(configuration.runs)]
         if configuration.runs:
@@ -180,5 +177,5 @@ def _csv(configurations: Sequence[Configuration], recipe: Recipe) -> str:
             line += [configuration.parameters, configuration.seconds, configuration.images_per_second]
         else:
             line += [""] * (len(header) - len(line) - 1)
-        writer.writerow([*(f"{cell:.6g}" if isinstance(cell, float) else cell for cell in line), configuration.failure])
-    return text.getvalue()
+        body.append([*(f"{cell:.6g}" if isinstance(cell, float) else cell for cell in line), configuration.failure])
+    return header, body

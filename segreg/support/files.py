@@ -19,6 +19,10 @@ from segreg.errors import DataError, RunError, single_line
 # What reading CSV, JSON, safetensors and their contents raises.
 _BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error, SafetensorError)
 
+# What a spreadsheet takes for the beginning of a formula; the quotes keep text with a quote of its own distinct.
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+_NUMBER = re.compile(r"[+-](\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|[+-](inf|nan)", re.ASCII | re.IGNORECASE)
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -109,10 +113,41 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table, completely or not at all."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_text(path, text.getvalue())
+    """Write a table, completely or not at all.
+
+    A spreadsheet runs text that begins like a formula, and text may be the name of someone else's image: it is written
+    with a quote before it then. Numbers are not.
+    """
+    write_text(path, "".join(map(_csv_line, [header, *rows])))
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table that `write_csv` wrote, each by column. To be called within `reading`.
+
+    Raises:
+        OSError, ValueError, csv.Error: it cannot be read, or is not a table.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        table = [[_unquoted(cell) for cell in row] for row in csv.reader(file)]
+    for number, row in enumerate(table, 1):
+        if len(row) != len(table[0]):
+            raise ValueError(f"row {number} has {len(row)} cells: expected {len(table[0])}")
+    return [dict(zip(table[0], row, strict=True)) for row in table[1:]]
+
+
+def _csv_line(cells: Sequence[object]) -> str:
+    line = io.StringIO()
+    # With its own end of line, the module also quotes a carriage return.
+    csv.writer(line).writerow([_quoted("" if cell is None else str(cell)) for cell in cells])
+    return line.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def _unquoted(text: str) -> str:
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def refuse_pipe(path: Path) -> None:

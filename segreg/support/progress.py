@@ -57,7 +57,7 @@ class Display:
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Show how much is done of something before or after the epochs."""
-        self._bar.update(self._task, description=what, completed=done, total=total, values=f"{done}/{total}")
+        self._bar.update(self._task, description=printable(what), completed=done, total=total, values=f"{done}/{total}")
 
     def training(self, label: str, epoch: int, epochs: int, step: int, steps: int) -> None:
         """Show how far a run is."""
@@ -70,7 +70,7 @@ class Display:
 
     def epoch(self, epoch: int, epochs: int, scores: Values, images_per_second: float, best: bool) -> None:
         """Show the losses and metrics of a finished epoch, and its speed."""
-        shown = [f"{name} {value:.4f}" for name, value in scores.items()]
+        shown = [f"{printable(name)} {value:.4f}" for name, value in scores.items()]
         speed = f"{images_per_second:.1f} images/s"
         self._bar.update(self._task, values=f"{shown[-1]}  {speed}")
         self.line(f"epoch {epoch:>3}/{epochs}  {'  '.join(shown)}  {speed}{'  best' if best else ''}")

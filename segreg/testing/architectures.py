@@ -1,18 +1,33 @@
 """The conformance checks of an architecture: `forward(images float [B, C, H, W]) -> logits float [B, K, H, W]`."""
 
 import copy
+from collections.abc import Iterator, Sequence
 
 import safetensors.torch
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segreg.nn.fuse import ready_to_predict
 from segreg.specs import Architecture
 from segreg.testing.components import REFERENCE
-from segreg.testing.subject import Check, ComponentSubject, agree, difference, expect, settled, shaken
+from segreg.testing.process import expect_no_global_change, expect_seeded
+from segreg.testing.subject import (
+    Check,
+    ComponentSubject,
+    agree,
+    difference,
+    expect,
+    expect_resumed,
+    same_values,
+    settled,
+    shaken,
+)
 
 # What a different order of summation may change, as a fraction of the logits' spread.
 _FLOAT32 = 1e-3
+# Height and width of large images, and the tiles of which each has to matter.
+_LARGE, _LONG, _TILES = (257, 289), 801, 4
 
 
 def _min_size(subject: ComponentSubject) -> int:
@@ -35,13 +50,12 @@ def _settled(subject: ComponentSubject) -> nn.Module:
 
 
 def any_channels_and_classes(subject: ComponentSubject) -> None:
-    """With 1, 3 and 4 channels and 1, 2 and 5 classes, logits are float32, of the size of the images."""
-    for channels in (1, 3, 4):
-        for classes in (1, 2, 5):
-            images = _images(subject, channels=channels)
-            with torch.no_grad():
-                logits = subject.build(in_channels=channels, num_classes=classes).eval()(images)
-            _expect_logits(logits, images, classes)
+    """With 1, 3 and 4 channels and 1, 2, 3 and 5 classes, logits are float32, of the size of the images."""
+    for channels, classes in ((1, 1), (1, 3), (3, 1), (3, 2), (3, 3), (4, 2), (4, 5)):
+        images = _images(subject, channels=channels)
+        with torch.no_grad():
+            logits = subject.build(in_channels=channels, num_classes=classes).eval()(images)
+        _expect_logits(logits, images, classes)
 
 
 def any_size(subject: ComponentSubject) -> None:
@@ -64,11 +78,48 @@ def batch_of_one(subject: ComponentSubject) -> None:
         logits.mean().backward()
 
 
+def large_images_are_seen(subject: ComponentSubject) -> None:
+    """In images of 257x289 pixels, and of 801 in one direction, every part counts: logits vary in each, and see it."""
+    model, minimum = _settled(subject), _min_size(subject)
+    height, width = (max(side, minimum) for side in _LARGE)
+    with torch.no_grad():
+        for size in ((height, width), (minimum, max(_LONG, minimum)), (max(_LONG, minimum), minimum)):
+            images = torch.rand(1, 3, *size)
+            logits = model(images)
+            _expect_logits(logits, images, 1)
+            constant = _tiles(logits).std(1) <= 1e-6 * logits.std()
+            expect(not constant.any(), f"images {list(images.shape)} give logits that are constant in a part of them")
+    images = torch.rand(1, 3, height, width, requires_grad=True)
+    logits = model.train()(images)
+    (slope,) = torch.autograd.grad(logits, images, torch.randn_like(logits))
+    unseen = _tiles(slope).abs().amax(1) == 0
+    expect(not unseen.any(), f"a part of images {list(images.shape)} has no influence on the logits")
+
+
+def constant_images_stay_finite(subject: ComponentSubject) -> None:
+    """Images that are black, white or grey all over give finite logits and gradients."""
+    black = torch.zeros(1, 3, *_size(subject))
+    grey = torch.cat([black, black + 1, black + 0.5, torch.rand_like(black)])
+    model = subject.build()
+    for images in (black, grey):
+        for training in (False, True):
+            logits = model.train(training)(images)
+            expect(logits.isfinite().all(), "images without contrast give logits that are not finite")
+            model.zero_grad()
+            logits.square().mean().backward()
+            for name, parameter in model.named_parameters():
+                fine = parameter.grad is None or parameter.grad.isfinite().all()
+                expect(fine, f"images without contrast give a gradient of {name} that is not finite")
+
+
 def evaluation_is_deterministic(subject: ComponentSubject) -> None:
-    """In evaluation mode the same images give the same logits."""
+    """In evaluation mode the same images give the same logits, and change nothing in the state dict."""
     model, images = _settled(subject), _images(subject)
+    before = copy.deepcopy(model.state_dict())
     with torch.no_grad():
         expect(torch.equal(model(images), model(images)), "two calls with the same images give different logits")
+    for name, tensor in model.state_dict().items():
+        expect(same_values(tensor, before[name]), f"a call in evaluation mode changes {name}")
 
 
 def images_of_a_batch_are_independent(subject: ComponentSubject) -> None:
@@ -83,10 +134,11 @@ def images_of_a_batch_are_independent(subject: ComponentSubject) -> None:
 
 def images_are_not_modified(subject: ComponentSubject) -> None:
     """The input images are not modified."""
-    images = _images(subject)
+    images, model = _images(subject), subject.build()
     kept = images.clone()
-    subject.build().train()(images)
-    expect(torch.equal(images, kept), "the model changes the images in place")
+    for training in (True, False):
+        model.train(training)(images)
+        expect(torch.equal(images, kept), "the model changes the images in place")
 
 
 def every_parameter_learns(subject: ComponentSubject) -> None:
@@ -102,17 +154,23 @@ def every_parameter_learns(subject: ComponentSubject) -> None:
 
 def logits_are_not_activated(subject: ComponentSubject) -> None:
     """The model returns logits, not probabilities."""
-    for classes in (1, 3):
+    for classes in (1, 2, 3):
         model = settled(subject.build(num_classes=classes), _images(subject, batch=4))
+        within = {"between 0 and 1", "at 0 and below"}
         # The logits of one set of weights may be anywhere by chance; those of eight are not.
-        probable, negative = [], []
         for _ in range(8):
             with torch.no_grad():
                 logits = shaken(model)(_images(subject))
-            probable.append(bool((logits >= 0).all() and (logits <= 1).all()))
-            negative.append(bool((logits <= 0).all()))
-        within = "between 0 and 1" if all(probable) else "at 0 and below" if all(negative) else ""
-        expect(not within, f"whatever the weights, all logits are {within}: leave the activation to the loss")
+            if (logits < 0).any() or (logits > 1).any():
+                within.discard("between 0 and 1")
+            if (logits > 0).any():
+                within.discard("at 0 and below")
+            if not within:
+                break
+        expect(
+            not within,
+            f"whatever the weights, all logits are {' and '.join(within)}: leave the activation to the loss",
+        )
 
 
 def weights_survive_a_file(subject: ComponentSubject) -> None:
@@ -123,6 +181,72 @@ def weights_survive_a_file(subject: ComponentSubject) -> None:
     again.load_state_dict(safetensors.torch.load(written))
     with torch.no_grad():
         agree(again(images), model(images), _FLOAT32, "logits after a round trip of the weights")
+
+
+def resumes_where_it_stopped(subject: ComponentSubject) -> None:
+    """Trained for two steps, saved, loaded and trained for two more, it gives what it gives after four.
+
+    So its whole state is in its state dict, which parameters are trained does not change, and neither does the mode.
+    """
+    batches = [_images(subject) for _ in range(4)]
+    wanted = torch.rand(2, 1, *batches[0].shape[2:])
+
+    def step(model: nn.Module, number: int) -> Tensor:
+        modes, trained = _modes(model), _trained(model)
+        logits: Tensor = model(batches[number])
+        model.zero_grad()
+        F.binary_cross_entropy_with_logits(logits, wanted).backward()
+        parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter -= 0.1 * parameter.grad
+        for before, after, what in ((modes, _modes(model), "in training mode"), (trained, _trained(model), "trained")):
+            changed = [name for name in before if before[name] != after[name]]
+            expect(not changed, f"a step in training changes whether {', '.join(changed[:1]) or 'it'} is {what}")
+        return logits.detach()
+
+    expect_resumed(lambda: subject.build().train(), step, steps=2)
+
+
+def _modes(model: nn.Module) -> dict[str, bool]:
+    return {name or "the model": module.training for name, module in model.named_modules()}
+
+
+def _trained(model: nn.Module) -> dict[str, bool]:
+    return {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+
+
+def randomness_follows_the_seed(subject: ComponentSubject) -> None:
+    """Built and called twice with one seed it gives the same, with another seed other weights; it never seeds itself.
+
+    Weights that are loaded are the same for every seed: name the options for it in the record's `pretrained_options`.
+    """
+    weights, *_ = expect_seeded(lambda: _used(subject))
+    record = subject.entry.record
+    if isinstance(record, Architecture) and not record.pretrained_options:
+        drawn = [(one, other) for one, other in weights if one.numel() > 1 and one.std() > 0]
+        same = sum(one.numel() for one, other in drawn if torch.equal(one, other))
+        expect(
+            2 * same <= sum(one.numel() for one, _ in drawn),
+            "with two seeds it starts from the same weights: initialize them from torch's global generator",
+        )
+
+
+def global_state_is_not_modified(subject: ComponentSubject) -> None:
+    """Building and calling it changes nothing of the process: torch's settings, directory, environment, streams."""
+    expect_no_global_change(lambda: _used(subject), may_draw=True)
+
+
+def _used(subject: ComponentSubject) -> Iterator[tuple[str, Sequence[Tensor]]]:
+    model, images = subject.build(), _images(subject)
+    yield "building it", [each.detach().clone() for each in model.parameters() if each.requires_grad]
+    yield "building it", [each.clone() for each in model.buffers()]
+    logits = model.train()(images)
+    yield "calling it in training mode", [logits.detach()]
+    logits.mean().backward()
+    yield "its backward pass", []
+    yield "calling it in evaluation mode", [model.eval()(images).detach()]
 
 
 def copies_are_separate(subject: ComponentSubject) -> None:
@@ -203,6 +327,14 @@ def can_be_compiled(subject: ComponentSubject) -> None:
         agree(compiled(images), model(images), _FLOAT32, "logits of the compiled model")
 
 
+def _tiles(values: Tensor) -> Tensor:
+    """Cut the values of one image, [1, C, H, W], into tiles, [tiles, values]."""
+    rows, columns = (min(_TILES, max(side // 32, 1)) for side in values.shape[2:])
+    height, width = values.shape[2] // rows, values.shape[3] // columns
+    cut = values[0, :, : rows * height, : columns * width].unflatten(2, (columns, width)).unflatten(1, (rows, height))
+    return cut.permute(1, 3, 0, 2, 4).flatten(2).flatten(0, 1)
+
+
 def _expect_logits(logits: Tensor, images: Tensor, classes: int) -> None:
     expected = [len(images), classes, *images.shape[2:]]
     expect(isinstance(logits, Tensor), f"it returns {type(logits).__name__}, not a tensor")
@@ -216,13 +348,18 @@ CHECKS = (
     REFERENCE,
     Check(any_channels_and_classes),
     Check(any_size),
+    Check(large_images_are_seen),
     Check(batch_of_one),
+    Check(constant_images_stay_finite),
     Check(evaluation_is_deterministic),
     Check(images_of_a_batch_are_independent),
     Check(images_are_not_modified),
     Check(every_parameter_learns),
     Check(logits_are_not_activated),
     Check(weights_survive_a_file),
+    Check(resumes_where_it_stopped),
+    Check(randomness_follows_the_seed),
+    Check(global_state_is_not_modified),
     Check(copies_are_separate),
     Check(channels_last_agrees),
     Check(bfloat16_agrees),

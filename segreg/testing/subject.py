@@ -1,5 +1,6 @@
 """What a check examines, and how it reports a failure."""
 
+import copy
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from segreg.contracts import SegmentationDataset
 from segreg.plugins import Entry, Plugin, imported
 from segreg.registry import Registry
 from segreg.specs import Dataset
+from segreg.support.randomness import random_state, restore_random_state
+
+_CPU = torch.device("cpu")
 
 
 class CheckFailed(AssertionError):  # noqa: N818 - the kit's name for a failed assertion
@@ -114,6 +118,42 @@ def agree(got: Tensor, expected: Tensor, tolerance: float, what: str) -> None:
     expect(got.shape == expected.shape, f"{what}: {list(got.shape)} is not {list(expected.shape)}")
     off = difference(got, expected)
     expect(off <= tolerance, f"{what}: off by {off:.2g} of the logits' spread, where {tolerance:.2g} is allowed")
+
+
+def same_values(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are the same but for rounding; what is not a number is the same as another such."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if torch.equal(one, other) or not one.is_floating_point():
+        return torch.equal(one, other)
+    scale = float(other.nan_to_num(0.0, 0.0, 0.0).abs().max())
+    return torch.allclose(one, other, rtol=1e-6, atol=1e-6 * scale, equal_nan=True)
+
+
+def expect_resumed(build: Callable[[], nn.Module], step: Callable[[nn.Module, int], Tensor], *, steps: int) -> None:
+    """Raise `CheckFailed` unless a state dict is the whole state: what is loaded from it continues as it would have.
+
+    Args:
+        build: Builds the component.
+        step: Uses a component, for the step with this number, and returns what it gives.
+        steps: Number of steps before it is interrupted, and after.
+    """
+    one = build()
+    for number in range(steps):
+        step(one, number)
+    saved, generators = copy.deepcopy(one.state_dict()), random_state(_CPU)
+    expected = [step(one, number) for number in range(steps, 2 * steps)]
+    other = build()
+    # The one that was interrupted has taken more steps by now, which must not matter to it either.
+    for resumed, what in ((other, "a new instance"), (one, "the same instance")):
+        resumed.load_state_dict(saved)
+        restore_random_state(generators, _CPU)
+        for number, value in enumerate(expected, steps):
+            expect(
+                same_values(step(resumed, number), value),
+                f"saved after {steps} steps and loaded into {what}, it gives something else in step {number + 1}: "
+                "its state must be in parameters and buffers, and its random numbers from the global generators",
+            )
 
 
 def settled(model: nn.Module, images: Tensor) -> nn.Module:

@@ -100,7 +100,7 @@ def train(recipe: Recipe, data: Data, device: torch.device, run: Run, display: D
     """
     keep_freed_memory()
     trainer = Trainer(recipe, data, device, display)
-    with locked(run.path), Tracking(build_trackers(recipe), display) as tracking:
+    with locked(run.path), Tracking(build_trackers(recipe, display), display) as tracking:
         refuse_links(run.path, "checkpoint", "worst")
         fits = True
         try:

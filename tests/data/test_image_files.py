@@ -185,6 +185,60 @@ def test_a_colour_mask_is_refused(tmp_path):
         read_mask(save(tmp_path / "m.png", colours()), num_classes=1)
 
 
+# ── large files ──
+
+
+LARGE = [(1500, 1100), (1024, 1), (3, 2100)]
+
+
+@pytest.mark.parametrize("shape", LARGE)
+def test_an_image_of_several_tiles_is_read_whole(tmp_path, shape):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", image)), image)
+
+
+@pytest.mark.parametrize("shape", LARGE)
+@pytest.mark.parametrize("encode", [np.uint8, np.uint16, lambda mask: palette_image(mask, [(9, 9, 9)] * 256)])
+def test_a_mask_of_several_tiles_is_read_whole_and_a_stray_value_in_the_last_one_is_found(tmp_path, shape, encode):
+    mask = np.random.default_rng(0).choice(np.array([0, 1, 2, 255], np.uint8), shape)
+    expected = np.where(mask == 2, 255, mask)
+    path = save(tmp_path / "m.png", encode(mask))
+    np.testing.assert_array_equal(read_mask(path, num_classes=3), mask)
+    np.testing.assert_array_equal(read_mask(path, num_classes=2, ignore_value=2), expected)
+    mask[-1, -1] = 77
+    with pytest.raises(DataError, match=r"m\.png has the values 0, 1, 2, 77, 255: 3 classes allow 0 to 2"):
+        read_mask(save(tmp_path / "m.png", encode(mask)), num_classes=3)
+
+
+def test_a_colour_far_away_keeps_a_palette_mask_from_being_black_and_white(tmp_path):
+    indices = np.ones((1500, 1100), np.uint8)
+    indices[-1, -1] = 0
+    for other, expected in (((255, 255, 255), 1 - indices), ((255, 0, 0), indices)):
+        path = save(tmp_path / "m.png", palette_image(indices, [other, (0, 0, 0)]))
+        np.testing.assert_array_equal(read_mask(path, num_classes=1), expected)
+
+
+def test_a_webp_may_have_half_as_many_pixels_as_other_files_for_the_memory_that_it_takes(tmp_path):
+    for suffix, largest in ((".png", 48), (".webp", 96)):
+        path = save(tmp_path / f"a{suffix}", colours())
+        assert read_image(path, max_pixels=largest).shape == (6, 8, 3)
+        with pytest.raises(DataError, match=r"has more than \d+ pixels: cut it into tiles"):
+            read_image(path, max_pixels=largest - 1)
+
+
+@pytest.mark.parametrize("pixels", [b"P2\n# CREATOR: GIMP\n3 1 # width\n255\n0 1 1\n", b"P5 #a\n#b\n3 1 255\n\0\1\1"])
+def test_the_usual_comments_of_a_ppm_are_read(tmp_path, pixels):
+    (tmp_path / "m.pgm").write_bytes(pixels)
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.pgm", num_classes=1), [[0, 1, 1]])
+
+
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"progressive": True}, {"subsampling": 0}])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_the_emptiest_jpeg_is_not_taken_for_a_truncated_one(tmp_path, options, mode):
+    path = save(tmp_path / "a.jpg", Image.new(mode, (3000, 2000), "white"), quality=1, **options)
+    assert (read_image(path) == 255).all()
+
+
 # ── damaged files ──
 
 

@@ -22,6 +22,8 @@ KINDS = {
 }
 _SHARES = (0.02, 0.2, 0.4, 0.6, 0.8, 0.95)
 _FLIPS = 14
+FLAT_SIDE = 4000
+"""Height and width of the files named `any-flat-...`."""
 
 
 def whole(options: dict[str, object]) -> bytes:
@@ -56,6 +58,7 @@ def corpus() -> Iterator[tuple[str, bytes]]:
         yield f"refused-without-its-header.{kind}", content[16:]
     yield from _lying_headers()
     yield from _bombs()
+    yield from _slow()
     yield from _not_images()
 
 
@@ -71,6 +74,13 @@ def _lying_headers() -> Iterator[tuple[str, bytes]]:
         yield f"refused-{width}x{height}.jpg", _jpeg(width, height)
         yield f"refused-{width}x{height}.gif", _gif(width, height)
     yield "refused-16383x16383.webp", _webp(16383, 16383)
+    yield "refused-8000x8000.webp", _webp(8000, 8000)
+    # Within the limit, but libjpeg would make them up from almost no data.
+    for width, height in ((9000, 9000), (65000, 1300), (1300, 65000), (1000, 1000)):
+        for progressive in (False, True):
+            kind = "progressive" if progressive else "baseline"
+            yield f"refused-{kind}-{width}x{height}.jpg", _jpeg(width, height, progressive=progressive)
+            yield f"refused-{kind}-grey-{width}x{height}.jpg", _jpeg(width, height, progressive=progressive, mode="L")
     # Within the limit, but with almost no data: the memory used must be in proportion to the pixels.
     yield "any-9000x9000.png", png(9000, 9000)
     yield "any-9000x9000.tif", _tiff(9000, 9000)
@@ -90,11 +100,37 @@ def _bombs() -> Iterator[tuple[str, bytes]]:
         yield f"any-bomb-in-{chunk.decode()}.png", png(4, 4, rows=bytes(52), extra=_chunk(chunk, head + large))
     yield "any-bomb-in-the-pixels.png", png(4, 4, packed=large)
     yield "any-100000-text-chunks.png", png(4, 4, rows=bytes(52), extra=_chunk(b"tEXt", b"a\0b") * 100_000)
-    yield "any-only-spaces.ppm", b"P3 4 4 255\n" + b" " * 5_000_000
-    yield "any-an-endless-comment.ppm", b"P6 #" + b"a" * 5_000_000
-    yield "any-an-endless-number.ppm", b"P3 4 4 255\n" + b"1" * 5_000_000
     yield "any-100000-extensions.gif", _gif(4, 4, extra=b"\x21\xfe\x01a\0" * 100_000)
     yield "any-100000-markers.jpg", b"\xff\xd8" + b"\xff\xfe\0\x03a" * 100_000
+    # Valid, but a thousand times as large when decoded.
+    flat = Image.new("L", (FLAT_SIDE, FLAT_SIDE))
+    for mode in ("1", "L", "P", "RGB", "RGBA"):
+        yield f"any-flat-{mode}.png", encoded(flat.convert(mode), format="PNG")
+    yield "any-flat-16-bit.png", encoded(Image.new("I;16", flat.size), format="PNG")
+    yield "any-flat.gif", encoded(flat, format="GIF")
+    yield "any-flat.tif", encoded(flat.convert("RGB"), format="TIFF", compression="tiff_lzw")
+    yield "any-flat.jpg", encoded(flat, format="JPEG", progressive=True)
+
+
+def _slow() -> Iterator[tuple[str, bytes]]:
+    """Files on which a decoder spends seconds per megabyte."""
+    # One long comment in the pixels costs nothing.
+    for outcome, name, comment in (
+        ("any", "a-long", b"#" + b"a" * 5_000_000 + b"\n"),
+        ("refused", "many", b"#\n" * 2_500_000),
+        ("refused", "many-other", b"#\r" * 2_500_000),
+    ):
+        for kind in (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"):
+            size = b" 4 4 " if kind in (b"P1", b"P4") else b" 4 4 255\n"
+            yield f"refused-{name}-in-the-header-{kind.decode()}.ppm", kind + b" " + comment + size + b"1 " * 48
+            if kind <= b"P3":
+                yield f"{outcome}-{name}-in-the-pixels-{kind.decode()}.ppm", kind + size + comment + b"1 " * 48
+    yield "refused-an-endless-comment.ppm", b"P6 #" + b"a" * 5_000_000
+    yield "refused-spaces-in-the-header.ppm", b"P6 " + b" " * 5_000_000 + b"4 4 255\n" + bytes(48)
+    yield "any-only-spaces.ppm", b"P3 4 4 255\n" + b" " * 5_000_000
+    yield "any-an-endless-number.ppm", b"P3 4 4 255\n" + b"1" * 5_000_000
+    scans = encoded(Image.new("RGB", (2000, 2000)), format="JPEG", progressive=True)
+    yield "refused-thousands-of-scans.jpg", scans[:-2] + scans[scans.rindex(b"\xff\xda") : -2] * 3000 + scans[-2:]
 
 
 def _not_images() -> Iterator[tuple[str, bytes]]:
@@ -145,9 +181,9 @@ def _tiff(width: int, height: int, *, offset: int = 200, length: int = 99, next_
     return body.ljust(200, b"\0") + bytes(99)
 
 
-def _jpeg(width: int, height: int) -> bytes:
-    content = bytearray(encoded(Image.new("RGB", (16, 16)), format="JPEG"))
-    place = content.index(b"\xff\xc0") + 5
+def _jpeg(width: int, height: int, *, progressive: bool = False, mode: str = "RGB") -> bytes:
+    content = bytearray(encoded(Image.new(mode, (16, 16)), format="JPEG", progressive=progressive))
+    place = content.index(b"\xff\xc2" if progressive else b"\xff\xc0") + 5
     content[place : place + 4] = struct.pack(">HH", height, width)
     return bytes(content)
 

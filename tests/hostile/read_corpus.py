@@ -1,4 +1,4 @@
-"""Reads every file of a folder as an image and as a mask, in limited memory, and prints the outcome of each."""
+"""Reads every file of a folder as an image and as a mask, in limited memory, and prints outcome, time and memory."""
 
 import json
 import resource
@@ -18,10 +18,17 @@ pages = int(Path("/proc/self/statm").read_text().split()[0])
 limit = pages * resource.getpagesize() + _ROOM
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
+
+def peak() -> int:
+    """The most memory that was in use since the last reset, in bytes."""
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024
+
+
 found = []
 for path in sorted(Path(sys.argv[1]).iterdir()):
     for read in (read_image, partial(read_mask, num_classes=1), partial(read_mask, num_classes=3)):
-        started = time.process_time()
+        Path("/proc/self/clear_refs").write_text("5")
+        before, started = peak(), time.process_time()
         try:
             read(path)
             outcome, message = "read", ""
@@ -29,5 +36,5 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
             outcome, message = "refused", str(error)
         except BaseException as error:
             outcome, message = "broken", f"{type(error).__name__}: {error}"
-        found.append([path.name, outcome, message, time.process_time() - started])
+        found.append([path.name, outcome, message, time.process_time() - started, peak() - before])
 json.dump(found, sys.stdout)

@@ -21,10 +21,11 @@ from segreg.data.image_files import read_image, read_mask
 from segreg.errors import DataError
 from segreg.runs.run import Run
 from tests.builtins.datasets.files import blob, colours, save
-from tests.hostile.malformed_images import KINDS, encoded, whole, write
+from tests.hostile.malformed_images import FLAT_SIDE, KINDS, encoded, whole, write
 from tests.trial import call
 
-SECONDS = 20  # of CPU time, for one file; the slowest takes one and a half
+SECONDS = 10  # of CPU time, for one file; the slowest takes one
+BYTES_PER_PIXEL = 10
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_a_malformed_file_is_read_or_refused_in_one_line(outcomes: tuple[Path, l
     names = {name for name, *_ in found}
     print(f"{len(names)} malformed images, read {len(found)} times")
     assert len(names) >= 250
-    for name, outcome, message, seconds in found:
+    for name, outcome, message, seconds, _ in found:
         assert outcome in ("read", "refused"), (name, message)
         assert outcome == "refused" or name.startswith("any"), name
         if outcome == "refused":
@@ -54,6 +55,23 @@ def test_a_malformed_file_is_read_or_refused_in_one_line(outcomes: tuple[Path, l
             assert "MemoryError" not in message
             assert len(message) < len(str(folder / name)) + 400
         assert seconds < SECONDS, name
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_a_malformed_file_is_refused_before_memory_is_taken_for_it(outcomes: tuple[Path, list[Any]]) -> None:
+    folder, found = outcomes
+    for name, outcome, _, _, memory in found:
+        if outcome == "refused" and name.startswith("refused"):
+            assert memory < 2**24 + 3 * (folder / name).stat().st_size, name
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_images_and_masks_take_memory_in_proportion_to_their_pixels(outcomes: tuple[Path, list[Any]]) -> None:
+    _, found = outcomes
+    flat = [(name, memory) for name, *_, memory in found if name.startswith("any-flat")]
+    assert len(flat) == 27
+    for name, memory in flat:
+        assert memory < BYTES_PER_PIXEL * FLAT_SIDE**2, name
 
 
 @given(st.sampled_from(sorted(KINDS)), st.data())

@@ -2,7 +2,6 @@
 
 import base64
 import copy
-import csv
 import hashlib
 import json
 import re
@@ -25,7 +24,7 @@ from segreg.studies.plan import Plan, directory_name, make_plan
 from segreg.studies.study import compare
 from segreg.studies.summary import cells, write_report
 from segreg.studies.table import Configuration
-from segreg.support.files import new_directory, slug
+from segreg.support.files import new_directory, read_csv, slug
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -213,5 +212,4 @@ def test_a_study_file_of_any_name_has_its_own_directory(tmp_path_factory: pytest
 
 def test_splits_of_any_names_are_read_back(tmp_path: Path) -> None:
     Run(tmp_path).write_splits({"train": HOSTILE})
-    with (tmp_path / "splits.csv").open(encoding="utf-8", newline="") as file:
-        assert [row["name"] for row in csv.DictReader(file)] == HOSTILE
+    assert [row["name"] for row in read_csv(tmp_path / "splits.csv")] == HOSTILE

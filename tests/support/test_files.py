@@ -1,15 +1,18 @@
 """Files that are either complete or absent."""
 
+import csv
 import os
 import stat
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from segreg.errors import RunError
 from segreg.runs.run import Run
-from segreg.support.files import replacing, slug, write_text
+from segreg.support.files import read_csv, replacing, slug, write_csv, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -79,3 +82,40 @@ def test_tensor_files_have_the_permissions_of_the_other_files(tmp_path: Path) ->
 )
 def test_a_slug_is_a_harmless_name(text: str, name: str) -> None:
     assert slug(text) == name
+
+
+FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3+cmd|' /C calc'!A0", "@SUM(1,1)*cmd|' /C calc'!A0", "\t=1", "\r=1"]
+FORMULAS += ["\n=1", '=HYPERLINK("http://a","a, b")', "-", "--1", "+-1", "-1-1", "=", "-infinity war", "＝1+1", "'=1+1"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_spreadsheet_takes_text_in_a_table_for_a_formula(text: str, tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", ("name", text), [(text, 1)])
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        (_, header), (cell, number) = csv.reader(file)
+    assert header == cell == f"'{text}"
+    assert number == "1"
+    assert read_csv(tmp_path / "a.csv") == [{"name": text, text: "1"}]
+
+
+NUMBERS = [-1, -0.5, 1e-9, -1e-9, "-0.5", "+3", "-1.5e-07", "-.5", "-inf", "-nan", float("-inf"), np.float32(-2.5)]
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=repr)
+def test_numbers_in_a_table_stay_numbers(number: object, tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", ("value",), [(number,)])
+    assert (tmp_path / "a.csv").read_text() == f"value\n{number}\n"
+
+
+def test_any_text_in_a_table_is_read_as_it_was(tmp_path: Path) -> None:
+    alphabet = "'=-\r\n\t, a1\""
+    texts = ["".join(each) for length in range(4) for each in product(alphabet, repeat=length)]
+    write_csv(tmp_path / "a.csv", ("name", "place"), [(text, place) for place, text in enumerate(texts)])
+    assert read_csv(tmp_path / "a.csv") == [{"name": text, "place": str(place)} for place, text in enumerate(texts)]
+
+
+@pytest.mark.parametrize("row", ["1", "1,2,3", "", '"1,2\n3'])
+def test_a_table_with_a_broken_row_is_refused(row: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"name,value\na,1\n{row}\n")
+    with pytest.raises(ValueError, match=r"row 3 has \d cells: expected 2"):
+        read_csv(tmp_path / "a.csv")

@@ -1,8 +1,5 @@
-"""What trackers receive of a run, and that they cannot harm it."""
+"""What trackers receive of a run; `test_tracker_faults.py` tests that they cannot harm it."""
 
-import signal
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +7,6 @@ import pytest
 import torch
 
 import segreg
-from segreg.cli.stop import stoppable
 from segreg.errors import OptionError, PluginError, UnknownNameError
 from segreg.recipe import make_recipe
 from segreg.runs.run import Run
@@ -189,42 +185,3 @@ def test_images_that_cannot_be_drawn_do_not_affect_the_run(capsys: pytest.Captur
     assert capsys.readouterr().err.startswith(
         "tracker listener failed and is disabled for the rest of this run: ValueError: "
     )
-
-
-@pytest.mark.parametrize("status", [None, 1, "not logged in"])
-@pytest.mark.parametrize("leaves", ["epoch", "close"])
-def test_a_tracker_that_exits_counts_as_one_that_raises(
-    status: Any, leaves: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tracker, other = Listener(), Listener()
-    setattr(tracker, leaves, lambda *_: sys.exit(status))
-    with Display(quiet=True) as display, Tracking({"listener": tracker, "other": other}, display) as tracking:
-        tracking.epoch({"epoch": 1})
-    assert capsys.readouterr().err.startswith(
-        "tracker listener failed and is disabled for the rest of this run: SystemExit"
-    )
-    assert other.calls == ["epoch", "close"]
-
-
-@pytest.fixture
-def handlers() -> Iterator[None]:
-    """Handle signals as in a terminal, and restore the handlers: `stoppable` does not after a signal."""
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    # The parent of the tests may ignore them, as shells do for background processes, and then `stoppable` does too.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    yield
-    for number, handler in former.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.parametrize(("number", "kind"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
-def test_a_signal_during_a_tracker_call_ends_the_run(handlers: None, number: int, kind: type[BaseException]) -> None:
-    tracker = Listener()
-    tracker.epoch = lambda *_: signal.raise_signal(number)
-    tracked = Tracking({"listener": tracker}, Display(quiet=True))
-    with pytest.raises(kind) as left, stoppable(), tracked as tracking:
-        tracking.epoch({"epoch": 1})
-    assert tracker.calls == ["close"]
-    if kind is SystemExit:
-        assert left.value.code == 128 + number

@@ -1,0 +1,67 @@
+"""A ground truth with objects, and predictions of it that are wrong in one place or about one pair of classes."""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Nine tiles with an object each, in an image larger than what a component might look at of a small one.
+_TILES, _TILE, _OBJECT, _GAP = 3, 44, 14, 5
+
+
+def ground_truth(classes: int) -> Tensor:
+    """Return one mask, int64 [1, H, W], with an object in each tile, whose classes take turns."""
+    mask = torch.zeros(1, _TILES * _TILE, _TILES * _TILE, dtype=torch.int64)
+    for index in range(_TILES**2):
+        _object(mask, index)[:] = _class_of(index, classes)
+    return mask
+
+
+def mistakes(classes: int) -> Iterator[tuple[str, Tensor]]:
+    """Yield predictions with one mistake each, int64 [1, H, W], and what is wrong with them.
+
+    An object that is at another place is both missed and found where it is not; a label of another class is both missed
+    and found too. So every measure of overlap or of distance gets worse.
+    """
+    for index, place in enumerate(_places()):
+        prediction = ground_truth(classes)
+        _move(prediction, index)
+        yield f"the object at the {place}", prediction
+    # The background against each class, and each class against every other one.
+    for one, other in combinations(range(max(classes, 2)), 2):
+        prediction = ground_truth(classes)
+        for index in range(_TILES**2):
+            label = _class_of(index, classes)
+            if one and label in (one, other):
+                _object(prediction, index)[:] = one + other - label
+            elif not one and label == other:
+                _move(prediction, index)
+        yield f"classes {one} and {other}", prediction
+
+
+def confident(prediction: Tensor, classes: int) -> Tensor:
+    """Return logits of ±8 that predict a mask, float [B, K, H, W]."""
+    return 8 * (2 * F.one_hot(prediction, max(classes, 2)).movedim(-1, 1)[:, -classes:].float() - 1)
+
+
+def _places() -> list[str]:
+    return [f"{row} {column}".replace("middle center", "center")
+            for row in ("top", "middle", "bottom") for column in ("left", "center", "right")]
+
+
+def _class_of(index: int, classes: int) -> int:
+    return 1 + index % max(classes - 1, 1)
+
+
+def _object(mask: Tensor, index: int, offset: int = _GAP) -> Tensor:
+    """Return the part of a mask in which a tile has its object, or has room for it with another offset."""
+    top, left = (_TILE * place + offset for place in divmod(index, _TILES))
+    return mask[..., top : top + _OBJECT, left : left + _OBJECT]
+
+
+def _move(mask: Tensor, index: int) -> None:
+    label = int(_object(mask, index)[0, 0, 0])
+    _object(mask, index)[:] = 0
+    _object(mask, index, _TILE - _OBJECT - _GAP)[:] = label
