@@ -1,16 +1,18 @@
 """The history of a run: one record per epoch, the names of its columns, and the file that keeps them."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from segreg.support.files import reading, write_csv
+from segreg.support.files import read_text, reading, write_csv
 
 EpochRecord: TypeAlias = Mapping[str, float]
 """The columns of one epoch: `epoch`, losses and metrics as `column_name` gives them, and what the epoch cost."""
 
 _COST = ("lr", "seconds", "images_per_second")
+_NO_COST = dict.fromkeys(_COST, 0.0)
 
 
 def epoch_record(
@@ -50,13 +52,24 @@ def write_history(path: Path, records: Sequence[EpochRecord]) -> None:
     write_csv(path, list(records[0]), values)
 
 
-def read_history(path: Path) -> list[EpochRecord]:
+def read_history(path: Path, metrics: Sequence[str]) -> list[EpochRecord]:
     """Return the records of a file; none if it does not exist.
 
+    Args:
+        path: The file.
+        metrics: The metrics of the run.
+
     Raises:
-        RunError: the file is not a history.
+        RunError: the file is not a history of such a run.
     """
     if not path.exists():
         return []
-    with reading(path, "a history"), path.open(encoding="utf-8", newline="") as file:
-        return [{name: float(value) for name, value in record.items()} for record in csv.DictReader(file)]
+    expected = [*epoch_record(1, dict.fromkeys(("train", "valid"), dict.fromkeys(("loss", *metrics), 0.0)), **_NO_COST)]
+    with reading(path, "a history"):
+        header, *rows = csv.reader(io.StringIO(read_text(path), newline=""))
+        if header != expected:
+            raise ValueError(f"its columns are {', '.join(header)}: expected {', '.join(expected)}")
+        records: list[EpochRecord] = [dict(zip(header, map(float, row), strict=True)) for row in rows]
+        if [record["epoch"] for record in records] != list(range(1, len(records) + 1)):
+            raise ValueError("its epochs are not numbered from 1")
+    return records

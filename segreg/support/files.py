@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import re
 import tomllib
@@ -17,7 +18,18 @@ from safetensors import SafetensorError
 from segreg.errors import DataError, RunError, single_line
 
 # What reading CSV, JSON, safetensors and their contents raises.
-_BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error, SafetensorError)
+_BROKEN = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    csv.Error,
+    SafetensorError,
+)
+_MAX_TEXT = 256_000_000  # bytes
 
 
 @contextmanager
@@ -144,6 +156,36 @@ def reading(path: Path, what: str) -> Iterator[None]:
         raise RunError(f"{path} is not {what}: {reason}") from error
 
 
+def read_text(path: Path) -> str:
+    """Return the text of a file, which may come from anyone.
+
+    Raises:
+        OSError, ValueError: it is not a regular file, larger than 256 MB, or not UTF-8.
+    """
+    refuse_pipe(path)
+    if path.stat().st_size > _MAX_TEXT:
+        raise ValueError(f"it is larger than {_MAX_TEXT // 10**6} MB")
+    return path.read_text(encoding="utf-8")
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Return the content of a JSON file, which may come from anyone.
+
+    Args:
+        path: The file.
+        what: What it should contain.
+
+    Raises:
+        RunError: it is not JSON, or contains `NaN` or `Infinity`, which JSON does not have.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"it contains {constant}")
+
+    with reading(path, what):
+        return json.loads(read_text(path), parse_constant=refuse)
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
@@ -151,8 +193,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         DataError: it is missing or not TOML.
     """
     try:
-        refuse_pipe(path)
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     # A number of thousands of digits is a ValueError, as are the errors of TOML and UTF-8.
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as TOML: {single_line(error)}") from error
