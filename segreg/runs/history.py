@@ -53,7 +53,7 @@ def write_history(path: Path, records: Sequence[EpochRecord]) -> None:
 
 
 def read_history(path: Path, metrics: Sequence[str]) -> list[EpochRecord]:
-    """Return the records of a file; none if it does not exist.
+    """Return the records of a file.
 
     Args:
         path: The file.
@@ -62,8 +62,6 @@ def read_history(path: Path, metrics: Sequence[str]) -> list[EpochRecord]:
     Raises:
         RunError: the file is not a history of such a run.
     """
-    if not path.exists():
-        return []
     expected = [*epoch_record(1, dict.fromkeys(("train", "valid"), dict.fromkeys(("loss", *metrics), 0.0)), **_NO_COST)]
     with reading(path, "a history"):
         header, *rows = csv.reader(io.StringIO(read_text(path), newline=""))

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from cattrs import transform_error
+
 from segreg.options import converter
 from segreg.support.files import read_json, reading, write_text
 from segreg.task import task_of
@@ -58,16 +60,27 @@ def read_results_file(path: Path, metrics: Sequence[str]) -> Results:
     with reading(path, "results"):
         # A key that is no longer known says that another version wrote the file, and nothing more.
         known = {name: written[name] for name in Results.__annotations__}
-        results: Results = converter().structure(known, Results)
-        task_of(len(results["classes"]))
-        splits = results["metrics"].keys()
-        if not {"train", "valid"} <= splits or any(results[each].keys() != splits for each in ("images", "digests")):
-            raise ValueError(f"its splits are {', '.join(splits) or 'none'}")
-        for split, values in results["metrics"].items():
+        try:
+            results: Results = converter().structure(known, Results)
+        except Exception as error:  # cattrs raises a group of them
+            raise ValueError(transform_error(error)[0]) from error
+        _check(results, metrics)
+    return results
+
+
+def _check(results: Results, metrics: Sequence[str]) -> None:
+    """Raise `ValueError` unless the values fit together."""
+    task_of(len(results["classes"]))
+    splits = results["metrics"].keys()
+    by_split = [results["per_class"].keys(), results["images"].keys(), results["digests"].keys()]
+    if not {"train", "valid"} <= splits or any(keys != splits for keys in by_split):
+        raise ValueError(f"its splits are {', '.join(splits) or 'none'}, and others elsewhere in it")
+    for split in splits:
+        for values in (results["metrics"][split], results["per_class"][split]):
             if values.keys() != set(metrics):
                 raise ValueError(f"the metrics of {split} are {', '.join(values) or 'none'}")
-        if min(results["epoch"], *results["images"].values()) < 1 or results["parameters"] < 0:
-            raise ValueError("a number is below its minimum")
-        if not all(map(math.isfinite, (results["seconds"], results["images_per_second"]))):
-            raise ValueError("a duration is not finite")
-    return results
+    durations = (results["seconds"], results["images_per_second"])
+    if not all(math.isfinite(each) and each >= 0 for each in durations):
+        raise ValueError("a duration is negative or not finite")
+    if min(results["epoch"], *results["images"].values()) < 1 or min(results["parameters"], results["skipped"]) < 0:
+        raise ValueError("a number is below its minimum")

@@ -52,7 +52,8 @@ class Run:
         Raises:
             RunError: the file is not a history.
         """
-        return read_history(self.path / "history.csv", self.recipe.metrics)
+        path = self.path / "history.csv"
+        return read_history(path, self.recipe.metrics) if path.exists() else []
 
     @property
     def finished(self) -> bool:

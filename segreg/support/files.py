@@ -1,6 +1,7 @@
 """Files that are either complete or absent: a reader sees the last complete version."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -48,6 +49,8 @@ def replacing(path: Path) -> Iterator[Path]:
         try:
             yield aside
             with aside.open("rb+") as written:
+                if not os.fstat(written.fileno()).st_size:
+                    raise OSError(errno.ENODATA, "nothing was written")
                 os.fsync(written.fileno())
             aside.replace(path)
         finally:

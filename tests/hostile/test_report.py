@@ -198,7 +198,7 @@ def harmless(path: Path, parent: str) -> None:
 @given(NAMES, NAMES)
 def test_no_name_escapes_its_directory(study: str, note: str) -> None:
     recipe = unchecked(make_recipe(), model=f'trial/dot:note="{note}"', loss=note or "bce")
-    harmless(Plan(name=study, rows=((recipe,),)).directory, "studies")
+    harmless(Plan(name=study, configurations=((recipe,),)).directory, "studies")
     harmless(Path("runs") / directory_name(recipe), "runs")
     harmless(new_directory("runs", recipe.label), "runs")
     assert slug(note) == slug(slug(note))
