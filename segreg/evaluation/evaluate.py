@@ -277,7 +277,7 @@ def _trained_on(subjects: Sequence[_Subject]) -> set[str]:
     for path in (subject.weights.parent / "splits.csv" for subject in subjects):
         if path.exists():
             with reading(path, "a list of splits"):
-                names |= {row["name"] for row in read_csv(path) if row["split"] == "train"}
+                names |= {row["name"] for row in read_csv(path, ("split", "name")) if row["split"] == "train"}
     return names
 
 

@@ -10,7 +10,7 @@ Normalization: TypeAlias = Literal["image", "none"]
 FORMULAS: Mapping[Normalization, str] = {
     "image": "each channel of each image standardized to mean 0 and standard deviation 1 by "
     "(x - mean) / max(deviation, 1/255)",
-    "none": "unchanged",
+    "none": "not normalized",
 }
 """What is done to images in [0, 1], for whoever does it outside segreg."""
 

@@ -26,6 +26,8 @@ IfExists: TypeAlias = Literal["error", "skip", "overwrite"]
 
 _FILES = ("mask", "overlay", "probabilities")
 _OVERLAY_SIDE = 2048
+# Files that show that a folder is not one of images, though it may contain some.
+_NOT_IMAGES = {"recipe.toml": "run", "model.safetensors": "model", "study.toml": "study"}
 
 
 @attrs.frozen(kw_only=True)
@@ -103,6 +105,9 @@ def _without(output: Output, kept: set[Path]) -> Output:
 
 def _images(source: Path) -> dict[str, Path]:
     if source.is_dir():
+        kind = next((kind for file, kind in _NOT_IMAGES.items() if (source / file).exists()), None)
+        if kind:
+            raise DataError(f"{source} is a {kind}, not a folder of images: segreg predict takes one model at a time")
         inside = images_by_stem(source)
         if not inside:
             near = f", but {source / 'images'} may have" if (source / "images").is_dir() else ""

@@ -10,6 +10,7 @@ EpochRecord: TypeAlias = Mapping[str, float]
 """The columns of one epoch: `epoch`, losses and metrics as `column_name` gives them, and what the epoch cost."""
 
 _COST = ("lr", "seconds", "images_per_second")
+_NO_COST = dict.fromkeys(_COST, 0.0)
 
 
 def epoch_record(
@@ -49,13 +50,21 @@ def write_history(path: Path, records: Sequence[EpochRecord]) -> None:
     write_csv(path, list(records[0]), values)
 
 
-def read_history(path: Path) -> list[EpochRecord]:
-    """Return the records of a file; none if it does not exist.
+def read_history(path: Path, metrics: Sequence[str]) -> list[EpochRecord]:
+    """Return the records of a file.
+
+    Args:
+        path: The file.
+        metrics: The metrics of the run.
 
     Raises:
-        RunError: the file is not a history.
+        RunError: the file is not a history of such a run.
     """
-    if not path.exists():
-        return []
+    expected = [*epoch_record(1, dict.fromkeys(("train", "valid"), dict.fromkeys(("loss", *metrics), 0.0)), **_NO_COST)]
     with reading(path, "a history"):
-        return [{name: float(value) for name, value in record.items()} for record in read_csv(path)]
+        records: list[EpochRecord] = [
+            {name: float(value) for name, value in row.items()} for row in read_csv(path, expected)
+        ]
+        if [record["epoch"] for record in records] != list(range(1, len(records) + 1)):
+            raise ValueError("its epochs are not numbered from 1")
+    return records

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import attrs
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from segreg.data.split import Data
@@ -19,6 +17,7 @@ from segreg.nn.normalized import Normalization, Normalized
 from segreg.plugins import missing_plugin
 from segreg.recipe import Recipe, read_size
 from segreg.registry import registry
+from segreg.runs.tensor_file import read_tensors
 from segreg.specs import Architecture
 from segreg.support.files import reading
 from segreg.task import Task, task_of
@@ -119,11 +118,10 @@ def read_model(path: Path) -> tuple[Normalized, About]:
         RunError: the file was not saved by segreg, or the model is no longer the same.
         PluginError: the plugin that the model came from is not installed, or broken.
     """
+    weights, metadata = read_tensors(path, "a model saved by segreg")
     with reading(path, "a model saved by segreg"):
-        with safe_open(path, "pt") as file:
-            about = about_of(file.metadata() or {})
+        about = about_of(metadata)
         expression = parse(about.architecture)
-        weights = load_file(path)
     try:
         return Normalized(_rebuilt(expression, about.options, weights), about.normalize).eval(), about
     except UnknownNameError as error:

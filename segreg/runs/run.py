@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 import tomli_w
-from safetensors.torch import load_file, save
+import torch
 from torch import Tensor, nn
 
 from segreg.data.decode import Skipped
@@ -16,11 +16,12 @@ from segreg.errors import RunError
 from segreg.recipe import Recipe, read_recipe
 from segreg.runs.history import EpochRecord, read_history, write_history
 from segreg.runs.model_file import read_model
-from segreg.support.files import read_toml, reading, replacing, write_csv, write_text
+from segreg.runs.results_file import Results, read_results_file, write_results_file
+from segreg.runs.tensor_file import Tensors, read_tensors, write_tensors
+from segreg.support.files import read_toml, reading, write_csv, write_text
 
-_RESULTS = ("epoch", "metrics", "classes", "images", "parameters", "seconds", "images_per_second", "device")
-
-Tensors = Mapping[str, Tensor]
+SAMPLES = 4
+"""The maximum number of images in `samples.safetensors`."""
 
 
 @attrs.frozen
@@ -51,7 +52,8 @@ class Run:
         Raises:
             RunError: the file is not a history.
         """
-        return read_history(self.path / "history.csv")
+        path = self.path / "history.csv"
+        return read_history(path, self.recipe.metrics) if path.exists() else []
 
     @property
     def finished(self) -> bool:
@@ -59,32 +61,43 @@ class Run:
         return (self.path / "results.json").exists()
 
     @property
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Results:
         """The results of the best weights: metrics per split (None where there is no value), and the cost of the run.
 
         Raises:
-            RunError: the run is not finished, or the file contains no results.
+            RunError: the run is not finished, or the file contains no results of such a run.
         """
         if not self.finished:
             raise RunError(f"{self.path} has no results yet: finish it with --resume {self.path}")
-        path = self.path / "results.json"
-        with reading(path, "results"):
-            results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            for name in _RESULTS:
-                results[name]
-        return results
+        return read_results_file(self.path / "results.json", self.recipe.metrics)
 
     @property
     def scores(self) -> dict[str, Tensor]:
-        """The state of each metric for each image, as `split/metric/buffer`: [N, ...]."""
-        return self._tensors("scores")
+        """The state of each metric for each image, as `split/metric/buffer`: [N, ...].
+
+        Raises:
+            RunError: the file is damaged, or does not contain tensors.
+        """
+        return read_tensors(self.path / "scores.safetensors", "the scores of a run")[0]
 
     @property
     def samples(self) -> dict[str, Tensor]:
-        """A few validation images: `images` uint8 [n, H, W, C], `masks` and `predictions` uint8 [n, H, W]."""
-        samples = self._tensors("samples")
-        with reading(self.path / "samples.safetensors", "samples"):
-            return {**samples, "images": samples["images"].movedim(1, -1)}
+        """A few validation images: `images` uint8 [n, H, W, C], `masks` and `predictions` uint8 [n, H, W].
+
+        Raises:
+            RunError: the file is damaged, or does not contain such samples at the size of the run.
+        """
+        path = self.path / "samples.safetensors"
+        samples, _ = read_tensors(path, "the samples of a run")
+        with reading(path, "the samples of a run"):
+            images = samples["images"]
+            shape = (len(images), *self.recipe.size)
+            forms = [(samples[name].dtype, samples[name].shape) for name in ("masks", "predictions")]
+            if len(images) > SAMPLES or (images.dtype, *images.shape[::2], images.shape[3]) != (torch.uint8, *shape):
+                raise ValueError(f"its images are {images.dtype} {list(images.shape)}")
+            if forms != [(torch.uint8, torch.Size(shape))] * 2:
+                raise ValueError("its masks and predictions do not have the form of its images")
+        return {**samples, "images": images.movedim(1, -1)}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -110,11 +123,6 @@ class Run:
         """
         return read_model(self.path / "model.safetensors")[0]
 
-    def _tensors(self, name: str) -> dict[str, Tensor]:
-        path = self.path / f"{name}.safetensors"
-        with reading(path, "a file of tensors"):
-            return load_file(path)
-
     def write_recipe(self, recipe: Recipe, resolved: Mapping[str, Any]) -> None:
         """Write the recipe, and below it what its names resolved to."""
         write_text(self.path / "recipe.toml", tomli_w.dumps({"recipe": recipe.to_dict(), **resolved}))
@@ -138,18 +146,16 @@ class Run:
 
     def write_model(self, weights: Tensors, about: Mapping[str, Any]) -> None:
         """Write the best weights so far, with everything needed to rebuild the model."""
-        self.write_tensors("model", weights, {"segreg": json.dumps(about)})
+        write_tensors(self.path / "model.safetensors", weights, {"segreg": json.dumps(about)})
 
-    def write_tensors(self, name: str, tensors: Tensors, metadata: dict[str, str] | None = None) -> None:
-        """Write tensors as `name.safetensors`."""
-        with replacing(self.path / f"{name}.safetensors") as aside:
-            # safetensors' own `save_file` creates a file that no other user may read.
-            aside.write_bytes(save({key: tensor.contiguous() for key, tensor in tensors.items()}, metadata))
+    def write_scores(self, scores: Tensors) -> None:
+        """Write the states of the metrics as returned by `scores`."""
+        write_tensors(self.path / "scores.safetensors", scores)
 
     def write_samples(self, samples: Tensors) -> None:
         """Write images, masks and predictions as returned by `samples`; the file stores images as [n, C, H, W]."""
-        self.write_tensors("samples", {**samples, "images": samples["images"].movedim(-1, 1)})
+        write_tensors(self.path / "samples.safetensors", {**samples, "images": samples["images"].movedim(-1, 1)})
 
-    def write_results(self, results: Mapping[str, Any]) -> None:
+    def write_results(self, results: Results) -> None:
         """Write the results, which marks the run as finished."""
-        write_text(self.path / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
+        write_results_file(self.path / "results.json", results)

@@ -22,10 +22,13 @@ def read_archive(path: Path) -> Any:
     refuse_pipe(path)
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
-    # torch writes its parts uncompressed, and reads compressed ones without checking how large they become.
-    stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts)
-    if not stored or sum(part.file_size for part in parts) > path.stat().st_size:
-        raise ValueError("its parts are larger than the file")
+        # torch writes its parts uncompressed, and reads compressed ones without checking how large they become.
+        stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts)
+        if not stored or sum(part.file_size for part in parts) > path.stat().st_size:
+            raise ValueError("its parts are larger than the file")
+        # torch does not compare the checksums that it writes.
+        if damaged := archive.testzip():
+            raise ValueError(f"its part {damaged} is damaged")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     # torch's own message explains how to run the code in it.

@@ -3,10 +3,8 @@
 They are compressed, unlike `samples.safetensors`, so that every run of a study can keep them.
 """
 
-import errno
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 import numpy as np
@@ -15,10 +13,11 @@ from PIL import Image
 
 from segreg.data.image_files import read_image, read_mask
 from segreg.errors import DataError
+from segreg.runs.results_file import Worst
 from segreg.runs.run import Run
-from segreg.support.files import reading, replacing, writing
+from segreg.support.files import replacing, writing
 from segreg.support.render import write_mask
-from segreg.task import Task, task_of
+from segreg.task import Task
 
 WORST = 4
 
@@ -48,7 +47,7 @@ def worst_positions(values: npt.NDArray[np.float64], higher_is_better: bool) -> 
     return [int(position) for position in order if np.isfinite(values[position])][:WORST]
 
 
-def write_cases(run: Run, cases: Sequence[WorstCase], task: Task) -> list[dict[str, Any]]:
+def write_cases(run: Run, cases: Sequence[WorstCase], task: Task) -> list[Worst]:
     """Write the images of cases into `worst/`, and return their entries for the results.
 
     Raises:
@@ -56,9 +55,6 @@ def write_cases(run: Run, cases: Sequence[WorstCase], task: Task) -> list[dict[s
     """
     folder = run.path / "worst"
     with writing(folder):
-        # A link may lead to someone else's images.
-        if folder.is_symlink():
-            raise FileExistsError(errno.EEXIST, "it is a link, whose target may belong to someone else")
         folder.mkdir(exist_ok=True)
     for number, case in enumerate(cases, 1):
         image, ground_truth, prediction = _files(run, number)
@@ -76,12 +72,9 @@ def read_cases(run: Run) -> list[WorstCase]:
         RunError: the results do not have the form that segreg writes.
     """
     results = run.results
-    with reading(run.path / "results.json", "results"):
-        # Not the number itself, which may be anything in a file.
-        classes = task_of(len(results["classes"])).num_classes
-        listed = [(str(each["name"]), float(each["value"])) for each in results.get("worst", [])]
+    classes = len(results["classes"])
     cases = []
-    for number, (name, value) in enumerate(listed[:WORST], 1):
+    for number, worst in enumerate(results["worst"][:WORST], 1):
         image, *masks = _files(run, number)
         try:
             shown = read_image(image)
@@ -91,8 +84,8 @@ def read_cases(run: Run) -> list[WorstCase]:
         # Someone deleted files: the rest can still be shown.
         except DataError:
             continue
-        if shown.shape[:2] == ground_truth.shape == prediction.shape:
-            cases.append(WorstCase(name, value, shown, ground_truth, prediction))
+        if run.recipe.size == shown.shape[:2] == ground_truth.shape == prediction.shape:
+            cases.append(WorstCase(worst["name"], worst["value"], shown, ground_truth, prediction))
     return cases
 
 

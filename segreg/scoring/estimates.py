@@ -1,16 +1,16 @@
 """The scores of the runs of one configuration: estimates from their metric states of each image."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import attrs
-from torch import Tensor
 
 from segreg.contracts import SegmentationMetric
+from segreg.errors import RunError
 from segreg.recipe import Recipe
 from segreg.registry import registry
 from segreg.runs.run import Run
-from segreg.scoring.metric_states import States, value
+from segreg.scoring.metric_states import States, buffers_of, value
 from segreg.scoring.statistics import Interval, Spread, bootstrap_interval, mean_and_spread
 
 
@@ -36,12 +36,12 @@ def estimates(recipe: Recipe, runs: Sequence[Run]) -> dict[tuple[str, str], Esti
     """
     if not runs:
         return {}
-    stored = [run.scores for run in runs]
+    stored = [states_of_run(run) for run in runs]
     scores = {}
     for name in recipe.metrics:
         metric = metric_of(name, runs[0])
         for split in runs[0].results["metrics"]:
-            states = [states_of(each, split, name) for each in stored]
+            states = [each[split, name] for each in stored]
             values = [value(metric, each) for each in states]
             scores[name, split] = Estimate(spread=mean_and_spread(values), interval=bootstrap_interval(metric, states))
     return scores
@@ -53,7 +53,21 @@ def metric_of(name: str, run: Run) -> SegmentationMetric:
     return built
 
 
-def states_of(scores: Mapping[str, Tensor], split: str, metric: str) -> States:
-    """Return the states of a metric on a split, out of `Run.scores`."""
-    prefix = f"{split}/{metric}/"
-    return {name.removeprefix(prefix): tensor.numpy() for name, tensor in scores.items() if name.startswith(prefix)}
+def states_of_run(run: Run) -> dict[tuple[str, str], States]:
+    """Return the states of each metric on each split, by `(split, metric)`.
+
+    Raises:
+        RunError: the scores on disk are not those of the run's metrics and images.
+    """
+    path, results, scores = run.path / "scores.safetensors", run.results, run.scores
+    found: dict[tuple[str, str], States] = {}
+    for name in run.recipe.metrics:
+        kept = buffers_of(metric_of(name, run))
+        for split, images in results["images"].items():
+            prefix = f"{split}/{name}/"
+            states = {key.removeprefix(prefix): state for key, state in scores.items() if key.startswith(prefix)}
+            expected = {key: (buffer.dtype, (images, *buffer.shape)) for key, buffer in kept.items()}
+            if {key: (state.dtype, tuple(state.shape)) for key, state in states.items()} != expected:
+                raise RunError(f"{path} is not the scores of this run: {name} on {split} has another form")
+            found[split, name] = {key: state.numpy() for key, state in states.items()}
+    return found

@@ -22,9 +22,9 @@ from segreg.runs.run import Run
 from segreg.studies.page import write_page
 from segreg.studies.plan import Plan, directory_name, make_plan
 from segreg.studies.summary import write_report
-from segreg.studies.table import Configuration, best_configuration, summarize
+from segreg.studies.table import Configuration, best_configuration, check_same_images, summarize
 from segreg.support.device import detect
-from segreg.support.files import is_empty, read_toml, refuse_links, write_text, writing
+from segreg.support.files import is_empty, read_json, read_text, read_toml, reading, refuse_links, write_text, writing
 from segreg.support.lock import locked
 from segreg.support.progress import Display
 from segreg.training.checkpoint import checkpoint_path, remove_checkpoint
@@ -81,11 +81,21 @@ class Study:
         """Why the run of a recipe failed, in one line; an empty text if it did not."""
         run = self.run(recipe)
         path = run.path / "failed.txt"
-        return "" if run.finished or not path.exists() else path.read_text(encoding="utf-8").splitlines()[0]
+        if run.finished or not path.exists():
+            return ""
+        try:
+            with reading(path, "the reason of a failure"):
+                return read_text(path).splitlines()[0]
+        except RunError:
+            return "reason unknown: failed.txt is damaged"
 
     @cached_property
     def configurations(self) -> list[Configuration]:
-        """The table: one configuration per configuration, from the runs that are finished when it is first read."""
+        """The table: each configuration, with the runs that are finished when it is first read.
+
+        Raises:
+            RunError: runs are damaged, or were trained on different images.
+        """
         return summarize(
             [
                 [(recipe, self.run(recipe), self.failure(recipe)) for recipe in configuration]
@@ -158,6 +168,9 @@ def compare(
                 check_trackers(recipes[0])
             # All runs of a plan share one device, and one dataset at one size.
             shared = (detect(recipes[0].device), open_data(recipes[0], display)) if missing else None
+            if shared:
+                trained = [run for run in map(made.run, recipes) if run.finished]
+                check_same_images(trained, shared[1].digests)
             with locked(made.path):
                 refuse_links(made.path, "runs", nested=False)
                 if shared:
@@ -232,9 +245,9 @@ def _may_try(run: Run, force: bool) -> bool:
     tries = 0
     if path.exists() and not force:
         # Anything that was not written below is ignored.
-        with suppress(ValueError, TypeError, KeyError):
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-            tries = int(earlier["tries"]) if earlier["state"] == written else 0
+        with suppress(RunError), reading(path, "a number of tries"):
+            earlier = read_json(path, "a number of tries")
+            tries = int(earlier["tries"]) if earlier["checkpoint"] == written else 0
     if tries >= _TRIES:
         if not (run.path / "failed.txt").exists():
             _write_failure(run, f"its process was killed {tries} times at the same point: did memory run out?", "")
@@ -242,7 +255,7 @@ def _may_try(run: Run, force: bool) -> bool:
     with writing(run.path):
         run.path.mkdir(parents=True, exist_ok=True)
         (run.path / "failed.txt").unlink(missing_ok=True)
-    write_text(path, json.dumps({"tries": tries + 1, "state": written}))
+    write_text(path, json.dumps({"tries": tries + 1, "checkpoint": written}))
     return True
 
 

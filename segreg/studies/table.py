@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from segreg.errors import RunError
 from segreg.recipe import Recipe, configuration_label
 from segreg.registry import higher_is_better
 from segreg.runs.run import Run
-from segreg.scoring.estimates import Estimate, estimates, metric_of, states_of
+from segreg.scoring.estimates import Estimate, estimates, metric_of, states_of_run
 from segreg.scoring.evaluator import is_better
 from segreg.scoring.statistics import Comparison, paired_comparison
 
@@ -63,6 +64,9 @@ def summarize(grid: Sequence[Sequence[tuple[Recipe, Run, str]]]) -> list[Configu
 
     Args:
         grid: For each configuration its runs: the recipe, the run, and why it failed or an empty string.
+
+    Raises:
+        RunError: a run is damaged, or was trained on other images than the first one.
     """
     configurations = []
     for runs in grid:
@@ -74,7 +78,25 @@ def summarize(grid: Sequence[Sequence[tuple[Recipe, Run, str]]]) -> list[Configu
                 model=recipe.model, loss=recipe.loss, runs=finished, failure=failure, scores=estimates(recipe, finished)
             )
         )
+    check_same_images([run for configuration in configurations for run in configuration.runs])
     return _compared_with_best(configurations, grid[0][0][0].metrics[0])
+
+
+def check_same_images(runs: Sequence[Run], digests: Mapping[str, str] | None = None) -> None:
+    """Raise `RunError` for a run on other images than the others: it cannot be compared with them.
+
+    Args:
+        runs: Finished runs.
+        digests: The digests of the images that are there now; by default those of the first run.
+    """
+    for run in runs:
+        digests = digests or run.results["digests"]
+        changed = [split for split in digests if run.results["digests"].get(split) != digests[split]]
+        if changed or run.results["digests"].keys() != digests.keys():
+            raise RunError(
+                f"{run.path} ({run.recipe.label}) was trained on other images than those of this study now: "
+                f"{' and '.join(changed) or 'the splits'} changed; delete it to train it again, or choose another --out"
+            )
 
 
 def best_configuration(configurations: Sequence[Configuration]) -> Configuration | None:
@@ -103,11 +125,11 @@ def _compared_with_best(configurations: Sequence[Configuration], name: str) -> l
         if is_better(configuration.on_valid(name), best.on_valid(name), higher_is_better(name)):
             best = configuration
     metric = metric_of(name, best.runs[0])
-    best_states = [states_of(run.scores, "valid", name) for run in best.runs]
+    best_states = [states_of_run(run)["valid", name] for run in best.runs]
     compared = []
     for configuration in configurations:
         if configuration.runs and configuration is not best:
-            states = [states_of(run.scores, "valid", name) for run in configuration.runs]
+            states = [states_of_run(run)["valid", name] for run in configuration.runs]
             configuration = attrs.evolve(configuration, behind_best=paired_comparison(metric, states, best_states))
         compared.append(configuration)
     return compared

@@ -1,7 +1,9 @@
 """Files that are either complete or absent: a reader sees the last complete version."""
 
 import csv
+import errno
 import io
+import json
 import os
 import re
 import tomllib
@@ -17,7 +19,18 @@ from safetensors import SafetensorError
 from segreg.errors import DataError, RunError, single_line
 
 # What reading CSV, JSON, safetensors and their contents raises.
-_BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error, SafetensorError)
+_BROKEN = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    csv.Error,
+    SafetensorError,
+)
+_MAX_TEXT = 256_000_000  # bytes
 
 # What a spreadsheet takes for the beginning of a formula; the quotes keep text with a quote of its own distinct.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
@@ -40,6 +53,8 @@ def replacing(path: Path) -> Iterator[Path]:
         try:
             yield aside
             with aside.open("rb+") as written:
+                if not os.fstat(written.fileno()).st_size:
+                    raise OSError(errno.ENODATA, "nothing was written")
                 os.fsync(written.fileno())
             aside.replace(path)
         finally:
@@ -121,18 +136,16 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     write_text(path, "".join(map(_csv_line, [header, *rows])))
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
+def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """Return the rows of a table that `write_csv` wrote, each by column. To be called within `reading`.
 
     Raises:
-        OSError, ValueError, csv.Error: it cannot be read, or is not a table.
+        OSError, ValueError, csv.Error: it cannot be read, or is not a table of these columns.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        table = [[_unquoted(cell) for cell in row] for row in csv.reader(file)]
-    for number, row in enumerate(table, 1):
-        if len(row) != len(table[0]):
-            raise ValueError(f"row {number} has {len(row)} cells: expected {len(table[0])}")
-    return [dict(zip(table[0], row, strict=True)) for row in table[1:]]
+    header, *rows = [[_unquoted(cell) for cell in row] for row in csv.reader(io.StringIO(read_text(path), newline=""))]
+    if header != list(columns):
+        raise ValueError(f"its columns are {', '.join(header)}: expected {', '.join(columns)}")
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _csv_line(cells: Sequence[object]) -> str:
@@ -179,6 +192,36 @@ def reading(path: Path, what: str) -> Iterator[None]:
         raise RunError(f"{path} is not {what}: {reason}") from error
 
 
+def read_text(path: Path) -> str:
+    """Return the text of a file, which may come from anyone.
+
+    Raises:
+        OSError, ValueError: it is not a regular file, larger than 256 MB, or not UTF-8.
+    """
+    refuse_pipe(path)
+    if path.stat().st_size > _MAX_TEXT:
+        raise ValueError(f"it is larger than {_MAX_TEXT // 10**6} MB")
+    return path.read_text(encoding="utf-8")
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Return the content of a JSON file, which may come from anyone.
+
+    Args:
+        path: The file.
+        what: What it should contain.
+
+    Raises:
+        RunError: it is not JSON, or contains `NaN` or `Infinity`, which JSON does not have.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"it contains {constant}")
+
+    with reading(path, what):
+        return json.loads(read_text(path), parse_constant=refuse)
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
@@ -186,8 +229,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         DataError: it is missing or not TOML.
     """
     try:
-        refuse_pipe(path)
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     # A number of thousands of digits is a ValueError, as are the errors of TOML and UTF-8.
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as TOML: {single_line(error)}") from error

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from safetensors import safe_open
 
 from segreg.errors import OptionError, RunError, SegregError, single_line
 from segreg.runs.provenance import IMAGES_OF, KEPT, differences
 from segreg.runs.run import Run
 from segreg.runs.safe_load import read_archive
+from segreg.runs.tensor_file import read_metadata
 from segreg.support.files import reading, replacing
 from segreg.training.state import Epoch, State
 from segreg.training.state_dict import restore, to_dict
@@ -158,9 +158,9 @@ def best_epoch_on_disk(run: Run) -> int:
     """Return the epoch of the best weights on disk; 0 if there are none or they cannot be read."""
     path = run.path / "model.safetensors"
     try:
-        with reading(path, "a model saved by segreg"), safe_open(path, "pt") as file:
-            return int(json.loads(file.metadata()["segreg"])["epoch"])
-    except (RunError, OverflowError):
+        with reading(path, "a model saved by segreg"):
+            return int(json.loads(read_metadata(path, "a model saved by segreg")["segreg"])["epoch"])
+    except RunError:
         return 0
 
 

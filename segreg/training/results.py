@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,15 +10,14 @@ from torch import Tensor
 from segreg.contracts import SegmentationMetric
 from segreg.registry import higher_is_better
 from segreg.runs.plots import plot_curves, plot_samples
-from segreg.runs.run import Run
+from segreg.runs.results_file import Results, Worst
+from segreg.runs.run import SAMPLES, Run
 from segreg.runs.worst_cases import WorstCase, worst_positions, write_cases
 from segreg.scoring.metric_states import States, holding_all, value, values_of_images
 from segreg.support import device as devices
 from segreg.support.render import rgb_view
 from segreg.training.tracking import Tracking
 from segreg.training.trainer import Trainer
-
-_SAMPLES = 4
 
 
 def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
@@ -35,8 +33,7 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
     for name, split in data.splits.items():
         display.progress(f"scoring {name}", 0, len(split))
         states[name] = trainer.evaluator.states(model, split)
-    run.write_tensors(
-        "scores",
+    run.write_scores(
         {
             f"{split}/{metric}/{buffer}": torch.from_numpy(array)
             for split, each in states.items()
@@ -46,12 +43,12 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
     )
     display.progress("drawing plots", 0, 1)
     valid = data.splits["valid"]
-    chosen = torch.linspace(0, len(valid) - 1, min(_SAMPLES, len(valid))).round().long().tolist()
+    chosen = torch.linspace(0, len(valid) - 1, min(SAMPLES, len(valid))).round().long().tolist()
     samples = _predicted(trainer, chosen)
     run.write_samples(samples)
     plot_curves(run.path / "curves.png", {recipe.label: [state.history]}, recipe.metrics[0])
     plot_samples(run.path / "samples.png", samples, {recipe.label: samples["predictions"]}, data.task)
-    results = {
+    results: Results = {
         "epoch": state.best_epoch,
         "metrics": {
             split: {name: _or_none(value(metrics[name], kept)) for name, kept in each.items()}
@@ -83,7 +80,7 @@ def _predicted(trainer: Trainer, positions: list[int]) -> dict[str, Tensor]:
     return {"images": images, "masks": masks, "predictions": predictions}
 
 
-def _write_worst(trainer: Trainer, run: Run, states: States) -> list[dict[str, Any]]:
+def _write_worst(trainer: Trainer, run: Run, states: States) -> list[Worst]:
     """Write the images with the worst values of the first metric, and return their entry in the results."""
     first = trainer.recipe.metrics[0]
     values = values_of_images(trainer.metrics[first], states)

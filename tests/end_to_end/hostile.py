@@ -67,7 +67,7 @@ CASES = {
     ),
     "bad-field": Hostile(
         hook(f"return [{RECORD[:-1]}, min_size=0)]"),
-        "OptionError: Architecture 'model': min_size is 0: expected a whole number from 1 up",
+        "Architecture 'model': min_size is 0: expected a whole number from 1 up",
     ),
     "misspelt-field": Hostile(
         hook(f"return [{RECORD[:-1]}, alias=())]"),

@@ -60,7 +60,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def assert_can_resume(run: Run) -> None:
-    epochs = len((load_checkpoint(run) or {})["rows"]) + 1
+    epochs = len((load_checkpoint(run) or {})["history"]) + 1
     assert len(resume(run.path, epochs=epochs, force=True, quiet=True).history) == epochs
 
 

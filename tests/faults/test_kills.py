@@ -86,7 +86,7 @@ def check_what_is_left(run: Path, unbroken: Path) -> None:
             assert Run(run).model()(torch.rand(1, 3, 32, 32)).isfinite().all()
     state = load_checkpoint(Run(run))
     if state:
-        assert len(state["rows"]) <= len(written) <= len(state["rows"]) + 1
+        assert len(state["history"]) <= len(written) <= len(state["history"]) + 1
         if state["best_epoch"]:
             assert (run / "model.safetensors").exists()
 

@@ -27,6 +27,7 @@ ACTS = {
     "results": lambda run: run.results,
     "history": lambda run: run.history,
     "scores": lambda run: run.scores,
+    "samples": lambda run: run.samples,
 }
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 limit = pages * resource.getpagesize() + _ROOM

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import struct
+import tempfile
 import zipfile
 from collections.abc import Callable
 from functools import cache
@@ -13,6 +14,8 @@ from typing import Any
 
 import torch
 from safetensors.torch import save
+
+from segreg.runs.tensor_file import write_tensors
 
 SIZE = 4 * 10**8
 """Size of an unpacked bomb, in bytes."""
@@ -81,7 +84,7 @@ def states(mark: Path) -> dict[str, bytes]:
             **{"data.pkl": lambda content: content.replace(four, b"J" + struct.pack("<i", 250_000_000))},
         ),
         "one-number-expanded-to-a-hundred-billion": archived({"best_weights": {"weight": tensor}}),
-        "nested-number-expanded-to-a-hundred-billion": archived({"rows": [[{"x": (1, tensor)}]]}),
+        "nested-number-expanded-to-a-hundred-billion": archived({"history": [[{"x": (1, tensor)}]]}),
         "archive-of-something-else": _zip({"readme.txt": b"hello"}),
     }
 
@@ -92,6 +95,14 @@ def _zip(parts: dict[str, bytes]) -> bytes:
         for name, content in parts.items():
             packed.writestr(name, content)
     return file.getvalue()
+
+
+def saved(tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> bytes:
+    """A file of tensors as segreg writes it, whose digest fits whatever it contains."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tensors.safetensors"
+        write_tensors(path, tensors, metadata)
+        return path.read_bytes()
 
 
 def safetensors(header: bytes | dict[str, Any], data: bytes = b"", length: int | None = None) -> bytes:
@@ -115,7 +126,7 @@ def models(mark: Path, weights: dict[str, torch.Tensor]) -> dict[str, bytes]:
     """Contents of `model.safetensors`, by name; the weights are those of the model that `ABOUT` names."""
 
     def about(**changes: Any) -> bytes:
-        return save(weights, {"segreg": json.dumps({**ABOUT, **changes})})
+        return saved(weights, {"segreg": json.dumps({**ABOUT, **changes})})
 
     def tensor(dtype: str = "F32", shape: Any = (1,), offsets: Any = (0, 4)) -> dict[str, Any]:
         return {"w": {"dtype": dtype, "shape": shape, "data_offsets": offsets}}
@@ -145,14 +156,15 @@ def models(mark: Path, weights: dict[str, torch.Tensor]) -> dict[str, bytes]:
         "tensor-backwards": safetensors(tensor(offsets=[4, 0]), bytes(4)),
         "tensor-of-unknown-type": safetensors(tensor(dtype="EVIL"), bytes(4)),
         "overlapping-tensors": safetensors({**tensor(), "v": tensor()["w"]}, bytes(4)),
+        "no-digest": save(weights, {"segreg": json.dumps(ABOUT)}),
         "no-metadata": save(weights),
-        "metadata-that-is-not-json": save(weights, {"segreg": "nonsense"}),
-        "metadata-that-is-deep": save(weights, {"segreg": deep.decode()}),
-        "metadata-of-digits": save(weights, {"segreg": "1" * 100_000}),
-        "metadata-that-is-a-list": save(weights, {"segreg": "[]"}),
-        "metadata-null": save(weights, {"segreg": "null"}),
-        "other-weights": save({"w": torch.zeros(1)}, {"segreg": json.dumps(ABOUT)}),
-        "fewer-weights": save(dict(list(weights.items())[1:]), {"segreg": json.dumps(ABOUT)}),
+        "metadata-that-is-not-json": saved(weights, {"segreg": "nonsense"}),
+        "metadata-that-is-deep": saved(weights, {"segreg": deep.decode()}),
+        "metadata-of-digits": saved(weights, {"segreg": "1" * 100_000}),
+        "metadata-that-is-a-list": saved(weights, {"segreg": "[]"}),
+        "metadata-null": saved(weights, {"segreg": "null"}),
+        "other-weights": saved({"w": torch.zeros(1)}, {"segreg": json.dumps(ABOUT)}),
+        "fewer-weights": saved(dict(list(weights.items())[1:]), {"segreg": json.dumps(ABOUT)}),
         "normalize": about(normalize="os.system"),
         "normalize-of-a-list": about(normalize=[[]]),
     }
@@ -201,21 +213,77 @@ RECIPES = {
 
 EVIL_MODULE = "from pathlib import Path\nPath({mark!r}).touch()\nPayload = payload = dict\n"
 
-RESULTS = {
-    "empty": b"",
-    "text": b"nonsense",
-    "list": b"[]",
-    "nothing": b"null",
-    "object": b"{}",
-    "deep": b"[" * 100_000,
-    "digits": b"1" * 100_000,
-    "bytes": b"\xff\xfe\xfd",
+# The results of a run with the metric `iou`.
+SOUND_RESULTS: dict[str, Any] = {
+    "epoch": 1,
+    "metrics": {"train": {"iou": 0.5}, "valid": {"iou": None}},
+    "per_class": {"train": {"iou": [0.5]}, "valid": {"iou": [None]}},
+    "worst": [{"name": "1", "value": 0.5}],
+    "classes": ["lesion"],
+    "images": {"train": 4, "valid": 2},
+    "digests": {"train": "a", "valid": "b"},
+    "skipped": 0,
+    "parameters": 7,
+    "seconds": 1.5,
+    "images_per_second": 2.5,
+    "device": "cpu",
 }
+
+
+def results() -> dict[str, bytes]:
+    """Contents of `results.json`, by name."""
+    cases = {
+        "empty": b"",
+        "text": b"nonsense",
+        "list": b"[]",
+        "nothing": b"null",
+        "object": b"{}",
+        "deep": b"[" * 100_000,
+        "digits": b"1" * 100_000,
+        "bytes": b"\xff\xfe\xfd",
+    }
+    sound = SOUND_RESULTS
+    cases |= {
+        f"without-{name}": json.dumps({key: sound[key] for key in sound if key != name}).encode() for name in sound
+    }
+    others: list[Any] = [None, "x", -1, [], {}, [3], {"train": None}, {"train": {}}, {"train": {"iou": "x"}}, 1e400]
+    for name in sound:
+        for number, other in enumerate(others):
+            # Text reads as a name, or a list of one name, and an empty list as no images of `worst/`.
+            valid = [("worst", []), ("classes", "x"), ("device", "x")]
+            if (name, other) not in valid:
+                cases[f"{name}-{number}"] = json.dumps({**sound, name: other}).encode()
+    return cases
+
+
+_HEADER = b"epoch,train_loss,train_iou,valid_loss,valid_iou,lr,seconds,images_per_second\n"
+SOUND_HISTORY = _HEADER + b"1,1,0.5,1,nan,0.1,2,3\n"
 HISTORIES = {
-    "text": b"epoch,loss\n1,nonsense\n",
-    "short-row": b"epoch,loss\n1\n",
-    "long-row": b"epoch,loss\n1,2,3\n",
-    "bytes": b"epoch\n\xff\xfe\n",
-    "zeros": b"epoch\n\0\0\n",
-    "unterminated-field": b'epoch\n"' + b"1" * 200_000,
+    "empty": b"",
+    "text": _HEADER + b"1,nonsense,0,0,0,0,0,0\n",
+    "short-row": _HEADER + b"1\n",
+    "long-row": SOUND_HISTORY + b"2,1,1,1,1,1,1,1,1\n",
+    "other-columns": b"epoch,loss\n1,2\n",
+    "epoch-missing": _HEADER + b"2,1,0.5,1,nan,0.1,2,3\n",
+    "epoch-twice": SOUND_HISTORY + b"1,1,0.5,1,nan,0.1,2,3\n",
+    "bytes": _HEADER + b"\xff\xfe\n",
+    "zeros": _HEADER + b"\0\0\n",
+    "unterminated-field": _HEADER + b'"' + b"1" * 200_000,
 }
+
+
+def samples() -> dict[str, bytes]:
+    """Contents of `samples.safetensors` of a run at 32×32, by name."""
+    sound = {"images": torch.zeros(4, 3, 32, 32, dtype=torch.uint8)}
+    sound |= {name: torch.zeros(4, 32, 32, dtype=torch.uint8) for name in ("masks", "predictions")}
+    many = {name: tensor.repeat(750, *[1] * (tensor.ndim - 1)) for name, tensor in sound.items()}
+    return {
+        "sound": saved(sound),
+        "three-thousand-images": saved(many),
+        "without-masks": saved({name: tensor for name, tensor in sound.items() if name != "masks"}),
+        "other-size": saved({name: tensor[..., :4] for name, tensor in sound.items()}),
+        "floats": saved({name: tensor.float() for name, tensor in sound.items()}),
+        "fewer-predictions": saved({**sound, "predictions": sound["predictions"][:2]}),
+        "flat-images": saved({**sound, "images": torch.zeros(4, dtype=torch.uint8)}),
+        "scalar-images": saved({**sound, "images": torch.tensor(1, dtype=torch.uint8)}),
+    }

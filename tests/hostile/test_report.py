@@ -197,7 +197,7 @@ def harmless(path: Path, parent: str) -> None:
 @given(NAMES, NAMES)
 def test_no_name_escapes_its_directory(study: str, note: str) -> None:
     recipe = unchecked(make_recipe(), model=f'trial/dot:note="{note}"', loss=note or "bce")
-    harmless(Plan(name=study, rows=((recipe,),)).directory, "studies")
+    harmless(Plan(name=study, configurations=((recipe,),)).directory, "studies")
     harmless(Path("runs") / directory_name(recipe), "runs")
     harmless(new_directory("runs", recipe.label), "runs")
     assert slug(note) == slug(slug(note))
@@ -212,4 +212,4 @@ def test_a_study_file_of_any_name_has_its_own_directory(tmp_path_factory: pytest
 
 def test_splits_of_any_names_are_read_back(tmp_path: Path) -> None:
     Run(tmp_path).write_splits({"train": HOSTILE})
-    assert [row["name"] for row in read_csv(tmp_path / "splits.csv")] == HOSTILE
+    assert [row["name"] for row in read_csv(tmp_path / "splits.csv", ("split", "name"))] == HOSTILE

@@ -9,11 +9,23 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save
 
 import segreg
 from segreg.runs.run import Run
-from tests.hostile.runs import ABOUT, EVIL_MODULE, HISTORIES, RECIPES, RESULTS, archived, models, states
+from tests.hostile.runs import (
+    ABOUT,
+    EVIL_MODULE,
+    HISTORIES,
+    RECIPES,
+    SOUND_HISTORY,
+    SOUND_RESULTS,
+    archived,
+    models,
+    results,
+    samples,
+    saved,
+    states,
+)
 from tests.trial import call
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
@@ -21,7 +33,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux
 SECONDS = 20  # of CPU time, where milliseconds are usual
 MEGABYTES = 100  # beyond the memory used before; the largest file has one
 
-SOUND = ["model-sound", "checkpoint-sound", "recipe-sound"]
+SOUND = [f"{file}-sound" for file in ("model", "checkpoint", "recipe", "results", "history", "samples")]
 
 
 def write(folder: Path, name: str, file: str, content: bytes) -> None:
@@ -42,17 +54,19 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         write(folder, f"model-{name}", "model.safetensors", content)
         if not name.startswith(("architecture", "options", "normalize")):
             write(folder, f"scores-{name}", "scores.safetensors", content)
-    write(folder, "model-sound", "model.safetensors", save(weights, {"segreg": json.dumps(ABOUT)}))
+    write(folder, "model-sound", "model.safetensors", saved(weights, {"segreg": json.dumps(ABOUT)}))
     for name, content in states(mark).items():
         write(folder, f"checkpoint-{name}", "checkpoint/checkpoint.pt", content)
-    sound = archived({"model": weights, "rows": [{"epoch": 1.0}]})
+    sound = archived({"model": weights, "history": [{"epoch": 1.0}]})
     write(folder, "checkpoint-sound", "checkpoint/checkpoint.pt", sound)
     for name, line in {**RECIPES, "sound": ""}.items():
         write(folder, f"recipe-{name}", "recipe.toml", f"[recipe]\n{line}\n".encode())
-    for name, content in RESULTS.items():
+    for name, content in {**results(), "sound": json.dumps(SOUND_RESULTS).encode()}.items():
         write(folder, f"results-{name}", "results.json", content)
-    for name, content in HISTORIES.items():
+    for name, content in {**HISTORIES, "sound": SOUND_HISTORY}.items():
         write(folder, f"history-{name}", "history.csv", content)
+    for name, content in samples().items():
+        write(folder, f"samples-{name}", "samples.safetensors", content)
     files = [
         "model.safetensors",
         "checkpoint/checkpoint.pt",
@@ -60,6 +74,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "results.json",
         "history.csv",
         "scores.safetensors",
+        "samples.safetensors",
     ]
     for file in files:
         for name in ("pipe", "endless", "circle", "folder"):
@@ -71,6 +86,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 path.mkdir()
             else:
                 path.symlink_to("/dev/zero" if name == "endless" else path.name)
+    for path in folder.iterdir():
+        if path.name.startswith(("results-", "history-", "samples-")):
+            write(folder, path.name, "recipe.toml", b'[recipe]\nmetrics = ["iou"]\nsize = [32, 32]\n')
     done = subprocess.run(
         [sys.executable, "-m", "tests.hostile.open_run", str(folder)],
         capture_output=True,
@@ -155,6 +173,6 @@ def test_a_run_with_such_a_checkpoint_is_not_resumed(
 
 def test_the_error_for_a_file_that_names_a_plugin_names_the_plugin(tmp_path: Path) -> None:
     about = {**ABOUT, "architecture": "evil_module/payload", "plugin": "evil-module 6.6.6"}
-    (tmp_path / "model.safetensors").write_bytes(save({"w": torch.zeros(1)}, {"segreg": json.dumps(about)}))
+    (tmp_path / "model.safetensors").write_bytes(saved({"w": torch.zeros(1)}, {"segreg": json.dumps(about)}))
     with pytest.raises(segreg.PluginError, match=r"saved with evil-module 6\.6\.6: if you know and trust that"):
         Run(tmp_path).model()

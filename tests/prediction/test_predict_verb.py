@@ -1,6 +1,7 @@
 """`segreg predict`: what it writes matches the predictor, and no file of the user is lost."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -150,6 +151,19 @@ def test_mistakes_are_one_line_errors(run: segreg.Run, folder: Path, tmp_path: P
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("file", ["recipe.toml", "model.safetensors", "study.toml"])
+def test_a_second_run_is_not_a_folder_of_images(run: segreg.Run, folder: Path, tmp_path: Path, file: str) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    (second / file).write_text("")
+    shutil.copy(run.path / "samples.png", second)
+    for inputs in ([second, folder], [folder, second]):
+        status, out, err = call("predict", str(run.path), *map(str, inputs), "--out", str(tmp_path / "out"))
+        assert (status, out) == (2, "")
+        assert re.fullmatch(rf"segreg: {second} is a \w+, not a folder of images: .*\n", err)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_file_that_claims_to_be_huge_is_refused(run: segreg.Run, tmp_path: Path) -> None:
     for side, tile, message in (
         (9_460, None, "89,478,485 pixels: cut it into tiles"),

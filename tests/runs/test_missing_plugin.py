@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 import segreg
 from segreg import PluginError, Run
 from segreg.registry import registry
+from segreg.runs.tensor_file import write_tensors
 from tests.trial import PLUGIN, call
 
 
@@ -54,7 +54,7 @@ def test_text_from_a_file_does_not_become_a_command(tmp_path: Path, origin: str)
         "size": [32, 32],
         "normalize": "image",
     }
-    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors", {"segreg": json.dumps(about)})
+    write_tensors(tmp_path / "model.safetensors", {"weight": torch.zeros(1)}, {"segreg": json.dumps(about)})
     with pytest.raises(
         PluginError, match=re.escape("needs 'theirs/net', which is not installed, and does not name the plugin")
     ):

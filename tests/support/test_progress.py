@@ -6,7 +6,7 @@ import pytest
 
 from segreg.support.progress import Display
 
-ROW = {"epoch": 1.0, "train_loss": 0.5, "valid_iou": 0.75, "lr": 0.1, "seconds": 2.0, "images_per_second": 12.34}
+SCORES = {"train_loss": 0.5, "valid_iou": 0.75}
 
 
 def run_through(display: Display) -> None:
@@ -14,7 +14,7 @@ def run_through(display: Display) -> None:
         display.line("a line")
         display.progress("reading train", 3, 4)
         display.training("unet · bce", 1, 2, 5, 10)
-        display.epoch(ROW, 2, best=True)
+        display.epoch(1, 2, SCORES, 12.34, best=True)
         display.training("unet · bce", 2, 2, 1, 10)
         display.note("a [bold]note[/bold]")
 

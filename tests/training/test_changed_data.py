@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import segreg
 from segreg.builtins.datasets.folder import example
 from segreg.errors import RunError
 from segreg.training.fit import resume
@@ -61,3 +62,47 @@ def test_changed_data_under_the_same_names_are_noticed(
         with pytest.raises(RunError, match=r"cannot be resumed: images of (train|valid) was \d \(\w+\) and is \d \("):
             resume(run.path, force=force, quiet=True)
     assert resume(run.path, data=f"folder:root={tmp_path / 'moved'}", force=True, quiet=True).finished
+
+
+@pytest.mark.parametrize("change", [invert_masks, replace_images, change_one_pixel, swap_two])
+def test_a_study_is_not_grown_on_changed_data(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    example(tmp_path / "data")
+    study: dict[str, Any] = {
+        **SETTINGS,
+        "models": ["trial/dot"],
+        "data": f"folder:root={tmp_path / 'data'}",
+        "out": tmp_path / "study",
+    }
+    segreg.compare(**study, losses=["bce"])
+    change(tmp_path / "data")
+    for _ in range(2):
+        with pytest.raises(
+            RunError, match=r"trial/dot · bce\) was trained on other images .*delete it to train"
+        ) as caught:
+            segreg.compare(**study, losses=["bce", "dice"])
+        assert "\n" not in str(caught.value)
+    # What was compared before can still be read, and the way out works.
+    assert segreg.Study.read(tmp_path / "study").best
+    shutil.rmtree(next((tmp_path / "study" / "runs").glob("*bce*")))
+    assert len(segreg.compare(**study, losses=["bce", "dice"]).configurations) == 2
+
+
+def test_a_study_is_not_grown_after_images_were_removed(tmp_path: Path) -> None:
+    example(tmp_path / "data")
+    study: dict[str, Any] = {
+        **SETTINGS,
+        "models": ["trial/dot"],
+        "data": f"folder:root={tmp_path / 'data'}",
+        "out": tmp_path / "study",
+    }
+    segreg.compare(**study, losses=["bce"])
+    for folder in ("images", "masks"):
+        next(iter(sorted((tmp_path / "data" / folder).iterdir()))).unlink()
+    with pytest.raises(RunError, match="was trained on other images"):
+        segreg.compare(**study, losses=["bce", "dice"])
+    # Runs put together by hand are not compared either.
+    segreg.compare(**{**study, "out": tmp_path / "other"}, losses=["dice"])
+    [moved] = (tmp_path / "other" / "runs").iterdir()
+    shutil.copytree(moved, tmp_path / "study" / "runs" / moved.name)
+    with pytest.raises(RunError, match="was trained on other images"):
+        segreg.compare(**study, losses=["bce", "dice"])

@@ -43,7 +43,7 @@ def test_a_stopped_run_ends_the_same_and_heeds_the_version(tmp_path: Path, monke
     monkeypatch.undo()
     broken = Run(tmp_path / "broken")
     state = load_checkpoint(broken) or {}
-    assert (len(state["rows"]), state["epoch"]["step"]) == (1, 1)
+    assert (len(state["history"]), state["epoch"]["step"]) == (1, 1)
 
     was = state["provenance"]["plugin of timm/unet"]
     state["provenance"]["plugin of timm/unet"] = "segreg-timm 0.0.1"
