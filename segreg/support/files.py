@@ -145,6 +145,9 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     header, *rows = [[_unquoted(cell) for cell in row] for row in csv.reader(io.StringIO(read_text(path), newline=""))]
     if header != list(columns):
         raise ValueError(f"its columns are {', '.join(header)}: expected {', '.join(columns)}")
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(columns):
+            raise ValueError(f"row {number} has {len(row)} cells: expected {len(columns)}")
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
@@ -201,7 +204,7 @@ def read_text(path: Path) -> str:
     refuse_pipe(path)
     if path.stat().st_size > _MAX_TEXT:
         raise ValueError(f"it is larger than {_MAX_TEXT // 10**6} MB")
-    return path.read_text(encoding="utf-8")
+    return path.read_bytes().decode("utf-8")  # `Path.read_text` would change a carriage return
 
 
 def read_json(path: Path, what: str) -> Any:
