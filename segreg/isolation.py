@@ -16,10 +16,10 @@ from segreg.errors import printable_lines
 
 @attrs.define
 class Signals:
-    """The signals that came while they were turned into exceptions.
+    """The signals that came while they were handled.
 
     Args:
-        handled: Whether they are: on the command line, while a long-running verb runs.
+        handled: Whether they raise exceptions: on the command line, while a long-running verb runs.
         came: Their numbers.
     """
 

@@ -27,7 +27,9 @@ def image_states(metric: SegmentationMetric, logits: Tensor, target: Tensor) -> 
         metric.reset()
         metric.update(logits[i : i + 1], target[i : i + 1])
         rows.append({name: buffer.clone() for name, buffer in buffers_of(metric).items()})
-    return {name: torch.stack([row[name] for row in rows]).cpu().numpy() for name in rows[0]}
+    # A copy: torch's own few bytes, behind the large tensors that led to them, would keep the C library from using the
+    # memory of these again.
+    return {name: torch.stack([row[name] for row in rows]).cpu().numpy().copy() for name in rows[0]}
 
 
 def merge(parts: Sequence[States]) -> States:

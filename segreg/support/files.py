@@ -142,7 +142,8 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     Raises:
         OSError, ValueError, csv.Error: it cannot be read, or is not a table of these columns.
     """
-    header, *rows = [[_unquoted(cell) for cell in row] for row in csv.reader(io.StringIO(read_text(path), newline=""))]
+    table = [[_unquoted(cell) for cell in row] for row in csv.reader(io.StringIO(read_text(path), newline=""))]
+    header, rows = table[0] if table else [], table[1:]
     if header != list(columns):
         raise ValueError(f"its columns are {', '.join(header)}: expected {', '.join(columns)}")
     for number, row in enumerate(rows, 2):

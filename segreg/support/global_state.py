@@ -141,6 +141,10 @@ def _stop_timers(armed: Sequence[bool]) -> None:
             signal.setitimer(timer, 0)
 
 
+def _flushes_denormals() -> bool:
+    return sys.float_info.min / 2 == 0
+
+
 def _detect_anomaly(former: tuple[bool, bool]) -> None:
     torch.autograd.set_detect_anomaly(*former)
 
@@ -160,9 +164,11 @@ def _settings() -> list[Setting]:
         (torch.get_num_threads, torch.set_num_threads),
         (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
         (lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()), _detect_anomaly),
+        (_flushes_denormals, torch.set_flush_denormal),
         _attribute(torch.utils.deterministic, "fill_uninitialized_memory"),
         *(_attribute(cudnn, name) for name in ("enabled", "benchmark", "deterministic")),
         *(_attribute(mkldnn, name) for name in ("enabled", "deterministic")),
+        *(_attribute(backends.cuda.matmul, f"allow_{kind}_reduced_precision_reduction") for kind in ("fp16", "bf16")),
         # The last one is restored first: setting it sets two of the others too.
         *(
             _attribute(owner, "fp32_precision")

@@ -26,8 +26,8 @@ from segreg.testing.subject import (
 
 # What a different order of summation may change, as a fraction of the logits' spread.
 _FLOAT32 = 1e-3
-# Height and width of large images, and the tiles of which each has to matter.
-_LARGE, _LONG, _TILES = (257, 289), 801, 4
+# Sides of large images, in evaluation and in training, and the number of tiles per side of which each has to matter.
+_LARGE, _LARGE_IN_TRAINING, _LONG, _TILES = (257, 289), (129, 145), 545, 4
 
 
 def _min_size(subject: ComponentSubject) -> int:
@@ -44,6 +44,10 @@ def _images(subject: ComponentSubject, batch: int = 2, channels: int = 3) -> Ten
     return torch.rand(batch, channels, *_size(subject))
 
 
+def _smallest(subject: ComponentSubject) -> Tensor:
+    return torch.rand(2, 3, *[_min_size(subject)] * 2)
+
+
 def _settled(subject: ComponentSubject) -> nn.Module:
     model: nn.Module = subject.build()
     return settled(model, _images(subject, batch=4))
@@ -51,7 +55,7 @@ def _settled(subject: ComponentSubject) -> nn.Module:
 
 def any_channels_and_classes(subject: ComponentSubject) -> None:
     """With 1, 3 and 4 channels and 1, 2, 3 and 5 classes, logits are float32, of the size of the images."""
-    for channels, classes in ((1, 1), (1, 3), (3, 1), (3, 2), (3, 3), (4, 2), (4, 5)):
+    for channels, classes in ((1, 1), (1, 3), (3, 2), (3, 5), (4, 3)):
         images = _images(subject, channels=channels)
         with torch.no_grad():
             logits = subject.build(in_channels=channels, num_classes=classes).eval()(images)
@@ -79,37 +83,38 @@ def batch_of_one(subject: ComponentSubject) -> None:
 
 
 def large_images_are_seen(subject: ComponentSubject) -> None:
-    """In images of 257x289 pixels, and of 801 in one direction, every part counts: logits vary in each, and see it."""
+    """In images of up to 257x289 pixels, or 545 in one direction, logits vary everywhere and depend on every part."""
     model, minimum = _settled(subject), _min_size(subject)
-    height, width = (max(side, minimum) for side in _LARGE)
-    with torch.no_grad():
-        for size in ((height, width), (minimum, max(_LONG, minimum)), (max(_LONG, minimum), minimum)):
-            images = torch.rand(1, 3, *size)
+    for size in (_LARGE, (minimum, _LONG), (_LONG, minimum)):
+        images = torch.rand(1, 3, *(max(side, minimum) for side in size))
+        with torch.no_grad():
             logits = model(images)
-            _expect_logits(logits, images, 1)
-            constant = _tiles(logits).std(1) <= 1e-6 * logits.std()
-            expect(not constant.any(), f"images {list(images.shape)} give logits that are constant in a part of them")
-    images = torch.rand(1, 3, height, width, requires_grad=True)
+        _expect_logits(logits, images, 1)
+        constant = _tiles(logits).std(1) <= 1e-6 * logits.std()
+        expect(not constant.any(), f"images {list(images.shape)} give logits that are constant in a part of them")
+    images = torch.rand(1, 3, *(max(side, minimum) for side in _LARGE_IN_TRAINING)).requires_grad_()
     logits = model.train()(images)
+    _expect_logits(logits, images, 1)
     (slope,) = torch.autograd.grad(logits, images, torch.randn_like(logits))
-    unseen = _tiles(slope).abs().amax(1) == 0
-    expect(not unseen.any(), f"a part of images {list(images.shape)} has no influence on the logits")
+    seen = _tiles(slope).abs().amax(1) > 0
+    expect(seen.all(), f"a part of images {list(images.shape)} has no influence on the logits")
 
 
 def constant_images_stay_finite(subject: ComponentSubject) -> None:
     """Images that are black, white or grey all over give finite logits and gradients."""
-    black = torch.zeros(1, 3, *_size(subject))
-    grey = torch.cat([black, black + 1, black + 0.5, torch.rand_like(black)])
+    black = torch.zeros_like(_smallest(subject))
     model = subject.build()
-    for images in (black, grey):
-        for training in (False, True):
-            logits = model.train(training)(images)
-            expect(logits.isfinite().all(), "images without contrast give logits that are not finite")
-            model.zero_grad()
-            logits.square().mean().backward()
-            for name, parameter in model.named_parameters():
-                fine = parameter.grad is None or parameter.grad.isfinite().all()
-                expect(fine, f"images without contrast give a gradient of {name} that is not finite")
+    for images in (black, torch.cat([black[:1], black[:1] + 0.5, black[:1] + 1, torch.rand_like(black[:1])])):
+        with torch.no_grad():
+            logits = model.eval()(images)
+        expect(logits.isfinite().all(), "in evaluation mode, images without contrast give logits that are not finite")
+        logits = model.train()(images)
+        expect(logits.isfinite().all(), "in training mode, images without contrast give logits that are not finite")
+        model.zero_grad()
+        logits.square().mean().backward()
+        for name, parameter in model.named_parameters():
+            fine = parameter.grad is None or parameter.grad.isfinite().all()
+            expect(fine, f"images without contrast give a gradient of {name} that is not finite")
 
 
 def evaluation_is_deterministic(subject: ComponentSubject) -> None:
@@ -160,13 +165,14 @@ def logits_are_not_activated(subject: ComponentSubject) -> None:
         # The logits of one set of weights may be anywhere by chance; those of eight are not.
         for _ in range(8):
             with torch.no_grad():
-                logits = shaken(model)(_images(subject))
+                logits = model(_images(subject))
             if (logits < 0).any() or (logits > 1).any():
                 within.discard("between 0 and 1")
             if (logits > 0).any():
                 within.discard("at 0 and below")
             if not within:
                 break
+            shaken(model)
         expect(
             not within,
             f"whatever the weights, all logits are {' and '.join(within)}: leave the activation to the loss",
@@ -188,7 +194,7 @@ def resumes_where_it_stopped(subject: ComponentSubject) -> None:
 
     So its whole state is in its state dict, which parameters are trained does not change, and neither does the mode.
     """
-    batches = [_images(subject) for _ in range(4)]
+    batches = [_smallest(subject) for _ in range(4)]
     wanted = torch.rand(2, 1, *batches[0].shape[2:])
 
     def step(model: nn.Module, number: int) -> Tensor:
@@ -196,11 +202,10 @@ def resumes_where_it_stopped(subject: ComponentSubject) -> None:
         logits: Tensor = model(batches[number])
         model.zero_grad()
         F.binary_cross_entropy_with_logits(logits, wanted).backward()
-        parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
-        nn.utils.clip_grad_norm_(parameters, 1.0)
         with torch.no_grad():
-            for parameter in parameters:
-                parameter -= 0.1 * parameter.grad
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    parameter.sub_(parameter.grad, alpha=1e-2)
         for before, after, what in ((modes, _modes(model), "in training mode"), (trained, _trained(model), "trained")):
             changed = [name for name in before if before[name] != after[name]]
             expect(not changed, f"a step in training changes whether {', '.join(changed[:1]) or 'it'} is {what}")
@@ -239,8 +244,8 @@ def global_state_is_not_modified(subject: ComponentSubject) -> None:
 
 
 def _used(subject: ComponentSubject) -> Iterator[tuple[str, Sequence[Tensor]]]:
-    model, images = subject.build(), _images(subject)
-    yield "building it", [each.detach().clone() for each in model.parameters() if each.requires_grad]
+    model, images = subject.build(), _smallest(subject)
+    yield "building it", [each.detach() for each in model.parameters() if each.requires_grad]
     yield "building it", [each.clone() for each in model.buffers()]
     logits = model.train()(images)
     yield "calling it in training mode", [logits.detach()]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # Nine tiles with an object each, in an image larger than what a component might look at of a small one.
-_TILES, _TILE, _OBJECT, _GAP = 3, 44, 14, 5
+_TILES, _TILE, _OBJECT, _GAP = 3, 72, 22, 9
 
 
 def ground_truth(classes: int) -> Tensor:

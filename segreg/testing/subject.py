@@ -69,7 +69,7 @@ class PluginSubject:
         return {}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class ComponentSubject:
     """A component with the options that it is checked with."""
 
@@ -93,15 +93,21 @@ class ComponentSubject:
         return self.registry.build(self.entry.kind, self.entry.key, **{**self.options, **options})
 
     @contextmanager
-    def opened(self) -> Iterator[SegmentationDataset]:
-        """Open a dataset: in the folder that the expression names, else on the record's example."""
+    def prepared(self) -> Iterator[Mapping[str, Any]]:
+        """Yield options to open a dataset with: the folder that the expression names, else the record's example."""
         record = self.entry.record
         if not isinstance(record, Dataset) or not record.example or "root" in self.options:
-            yield self.build()
+            yield self.options
             return
         with tempfile.TemporaryDirectory() as folder:
             imported(record.example)(Path(folder))
-            yield self.build(root=folder)
+            yield {**self.options, "root": folder}
+
+    @contextmanager
+    def opened(self) -> Iterator[SegmentationDataset]:
+        """Open a dataset, as it was prepared."""
+        with self.prepared() as options:
+            yield self.build(**options)
 
 
 def difference(got: Tensor, expected: Tensor) -> float:

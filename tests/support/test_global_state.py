@@ -62,6 +62,7 @@ def modes() -> list[Any]:
 
 def determinism() -> list[Any]:
     flags = (BACKENDS.cudnn.benchmark, BACKENDS.cudnn.deterministic, BACKENDS.mkldnn.enabled)
+    flags += (BACKENDS.cuda.matmul.allow_bf16_reduced_precision_reduction, sys.float_info.min / 2 > 0)
     return [torch.get_deterministic_debug_mode(), torch.is_anomaly_enabled(), *flags]
 
 
@@ -109,6 +110,8 @@ DISTURBANCES: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
     (determinism, lambda: torch.autograd.set_detect_anomaly(True)),
     (determinism, lambda: setattr(BACKENDS.cudnn, "benchmark", True)),
     (determinism, lambda: setattr(BACKENDS.mkldnn, "enabled", False)),
+    (determinism, lambda: setattr(BACKENDS.cuda.matmul, "allow_bf16_reduced_precision_reduction", False)),
+    (determinism, lambda: torch.set_flush_denormal(True)),
     (drawn, lambda: torch.manual_seed(0)),
     (drawn, lambda: np.random.seed(0)),
     (drawn, lambda: random.seed(0)),
