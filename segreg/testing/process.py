@@ -108,8 +108,11 @@ def _changes(use: Use, settings: Mapping[str, Callable[[], Any]]) -> list[str]:
         before = _read(settings)
         for what, _ in use():
             after = _read(settings)
-            if found := [f"{what} modifies {name}{_how(before[name], after[name])}" for name in settings
-                         if before[name] != after[name]]:
+            if found := [
+                f"{what} modifies {name}{_how(before[name], after[name])}"
+                for name in settings
+                if before[name] != after[name]
+            ]:
                 return found
     return []
 
