@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="resume a run even if a plugin, torch, the device or the images have changed since it was interrupted, "
+        help="resume a run even if a plugin, torch or the device has changed since it was interrupted, "
         "and retry runs that failed three times",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")

@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="with --resume: resume even if the recipe, a plugin, torch, the device or the images have changed",
+        help="with --resume: resume even if the recipe, a plugin, torch or the device has changed; a run keeps its "
+        "images, model and metrics",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     add_settings(parser, without=["model"])

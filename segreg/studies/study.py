@@ -141,7 +141,7 @@ def compare(
         losses: Losses, as expressions, instead of the study's.
         seeds: Seeds, instead of the study's.
         out: The study's directory; by default `studies/NAME-DATASET`. It may hold an earlier version of this study.
-        force: Resume an interrupted run even if a plugin, torch, the device or the images have changed since, and
+        force: Resume an interrupted run even if a plugin, torch or the device has changed since, and
             retry runs that failed three times.
         quiet: Show no progress.
         settings: Any field of `Recipe` except `model`, `loss` and `seed`.

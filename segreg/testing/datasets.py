@@ -171,9 +171,11 @@ def access_is_repeatable(subject: ComponentSubject) -> None:
 
 def threads_agree(subject: ComponentSubject) -> None:
     """A sample is the same when four threads read at once, as they do before a training."""
-    with subject.opened() as data:
-        places = _some(data)
-        expected = {place: _digest(*data.splits[place[0]][place[1]]) for place in places}
+    with subject.prepared() as options:
+        # Read by the threads from another one, which has cached nothing yet.
+        alone, data = subject.build(**options), subject.build(**options)
+        places = _some(alone)
+        expected = {place: _digest(*alone.splits[place[0]][place[1]]) for place in places}
         order = places * (1 + _READINGS // len(places))
 
         def read(reader: int) -> None:

@@ -47,8 +47,11 @@ def confident(prediction: Tensor, classes: int) -> Tensor:
 
 
 def _places() -> list[str]:
-    return [f"{row} {column}".replace("middle center", "center")
-            for row in ("top", "middle", "bottom") for column in ("left", "center", "right")]
+    return [
+        f"{row} {column}".replace("middle center", "center")
+        for row in ("top", "middle", "bottom")
+        for column in ("left", "center", "right")
+    ]
 
 
 def _class_of(index: int, classes: int) -> int:

@@ -60,7 +60,7 @@ def resume(directory: str | Path, *, force: bool = False, quiet: bool = False, *
 
     Args:
         directory: Directory of the run.
-        force: Resume even if the recipe, a plugin, torch, the device or the images have changed since the checkpoint
+        force: Resume even if the recipe, a plugin, torch or the device has changed since the checkpoint
             was written. The interrupted epoch then starts over.
         quiet: Show no progress.
         settings: Fields of `Recipe` that replace the run's own: more `epochs` need no force.
@@ -93,7 +93,7 @@ def train(recipe: Recipe, data: Data, device: torch.device, run: Run, display: D
         device: Device to train on.
         run: The run to write.
         display: Shows the progress.
-        force: Resume even if the recipe, a plugin, torch, the device or the data have changed.
+        force: Resume even if the recipe, a plugin, torch or the device has changed.
 
     Raises:
         RunError, TrainingError, OptionError: as for `fit` and `resume`.

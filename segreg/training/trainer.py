@@ -80,7 +80,7 @@ class Trainer:
         Args:
             run: The run to write.
             tracking: The trackers to notify.
-            force: Resume even if the recipe, a plugin, torch, the device or the data have changed.
+            force: Resume even if the recipe, a plugin, torch or the device has changed.
 
         Raises:
             TrainingError: a loss or the weights are no longer finite.

@@ -58,11 +58,12 @@ class DeletesOtherRuns(Sound):
                 other.unlink()
 
 
-class WritesBesideTheRun(Sound):
-    """Writes into the current directory."""
+class ClearsTheDirectory(Sound):
+    """Takes the current directory for its own, where it finds notes."""
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        Path("log.txt").write_text(str(row))
+        for path in Path().glob("notes.txt"):
+            path.unlink()
 
 
 class RenamesTheHistory(Sound):
