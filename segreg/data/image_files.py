@@ -5,6 +5,7 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeAlias
@@ -19,6 +20,8 @@ from segreg.task import Task, task_of
 
 MAX_PIXELS = 89_478_485
 """The maximum size of an image, in pixels. It is the size from which Pillow suspects a decompression bomb."""
+
+_max_pixels = ContextVar("max_pixels", default=MAX_PIXELS)
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -38,21 +41,30 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 _Indices: TypeAlias = npt.NDArray[np.integer[Any]]
 
 
-def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+@contextmanager
+def pixels_allowed(number: int) -> Iterator[None]:
+    """Read images and masks of up to this many pixels in the block, instead of `MAX_PIXELS`."""
+    before = _max_pixels.set(number)
+    try:
+        yield
+    finally:
+        _max_pixels.reset(before)
+
+
+def read_image(path: Path) -> Pixels:
     """Read an image as RGB, rotated upright by its EXIF orientation.
 
     Args:
         path: The file.
-        max_pixels: The maximum size of the image, in pixels.
 
     Shapes:
         returns: uint8 [H, W, 3].
 
     Raises:
-        DataError: the file is missing, truncated, not an image, larger than `max_pixels` (a WebP than half of that),
-            an animation, has several pages, would take too long to decode, or cannot be converted to RGB.
+        DataError: the file is missing, truncated, not an image, too large (a WebP may have half of `MAX_PIXELS`), an
+            animation, has several pages, would take too long to decode, or cannot be converted to RGB.
     """
-    with _opened(path, max_pixels) as image:
+    with _opened(path) as image:
         return as_rgb(image, str(path))
 
 
@@ -198,8 +210,9 @@ def _is_jpeg(image: Image.Image) -> bool:
 
 
 @contextmanager
-def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+def _opened(path: Path) -> Iterator[Image.Image]:
     """Yield the upright image; everything that Pillow raises about a damaged file becomes a `DataError`."""
+    max_pixels = _max_pixels.get()
     try:
         # Opening a pipe would block until something is written to it.
         about = path.stat()

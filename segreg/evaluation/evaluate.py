@@ -9,7 +9,7 @@ import attrs
 
 from segreg.contracts import SegmentationDataset, SegmentationMetric
 from segreg.data.decode import Skipped, decode, names_of
-from segreg.data.image_files import pillow_warnings_ignored
+from segreg.data.image_files import pillow_warnings_ignored, pixels_allowed
 from segreg.errors import DataError, OptionError, RunError, SegregError, did_you_mean, printable
 from segreg.evaluation.report import write_evaluation
 from segreg.evaluation.result import Evaluation
@@ -105,8 +105,8 @@ def evaluate(
                 display.progress(what, done, total)
 
             seen(0)
-            samples = _samples(dataset, splits, skipped if skip else None)
-            scores.append(score(label, subject.predictor, samples, built, seen))
+            samples = _samples(dataset, splits, skipped if skip else None, subject.predictor.max_pixels)
+            scores.append(score(label, subject.predictor, samples, total, built, seen))
         display.progress("intervals and plots", 0, 1)
         evaluation = Evaluation(
             path=path,
@@ -198,7 +198,10 @@ def _listed(classes: Sequence[str]) -> str:
 
 
 def _samples(
-    dataset: SegmentationDataset, splits: Sequence[str], skipped: dict[tuple[str, str], str] | None
+    dataset: SegmentationDataset,
+    splits: Sequence[str],
+    skipped: dict[tuple[str, str], str] | None,
+    max_pixels: int,
 ) -> Iterator[NamedSample]:
     """Read splits; an unusable sample is added to `skipped`, by split and name, or is an error if that is None."""
     limit = task_of(len(dataset.classes)).num_values
@@ -206,7 +209,7 @@ def _samples(
     for split in splits:
         samples = dataset.splits[split]
         for position, name in enumerate(names_of(samples)):
-            with pillow_warnings_ignored():
+            with pillow_warnings_ignored(), pixels_allowed(max_pixels):
                 read = decode(split, samples, position, name, limit)
             if isinstance(read, Skipped):
                 if skipped is None:

@@ -18,11 +18,10 @@ from segreg.prediction.probabilities import classes_of
 from segreg.registry import higher_is_better
 from segreg.runs.worst_cases import WorstCase
 from segreg.scoring.metric_states import (
+    CollectedStates,
     States,
     class_values,
     class_values_of_images,
-    image_states,
-    merge,
     value,
     values_of_images,
 )
@@ -93,6 +92,7 @@ def score(
     label: str,
     predictor: Predictor,
     samples: Iterable[NamedSample],
+    images: int,
     metrics: Mapping[str, SegmentationMetric],
     seen: Callable[[int], None],
 ) -> Scores:
@@ -102,6 +102,7 @@ def score(
         label: Name of the model in reports.
         predictor: The model.
         samples: The images, one or more.
+        images: Their maximum number.
         metrics: On the CPU, by expression; the first one decides which images are worst.
         seen: Called with the number of images done.
     """
@@ -109,20 +110,19 @@ def score(
     first = next(iter(metrics))
     splits: list[str] = []
     names: list[str] = []
-    parts: dict[str, list[States]] = {name: [] for name in metrics}
+    collected = {name: CollectedStates(metric, images) for name, metric in metrics.items()}
     calibration, worst = Calibration(), Worst(higher_is_better(first))
     confusions = np.zeros((task.num_values, task.num_values), dtype=np.int64)
     for sample, probabilities in _predicted(predictor, samples):
         target = torch.from_numpy(sample.mask).long()[None]
         found = torch.from_numpy(probabilities)
         logits = task.logits_of(found)[None]
-        for name, metric in metrics.items():
-            parts[name].append(image_states(metric, logits, target))
+        states = {name: each.add(logits, target) for name, each in collected.items()}
         predicted, confidence = classes_of(task, found), task.confidence(found).numpy()
         counted = sample.mask != IGNORE_INDEX
         confusions += confusion_matrix(sample.mask[counted], predicted[counted], task.num_values)
         calibration.add(confidence[counted], (predicted == sample.mask)[counted])
-        worst.add(sample.name, value(metrics[first], parts[first][-1]), sample.image, sample.mask, predicted)
+        worst.add(sample.name, value(metrics[first], states[first]), sample.image, sample.mask, predicted)
         splits.append(sample.split)
         names.append(sample.name)
         seen(len(names))
@@ -130,7 +130,7 @@ def score(
         label=label,
         splits=splits,
         names=names,
-        metrics={name: _scored(metrics[name], merge(each)) for name, each in parts.items()},
+        metrics={name: _scored(metrics[name], each.states) for name, each in collected.items()},
         calibration=calibration,
         confusions=confusions,
         worst=worst.cases,

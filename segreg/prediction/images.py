@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from segreg.data.image_files import MAX_PIXELS, Pixels, as_rgb, pillow_warnings_ignored, read_image
+from segreg.data.image_files import MAX_PIXELS, Pixels, as_rgb, pillow_warnings_ignored, pixels_allowed, read_image
 from segreg.errors import DataError, shown
 
 ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[np.generic] | Tensor
@@ -34,8 +34,8 @@ def pixels_of(image: ImageLike, in_channels: int, max_pixels: int = MAX_PIXELS) 
         DataError: the image cannot be read, is none of these, or has another number of channels.
     """
     if isinstance(image, str | os.PathLike):
-        with pillow_warnings_ignored():
-            pixels = read_image(Path(image), max_pixels=max_pixels)
+        with pillow_warnings_ignored(), pixels_allowed(max_pixels):
+            pixels = read_image(Path(image))
     elif isinstance(image, Image.Image):
         pixels = _rgb(image)
     elif isinstance(image, Tensor | np.ndarray):

@@ -125,7 +125,12 @@ class Predictor:
         Raises:
             DataError: as for `predict`.
         """
-        return pixels_of(image, self.about.in_channels, _LARGE if self.tile else MAX_PIXELS)
+        return pixels_of(image, self.about.in_channels, self.max_pixels)
+
+    @property
+    def max_pixels(self) -> int:
+        """Maximum size of an image file, in pixels."""
+        return _LARGE if self.tile else MAX_PIXELS
 
     @classmethod
     def from_pretrained(

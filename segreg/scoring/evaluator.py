@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from segreg.contracts import SegmentationMetric
 from segreg.data.split import Split
 from segreg.nn.fuse import ready_to_predict
-from segreg.scoring.metric_states import States, image_states, merge
+from segreg.scoring.metric_states import CollectedStates, States
 from segreg.support.device import Precision, autocast
 from segreg.task import Task
 
@@ -55,12 +55,12 @@ class Evaluator:
     def states(self, model: nn.Module, split: Split) -> dict[str, States]:
         """Return each metric's state for every single image, from which values and their intervals are computed."""
         model = self._ready(model)
-        parts: dict[str, list[States]] = {name: [] for name in self.metrics}
+        collected = {name: CollectedStates(metric, len(split)) for name, metric in self.metrics.items()}
         for images, target in split.batches(self.batch, self.device):
             logits = self._logits(model, images)
-            for name, metric in self.metrics.items():
-                parts[name].append(image_states(metric, logits, target))
-        return {name: merge(states) for name, states in parts.items()}
+            for each in collected.values():
+                each.add(logits, target)
+        return {name: each.states for name, each in collected.items()}
 
     @torch.no_grad()
     def predict(self, model: nn.Module, split: Split, positions: Sequence[int]) -> Tensor:

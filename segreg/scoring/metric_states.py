@@ -1,7 +1,7 @@
 """The state of a metric for each single image, from which its value over any selection of images is computed."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -27,14 +27,45 @@ def image_states(metric: SegmentationMetric, logits: Tensor, target: Tensor) -> 
         metric.reset()
         metric.update(logits[i : i + 1], target[i : i + 1])
         rows.append({name: buffer.clone() for name, buffer in buffers_of(metric).items()})
-    # A copy: torch's own few bytes, behind the large tensors that led to them, would keep the C library from using the
-    # memory of these again.
-    return {name: torch.stack([row[name] for row in rows]).cpu().numpy().copy() for name in rows[0]}
+    return {name: torch.stack([row[name] for row in rows]).cpu().numpy() for name in rows[0]}
 
 
-def merge(parts: Sequence[States]) -> States:
-    """Return the states of all images of several batches, in their order."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+class CollectedStates:
+    """The states of all images of several batches, in their order, in arrays that are allocated once.
+
+    A few bytes kept for each image, allocated after the large tensors of that image, would prevent the C library from
+    using the memory of these for the next one.
+
+    Args:
+        metric: The metric. It is not changed.
+        images: Maximum number of images.
+    """
+
+    def __init__(self, metric: SegmentationMetric, images: int) -> None:
+        self._metric, self._images, self._count = metric, images, 0
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
+
+    def add(self, logits: Tensor, target: Tensor) -> States:
+        """Add a batch, and return the states of its images.
+
+        Shapes:
+            logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: arrays [B, ...].
+        """
+        states = image_states(self._metric, logits, target)
+        if not self._arrays:
+            self._arrays = {
+                name: np.empty((self._images, *part.shape[1:]), part.dtype) for name, part in states.items()
+            }
+        added = slice(self._count, self._count + len(target))
+        for name, part in states.items():
+            self._arrays[name][added] = part
+        self._count = added.stop
+        return states
+
+    @property
+    def states(self) -> States:
+        """The states of the images added so far."""
+        return {name: array[: self._count] for name, array in self._arrays.items()}
 
 
 def value(metric: SegmentationMetric, states: States) -> float:

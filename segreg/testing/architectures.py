@@ -5,29 +5,19 @@ from collections.abc import Iterator, Sequence
 
 import safetensors.torch
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segreg.nn.fuse import ready_to_predict
 from segreg.specs import Architecture
 from segreg.testing.components import REFERENCE
+from segreg.testing.models import agree, difference, expect_logits, settled, shaken, tiles, trained
 from segreg.testing.process import expect_no_global_change, expect_seeded
-from segreg.testing.subject import (
-    Check,
-    ComponentSubject,
-    agree,
-    difference,
-    expect,
-    expect_resumed,
-    same_values,
-    settled,
-    shaken,
-)
+from segreg.testing.subject import Check, ComponentSubject, expect, expect_resumed, same_values
 
 # What a different order of summation may change, as a fraction of the logits' spread.
 _FLOAT32 = 1e-3
-# Sides of large images, in evaluation and in training, and the number of tiles per side of which each has to matter.
-_LARGE, _LARGE_IN_TRAINING, _LONG, _TILES = (257, 289), (129, 145), 545, 4
+# Sides of large images, in evaluation and in training.
+_LARGE, _LARGE_IN_TRAINING, _LONG = (257, 289), (129, 145), 545
 
 
 def _min_size(subject: ComponentSubject) -> int:
@@ -59,7 +49,7 @@ def any_channels_and_classes(subject: ComponentSubject) -> None:
         images = _images(subject, channels=channels)
         with torch.no_grad():
             logits = subject.build(in_channels=channels, num_classes=classes).eval()(images)
-        _expect_logits(logits, images, classes)
+        expect_logits(logits, images, classes)
 
 
 def any_size(subject: ComponentSubject) -> None:
@@ -69,7 +59,7 @@ def any_size(subject: ComponentSubject) -> None:
     for size in ((minimum, minimum), (height, width), (width, height), (height + 2, 2 * width + 1)):
         images = torch.rand(1, 3, *size)
         with torch.no_grad():
-            _expect_logits(model(images), images, 1)
+            expect_logits(model(images), images, 1)
 
 
 def batch_of_one(subject: ComponentSubject) -> None:
@@ -78,7 +68,7 @@ def batch_of_one(subject: ComponentSubject) -> None:
     model = subject.build().train()
     for images in (_images(subject, batch=1), torch.rand(1, 3, minimum, minimum)):
         logits = model(images)
-        _expect_logits(logits, images, 1)
+        expect_logits(logits, images, 1)
         logits.mean().backward()
 
 
@@ -89,14 +79,14 @@ def large_images_are_seen(subject: ComponentSubject) -> None:
         images = torch.rand(1, 3, *(max(side, minimum) for side in size))
         with torch.no_grad():
             logits = model(images)
-        _expect_logits(logits, images, 1)
-        constant = _tiles(logits).std(1) <= 1e-6 * logits.std()
+        expect_logits(logits, images, 1)
+        constant = tiles(logits).std(1) <= 1e-6 * logits.std()
         expect(not constant.any(), f"images {list(images.shape)} give logits that are constant in a part of them")
     images = torch.rand(1, 3, *(max(side, minimum) for side in _LARGE_IN_TRAINING)).requires_grad_()
     logits = model.train()(images)
-    _expect_logits(logits, images, 1)
+    expect_logits(logits, images, 1)
     (slope,) = torch.autograd.grad(logits, images, torch.randn_like(logits))
-    seen = _tiles(slope).abs().amax(1) > 0
+    seen = tiles(slope).abs().amax(1) > 0
     expect(seen.all(), f"a part of images {list(images.shape)} has no influence on the logits")
 
 
@@ -192,34 +182,10 @@ def weights_survive_a_file(subject: ComponentSubject) -> None:
 def resumes_where_it_stopped(subject: ComponentSubject) -> None:
     """Trained for two steps, saved, loaded and trained for two more, it gives what it gives after four.
 
-    So its whole state is in its state dict, which parameters are trained does not change, and neither does the mode.
+    So its whole state is in its state dict. Steps change neither which parameters are trained nor any module's mode.
     """
     batches = [_smallest(subject) for _ in range(4)]
-    wanted = torch.rand(2, 1, *batches[0].shape[2:])
-
-    def step(model: nn.Module, number: int) -> Tensor:
-        modes, trained = _modes(model), _trained(model)
-        logits: Tensor = model(batches[number])
-        model.zero_grad()
-        F.binary_cross_entropy_with_logits(logits, wanted).backward()
-        with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.grad is not None:
-                    parameter.sub_(parameter.grad, alpha=1e-2)
-        for before, after, what in ((modes, _modes(model), "in training mode"), (trained, _trained(model), "trained")):
-            changed = [name for name in before if before[name] != after[name]]
-            expect(not changed, f"a step in training changes whether {', '.join(changed[:1]) or 'it'} is {what}")
-        return logits.detach()
-
-    expect_resumed(lambda: subject.build().train(), step, steps=2)
-
-
-def _modes(model: nn.Module) -> dict[str, bool]:
-    return {name or "the model": module.training for name, module in model.named_modules()}
-
-
-def _trained(model: nn.Module) -> dict[str, bool]:
-    return {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    expect_resumed(lambda: subject.build().train(), lambda model, number: trained(model, batches[number]), steps=2)
 
 
 def randomness_follows_the_seed(subject: ComponentSubject) -> None:
@@ -311,7 +277,7 @@ def runs_without_values(subject: ComponentSubject) -> None:
     with torch.device("meta"):
         built_there = subject.build()
     for model in (built_there, subject.build().to("meta")):
-        _expect_logits(model(images), images, 1)
+        expect_logits(model(images), images, 1)
 
 
 def can_be_exported(subject: ComponentSubject) -> None:
@@ -330,23 +296,6 @@ def can_be_compiled(subject: ComponentSubject) -> None:
     compiled = torch.compile(model, backend="aot_eager")
     with torch.no_grad():
         agree(compiled(images), model(images), _FLOAT32, "logits of the compiled model")
-
-
-def _tiles(values: Tensor) -> Tensor:
-    """Cut the values of one image, [1, C, H, W], into tiles, [tiles, values]."""
-    rows, columns = (min(_TILES, max(side // 32, 1)) for side in values.shape[2:])
-    height, width = values.shape[2] // rows, values.shape[3] // columns
-    cut = values[0, :, : rows * height, : columns * width].unflatten(2, (columns, width)).unflatten(1, (rows, height))
-    return cut.permute(1, 3, 0, 2, 4).flatten(2).flatten(0, 1)
-
-
-def _expect_logits(logits: Tensor, images: Tensor, classes: int) -> None:
-    expected = [len(images), classes, *images.shape[2:]]
-    expect(isinstance(logits, Tensor), f"it returns {type(logits).__name__}, not a tensor")
-    expect(list(logits.shape) == expected, f"images {list(images.shape)} give {list(logits.shape)}, not {expected}")
-    expect(logits.dtype == torch.float32, f"float32 images give {logits.dtype} logits")
-    if logits.device.type != "meta":
-        expect(logits.isfinite().all(), f"images {list(images.shape)} give logits that are not finite")
 
 
 CHECKS = (

@@ -140,7 +140,7 @@ def masks_name_classes(subject: ComponentSubject) -> None:
             not wrong, f"{sample.what}: the mask has {wrong}: expected 0 to {limit - 1}, or {IGNORE_INDEX} to ignore"
         )
     known = {value for sample in _survey(subject) if sample.split == "train" for value in sample.values}
-    expect(known - {IGNORE_INDEX}, "every pixel of the training masks is ignored")
+    expect(bool(known - {IGNORE_INDEX}), "every pixel of the training masks is ignored")
 
 
 def every_sample_has_a_name(subject: ComponentSubject) -> None:
@@ -152,7 +152,7 @@ def every_sample_has_a_name(subject: ComponentSubject) -> None:
                 continue
             expect(len(names) == len(samples), f"{split} has {len(names)} names for {len(samples)} samples")
             for name in names:
-                expect(isinstance(name, str) and name, f"{split} has the name {name!r}: expected text")
+                expect(isinstance(name, str) and name != "", f"{split} has the name {name!r}: expected text")
             twice = [name for name, count in Counter(names).items() if count > 1]
             expect(not twice, f"{split} has the name {twice[0]!r} twice" if twice else "")
 

@@ -1,7 +1,7 @@
 """The conformance checks of a metric: `update(logits, target)`, `compute() -> float`, `reset()`, additive buffers."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from segreg.contracts import IGNORE_INDEX
 from segreg.specs import Definition, Metric
 from segreg.testing.components import REFERENCE
-from segreg.testing.mistakes import confident, ground_truth, mistakes
+from segreg.testing.mistakes import Mistakes, confident, confused, ground_truth, misplaced
 from segreg.testing.process import expect_no_global_change
 from segreg.testing.subject import Check, ComponentSubject, expect
 
@@ -42,7 +42,9 @@ def _value(metric: Any, *batches: tuple[Tensor, Tensor]) -> float:
 
 
 def _expect_equal(got: float, expected: float, what: str, tolerance: float = 1e-6) -> None:
-    same = math.isclose(got, expected, rel_tol=tolerance, abs_tol=tolerance) or (math.isnan(got) and math.isnan(expected))
+    same = math.isclose(got, expected, rel_tol=tolerance, abs_tol=tolerance) or (
+        math.isnan(got) and math.isnan(expected)
+    )
     expect(same, f"{what} gives {got:.6f}, not {expected:.6f}")
 
 
@@ -116,19 +118,19 @@ def _is_better(subject: ComponentSubject, one: float, other: float) -> bool:
 
 def every_region_counts(subject: ComponentSubject) -> None:
     """A mistake anywhere in a large image makes the value worse."""
-    _expect_noticed(subject, (1, 2, 3), lambda what: what.startswith("the object"))
+    _expect_noticed(subject, (1, 2, 3), misplaced)
 
 
 def every_class_counts(subject: ComponentSubject) -> None:
     """To take any two of two, three or four classes for each other makes the value worse."""
-    _expect_noticed(subject, (2, 3, 4), lambda what: what.startswith("classes"))
+    _expect_noticed(subject, (2, 3, 4), confused)
 
 
-def _expect_noticed(subject: ComponentSubject, numbers: Sequence[int], chosen: Callable[[str], bool]) -> None:
+def _expect_noticed(subject: ComponentSubject, numbers: Sequence[int], mistakes: Mistakes) -> None:
     for classes in numbers:
         target = ground_truth(classes)
         right = _value(subject.build(num_classes=classes), (confident(target, classes), target))
-        for what, prediction in filter(lambda mistake: chosen(mistake[0]), mistakes(classes)):
+        for what, prediction in mistakes(classes):
             wrong = _value(subject.build(num_classes=classes), (confident(prediction, classes), target))
             expect(
                 _is_better(subject, right, wrong),
@@ -228,8 +230,8 @@ def _by_definition(
     if average == "dataset":
         groups = [(predicted, target)]
     values: dict[int, list[float]] = {}
-    for guess, ground_truth in groups:
-        seen = [(int(g), int(t)) for g, t in zip(guess.flat, ground_truth.flat, strict=True) if t != IGNORE_INDEX]
+    for guess, wanted in groups:
+        seen = [(int(g), int(t)) for g, t in zip(guess.flat, wanted.flat, strict=True) if t != IGNORE_INDEX]
         if definition == "accuracy":
             if seen:
                 values.setdefault(0, []).append(sum(g == t for g, t in seen) / len(seen))

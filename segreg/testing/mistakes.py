@@ -1,11 +1,15 @@
 """A ground truth with objects, and predictions of it that are wrong in one place or about one pair of classes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Mistakes: TypeAlias = Callable[[int], Iterator[tuple[str, Tensor]]]
+"""Yields predictions for a number of classes, each with what is wrong with it."""
 
 # Nine tiles with an object each, in an image larger than what a component might look at of a small one.
 _TILES, _TILE, _OBJECT, _GAP = 3, 72, 22, 9
@@ -19,17 +23,24 @@ def ground_truth(classes: int) -> Tensor:
     return mask
 
 
-def mistakes(classes: int) -> Iterator[tuple[str, Tensor]]:
-    """Yield predictions with one mistake each, int64 [1, H, W], and what is wrong with them.
+def misplaced(classes: int) -> Iterator[tuple[str, Tensor]]:
+    """Yield what is wrong with a prediction, and the prediction: one object is at another place in its tile.
 
-    An object that is at another place is both missed and found where it is not; a label of another class is both missed
-    and found too. So every measure of overlap or of distance gets worse.
+    So it is both missed and found where it is not, which makes every measure of overlap or distance worse.
     """
-    for index, place in enumerate(_places()):
+    for index in range(_TILES**2):
         prediction = ground_truth(classes)
         _move(prediction, index)
-        yield f"the object at the {place}", prediction
-    # The background against each class, and each class against every other one.
+        row, column = divmod(index, _TILES)
+        yield f"the object in row {row + 1}, column {column + 1} of {_TILES}x{_TILES}", prediction
+
+
+def confused(classes: int) -> Iterator[tuple[str, Tensor]]:
+    """Yield what is wrong with a prediction, and the prediction: two classes are taken for each other.
+
+    Objects of two classes change their labels. Against the background they are misplaced: inverted, their boundaries
+    would be where they should be.
+    """
     for one, other in combinations(range(max(classes, 2)), 2):
         prediction = ground_truth(classes)
         for index in range(_TILES**2):
@@ -44,14 +55,6 @@ def mistakes(classes: int) -> Iterator[tuple[str, Tensor]]:
 def confident(prediction: Tensor, classes: int) -> Tensor:
     """Return logits of ±8 that predict a mask, float [B, K, H, W]."""
     return 8 * (2 * F.one_hot(prediction, max(classes, 2)).movedim(-1, 1)[:, -classes:].float() - 1)
-
-
-def _places() -> list[str]:
-    return [
-        f"{row} {column}".replace("middle center", "center")
-        for row in ("top", "middle", "bottom")
-        for column in ("left", "center", "right")
-    ]
 
 
 def _class_of(index: int, classes: int) -> int:

@@ -1,4 +1,4 @@
-"""What belongs to the whole process: the settings that a component must not modify, and the generators it draws from."""
+"""What belongs to the whole process: settings that a component must not modify, and generators that it draws from."""
 
 import gc
 import locale
@@ -17,6 +17,8 @@ import torch
 from PIL import Image, ImageFile
 from torch import Tensor
 
+from segreg.isolation import Caught
+from segreg.plugins import Entry
 from segreg.support.global_state import global_state_kept
 from segreg.support.randomness import seed_all
 from segreg.testing.subject import expect, same_values
@@ -102,6 +104,19 @@ def expect_no_global_change(use: Use, *, may_draw: bool = False) -> None:
     expect(not changes, "; ".join(changes.values()))
 
 
+def changes_by_imports(entries: Sequence[Entry]) -> str:
+    """Return what importing components modifies, in one line; empty if nothing. For a process that is new."""
+
+    def use() -> Iterator[tuple[str, Sequence[Tensor]]]:
+        for entry in entries:
+            # What cannot be imported fails the component's own checks.
+            with Caught():
+                entry.target()
+            yield f"importing {entry.record.target}", []
+
+    return "; ".join(_changes(use, {**_SETTINGS, **_GENERATORS}).values())
+
+
 def _changes(use: Use, watched: Mapping[str, Callable[[], Any]]) -> Mapping[str, str]:
     """Return what the first step that modifies something global does, by what it modifies."""
     with global_state_kept():
@@ -131,7 +146,7 @@ def _how(before: Any, after: Any) -> str:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
         return f" ({', '.join(names[:3])})"
-    shown = isinstance(before, bool | int | float | str | torch.dtype | torch.device)
+    shown = all(isinstance(each, bool | int | float | str | torch.dtype | torch.device) for each in (before, after))
     return f", from {before} to {after}" if shown else ""
 
 

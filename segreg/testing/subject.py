@@ -110,22 +110,6 @@ class ComponentSubject:
             yield self.build(**options)
 
 
-def difference(got: Tensor, expected: Tensor) -> float:
-    """Return the root mean square error of logits, as a fraction of the spread of the expected ones."""
-    expected = expected.double()
-    spread = (expected - expected.mean()).square().mean().sqrt()
-    # Nearly constant logits differ only by rounding.
-    scale = torch.maximum(spread, 1e-3 * expected.abs().max())
-    return float((got.double() - expected).square().mean().sqrt() / scale.clamp(min=1e-30))
-
-
-def agree(got: Tensor, expected: Tensor, tolerance: float, what: str) -> None:
-    """Raise if the logits are off by more than a fraction of the spread of the expected ones."""
-    expect(got.shape == expected.shape, f"{what}: {list(got.shape)} is not {list(expected.shape)}")
-    off = difference(got, expected)
-    expect(off <= tolerance, f"{what}: off by {off:.2g} of the logits' spread, where {tolerance:.2g} is allowed")
-
-
 def same_values(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors are the same but for rounding; what is not a number is the same as another such."""
     if one.shape != other.shape or one.dtype != other.dtype:
@@ -160,29 +144,3 @@ def expect_resumed(build: Callable[[], nn.Module], step: Callable[[nn.Module, in
                 f"saved after {steps} steps and loaded into {what}, it gives something else in step {number + 1}: "
                 "its state must be in parameters and buffers, and its random numbers from the global generators",
             )
-
-
-def settled(model: nn.Module, images: Tensor) -> nn.Module:
-    """Return the model in evaluation mode, shaken, and with batch norm statistics taken from the images.
-
-    The running statistics of a new model are far off, so that its logits in evaluation mode vanish or explode.
-    """
-    shaken(model)
-    norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 1.0
-    with torch.no_grad():
-        model.train()(images)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    return model.eval()
-
-
-@torch.no_grad()
-def shaken(model: nn.Module) -> nn.Module:
-    """Return the model with noise added to its weights: one initialized with zeros would show nothing."""
-    for parameter in model.parameters():
-        spread = parameter.std() if parameter.numel() > 1 else parameter.new_zeros(())
-        parameter.add_(torch.randn_like(parameter) * torch.where(spread > 0, 0.3 * spread, 0.03))
-    return model

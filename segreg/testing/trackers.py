@@ -123,13 +123,9 @@ def leaves_the_run_alone(subject: ComponentSubject) -> None:
 
 
 def global_state_is_not_modified(subject: ComponentSubject) -> None:
-    """It changes nothing of the process: gradient mode, other settings, directory, streams, random number generators."""
-
-    def used() -> Iterator[tuple[str, Sequence[Tensor]]]:
-        with _place() as folder:
-            yield from _run(subject, folder)
-
-    expect_no_global_change(used)
+    """It changes nothing of the process: gradient mode, other settings, directory, streams, random numbers."""
+    with _place() as folder:
+        expect_no_global_change(lambda: _run(subject, folder))
 
 
 def _exhaust(steps: Iterable[object]) -> None:

@@ -21,7 +21,7 @@ def component_name(class_name: str) -> str:
 
 
 class Documented:
-    """Documents the options of its subclasses as they are documented above them, so that nothing but the harm is found."""
+    """Documents the options of its subclasses as those above them do, so that nothing but the harm is found."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -143,7 +143,7 @@ class _File(_Split):
 
     def __getitem__(self, index: Any) -> Any:
         if not hasattr(self, "file"):
-            self.file = TemporaryFile()
+            self.file = TemporaryFile()  # noqa: SIM115 - it is meant to stay open
             self.file.write(self.content)
         size = int(np.prod(self.shape))
         _, mask = self.all[index]
