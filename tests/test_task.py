@@ -1,7 +1,6 @@
 """The oracle here works pixel by pixel, in NumPy and float64."""
 
 import ast
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -219,7 +218,7 @@ def test_a_model_of_other_numbers_of_classes_is_not_a_model_of_segreg(num_classe
     about = {"segreg": "0.1", "architecture": "unet", "options": options, "plugin": "segreg 0.1", "size": [32, 32]}
     about |= {"classes": ["a"] * num_classes, "normalize": "image"}
     with pytest.raises(ValueError, match=f"num_classes is {num_classes}"):
-        about_of({"segreg": json.dumps(about)})
+        about_of(about)
 
 
 # Where the number of classes is used without determining the task.

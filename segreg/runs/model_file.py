@@ -1,6 +1,5 @@
 """A model in a file: its weights, and everything needed to rebuild it by name and to use it."""
 
-import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -81,13 +80,12 @@ def about_model(recipe: Recipe, data: Data) -> About:
     )
 
 
-def about_of(metadata: Mapping[str, str]) -> About:
+def about_of(written: Mapping[str, Any]) -> About:
     """Read the metadata of a weights file.
 
     Raises:
         ValueError, TypeError, LookupError, AttributeError: they are not what segreg writes.
     """
-    written = json.loads(metadata["segreg"])
     about = About(
         segreg=str(written["segreg"]),
         architecture=str(written["architecture"]),
@@ -118,9 +116,9 @@ def read_model(path: Path) -> tuple[Normalized, About]:
         RunError: the file was not saved by segreg, or the model is no longer the same.
         PluginError: the plugin that the model came from is not installed, or broken.
     """
-    weights, metadata = read_tensors(path, "a model saved by segreg")
+    weights, written = read_tensors(path, "a model saved by segreg")
     with reading(path, "a model saved by segreg"):
-        about = about_of(metadata)
+        about = about_of(written)
         expression = parse(about.architecture)
     try:
         return Normalized(_rebuilt(expression, about.options, weights), about.normalize).eval(), about

@@ -13,7 +13,7 @@ from segreg.support.files import read_json, reading, write_text
 from segreg.task import task_of
 
 
-class Worst(TypedDict):
+class WorstImage(TypedDict):
     """An image of `worst/`: its name, and the value of the first metric on it."""
 
     name: str
@@ -30,7 +30,7 @@ class Results(TypedDict):
     epoch: int
     metrics: dict[str, dict[str, float | None]]
     per_class: dict[str, dict[str, list[float | None]]]
-    worst: list[Worst]
+    worst: list[WorstImage]
     classes: list[str]
     images: dict[str, int]
     digests: dict[str, str]

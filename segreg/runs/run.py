@@ -1,6 +1,5 @@
 """A run on disk: its recipe, its history, its results and the best weights."""
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -146,7 +145,7 @@ class Run:
 
     def write_model(self, weights: Tensors, about: Mapping[str, Any]) -> None:
         """Write the best weights so far, with everything needed to rebuild the model."""
-        write_tensors(self.path / "model.safetensors", weights, {"segreg": json.dumps(about)})
+        write_tensors(self.path / "model.safetensors", weights, about)
 
     def write_scores(self, scores: Tensors) -> None:
         """Write the states of the metrics as returned by `scores`."""

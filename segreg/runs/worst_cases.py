@@ -13,7 +13,7 @@ from PIL import Image
 
 from segreg.data.image_files import read_image, read_mask
 from segreg.errors import DataError
-from segreg.runs.results_file import Worst
+from segreg.runs.results_file import WorstImage
 from segreg.runs.run import Run
 from segreg.support.files import replacing, writing
 from segreg.support.render import write_mask
@@ -47,7 +47,7 @@ def worst_positions(values: npt.NDArray[np.float64], higher_is_better: bool) -> 
     return [int(position) for position in order if np.isfinite(values[position])][:WORST]
 
 
-def write_cases(run: Run, cases: Sequence[WorstCase], task: Task) -> list[Worst]:
+def write_cases(run: Run, cases: Sequence[WorstCase], task: Task) -> list[WorstImage]:
     """Write the images of cases into `worst/`, and return their entries for the results.
 
     Raises:

@@ -130,6 +130,19 @@ def _leave_modes() -> None:
         overrides._pop_mode()  # type: ignore[no-untyped-call]
 
 
+def _autocast_depth() -> int:
+    depth: int = torch.autocast_increment_nesting() - 1
+    torch.autocast_decrement_nesting()
+    return depth
+
+
+def _set_autocast_depth(former: int) -> None:
+    """Leave contexts of autocast: until the last one is left, weights that were cast once are used for ever."""
+    for _ in range(_autocast_depth() - former):
+        torch.autocast_decrement_nesting()
+    torch.clear_autocast_cache()
+
+
 def _armed() -> list[bool]:
     return [signal.getitimer(timer) != (0.0, 0.0) for timer in _TIMERS]
 
@@ -161,6 +174,7 @@ def _settings() -> list[Setting]:
         (gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
         (torch.get_default_dtype, torch.set_default_dtype),
         (_modes, _set_modes),
+        (_autocast_depth, _set_autocast_depth),
         (torch.get_num_threads, torch.set_num_threads),
         (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
         (lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()), _detect_anomaly),

@@ -1,6 +1,5 @@
 """The checkpoint of a run: written between epochs and within them, and read back and checked to resume."""
 
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from segreg.errors import OptionError, RunError, SegregError, single_line
 from segreg.runs.provenance import IMAGES_OF, KEPT, differences
 from segreg.runs.run import Run
 from segreg.runs.safe_load import read_archive
-from segreg.runs.tensor_file import read_metadata
+from segreg.runs.tensor_file import read_about
 from segreg.support.files import reading, replacing
 from segreg.training.state import Epoch, State
 from segreg.training.state_dict import restore, to_dict
@@ -159,7 +158,7 @@ def best_epoch_on_disk(run: Run) -> int:
     path = run.path / "model.safetensors"
     try:
         with reading(path, "a model saved by segreg"):
-            return int(json.loads(read_metadata(path, "a model saved by segreg")["segreg"])["epoch"])
+            return int(read_about(path, "a model saved by segreg")["epoch"])
     except RunError:
         return 0
 

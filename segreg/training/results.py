@@ -10,7 +10,7 @@ from torch import Tensor
 from segreg.contracts import SegmentationMetric
 from segreg.registry import higher_is_better
 from segreg.runs.plots import plot_curves, plot_samples
-from segreg.runs.results_file import Results, Worst
+from segreg.runs.results_file import Results, WorstImage
 from segreg.runs.run import SAMPLES, Run
 from segreg.runs.worst_cases import WorstCase, worst_positions, write_cases
 from segreg.scoring.metric_states import States, holding_all, value, values_of_images
@@ -80,7 +80,7 @@ def _predicted(trainer: Trainer, positions: list[int]) -> dict[str, Tensor]:
     return {"images": images, "masks": masks, "predictions": predictions}
 
 
-def _write_worst(trainer: Trainer, run: Run, states: States) -> list[Worst]:
+def _write_worst(trainer: Trainer, run: Run, states: States) -> list[WorstImage]:
     """Write the images with the worst values of the first metric, and return their entry in the results."""
     first = trainer.recipe.metrics[0]
     values = values_of_images(trainer.metrics[first], states)

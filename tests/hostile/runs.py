@@ -97,11 +97,11 @@ def _zip(parts: dict[str, bytes]) -> bytes:
     return file.getvalue()
 
 
-def saved(tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> bytes:
+def saved(tensors: dict[str, torch.Tensor], about: Any = None) -> bytes:
     """A file of tensors as segreg writes it, whose digest fits whatever it contains."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tensors.safetensors"
-        write_tensors(path, tensors, metadata)
+        write_tensors(path, tensors, about)
         return path.read_bytes()
 
 
@@ -126,7 +126,7 @@ def models(mark: Path, weights: dict[str, torch.Tensor]) -> dict[str, bytes]:
     """Contents of `model.safetensors`, by name; the weights are those of the model that `ABOUT` names."""
 
     def about(**changes: Any) -> bytes:
-        return saved(weights, {"segreg": json.dumps({**ABOUT, **changes})})
+        return saved(weights, {**ABOUT, **changes})
 
     def tensor(dtype: str = "F32", shape: Any = (1,), offsets: Any = (0, 4)) -> dict[str, Any]:
         return {"w": {"dtype": dtype, "shape": shape, "data_offsets": offsets}}
@@ -158,13 +158,13 @@ def models(mark: Path, weights: dict[str, torch.Tensor]) -> dict[str, bytes]:
         "overlapping-tensors": safetensors({**tensor(), "v": tensor()["w"]}, bytes(4)),
         "no-digest": save(weights, {"segreg": json.dumps(ABOUT)}),
         "no-metadata": save(weights),
-        "metadata-that-is-not-json": saved(weights, {"segreg": "nonsense"}),
-        "metadata-that-is-deep": saved(weights, {"segreg": deep.decode()}),
-        "metadata-of-digits": saved(weights, {"segreg": "1" * 100_000}),
-        "metadata-that-is-a-list": saved(weights, {"segreg": "[]"}),
-        "metadata-null": saved(weights, {"segreg": "null"}),
-        "other-weights": saved({"w": torch.zeros(1)}, {"segreg": json.dumps(ABOUT)}),
-        "fewer-weights": saved(dict(list(weights.items())[1:]), {"segreg": json.dumps(ABOUT)}),
+        "metadata-that-is-not-json": save(weights, {"segreg": "nonsense"}),
+        "metadata-that-is-deep": save(weights, {"segreg": deep.decode()}),
+        "metadata-of-digits": save(weights, {"segreg": "1" * 100_000}),
+        "metadata-that-is-a-list": save(weights, {"segreg": "[]"}),
+        "metadata-null": save(weights, {"segreg": "null"}),
+        "other-weights": saved({"w": torch.zeros(1)}, ABOUT),
+        "fewer-weights": saved(dict(list(weights.items())[1:]), ABOUT),
         "normalize": about(normalize="os.system"),
         "normalize-of-a-list": about(normalize=[[]]),
     }

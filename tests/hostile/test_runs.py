@@ -54,7 +54,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         write(folder, f"model-{name}", "model.safetensors", content)
         if not name.startswith(("architecture", "options", "normalize")):
             write(folder, f"scores-{name}", "scores.safetensors", content)
-    write(folder, "model-sound", "model.safetensors", saved(weights, {"segreg": json.dumps(ABOUT)}))
+    write(folder, "model-sound", "model.safetensors", saved(weights, ABOUT))
     for name, content in states(mark).items():
         write(folder, f"checkpoint-{name}", "checkpoint/checkpoint.pt", content)
     sound = archived({"model": weights, "history": [{"epoch": 1.0}]})
@@ -173,6 +173,6 @@ def test_a_run_with_such_a_checkpoint_is_not_resumed(
 
 def test_the_error_for_a_file_that_names_a_plugin_names_the_plugin(tmp_path: Path) -> None:
     about = {**ABOUT, "architecture": "evil_module/payload", "plugin": "evil-module 6.6.6"}
-    (tmp_path / "model.safetensors").write_bytes(saved({"w": torch.zeros(1)}, {"segreg": json.dumps(about)}))
+    (tmp_path / "model.safetensors").write_bytes(saved({"w": torch.zeros(1)}, about))
     with pytest.raises(segreg.PluginError, match=r"saved with evil-module 6\.6\.6: if you know and trust that"):
         Run(tmp_path).model()

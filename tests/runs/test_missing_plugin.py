@@ -1,6 +1,5 @@
 """The error for a run whose plugin is no longer installed names what to install."""
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -54,7 +53,7 @@ def test_text_from_a_file_does_not_become_a_command(tmp_path: Path, origin: str)
         "size": [32, 32],
         "normalize": "image",
     }
-    write_tensors(tmp_path / "model.safetensors", {"weight": torch.zeros(1)}, {"segreg": json.dumps(about)})
+    write_tensors(tmp_path / "model.safetensors", {"weight": torch.zeros(1)}, about)
     with pytest.raises(
         PluginError, match=re.escape("needs 'theirs/net', which is not installed, and does not name the plugin")
     ):

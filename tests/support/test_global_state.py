@@ -48,11 +48,17 @@ def precision() -> list[Any]:
     return [legacy, *(owner.fp32_precision for owner in owners)]
 
 
+def autocast_depth() -> int:
+    torch.autocast_increment_nesting()
+    return int(torch.autocast_decrement_nesting())
+
+
 def modes() -> list[Any]:
     return [
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),
         torch.is_autocast_enabled("cpu"),
+        autocast_depth(),
         torch.get_default_dtype(),
         torch.get_default_device(),
         torch.empty(1).device,
@@ -157,7 +163,7 @@ def test_the_callers_own_settings_are_kept_too(tmp_path: Path) -> None:
         assert torch.get_default_device() == torch.device("meta")
     finally:
         torch.set_default_device(None)
-    assert modes() == [True, False, False, torch.float32, torch.device("cpu"), torch.device("cpu"), 0]
+    assert modes() == [True, False, False, 0, torch.float32, torch.device("cpu"), torch.device("cpu"), 0]
 
 
 def test_a_directory_that_is_gone_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -389,7 +389,7 @@ def test_a_weights_file_that_is_foreign_or_does_not_fit_is_named(run: Run, tmp_p
     with safe_open(run.path / "model.safetensors", "pt") as file:
         about = json.loads(file.metadata()["segreg"])
     about["options"]["in_channels"] = 5
-    write_tensors(path, load_file(run.path / "model.safetensors"), {"segreg": json.dumps(about)})
+    write_tensors(path, load_file(run.path / "model.safetensors"), about)
     with pytest.raises(RunError, match=r"does not fit 'trial/dot' as it is installed here: .*size mismatch") as error:
         Run(tmp_path).model()
     assert "\n" not in str(error.value)
