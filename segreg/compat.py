@@ -1,6 +1,10 @@
 """Workarounds for other libraries that plugins depend on."""
 
 import logging
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Thread
 
 import torch
 
@@ -9,6 +13,7 @@ _SCHEMAS = {
     "qnms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 }
 _declared: list[torch.library.Library] = []
+_SECONDS = 5
 
 
 def patch_torchvision() -> None:
@@ -18,7 +23,7 @@ def patch_torchvision() -> None:
     and the import of its Python part, which many libraries need only for transforms, fails with
     `operator torchvision::nms does not exist`. This function declares the operators without an implementation, so that
     they can be registered; a torchvision that works, or none, is left alone. The workaround is logged once, as a
-    warning of `segreg.compat`. Calls of the operators still fail.
+    warning of `segreg.compat`, and not again by processes that this one starts. Calls of the operators still fail.
     """
     try:
         import torchvision
@@ -33,9 +38,38 @@ def patch_torchvision() -> None:
         _declared.append(library)  # the declarations last as long as the object
         import torchvision
 
+        if multiprocessing.parent_process():
+            return
         logging.getLogger(__name__).warning(
             "torchvision %s does not match torch %s: its operators %s are declared without code to allow the import",
             torchvision.__version__,
             torch.__version__,
             " and ".join(_SCHEMAS),
         )
+
+
+@contextmanager
+def unreachable_hub_skipped() -> Iterator[None]:
+    """Let huggingface_hub use only its cache in the block if the Hub does not answer within five seconds.
+
+    By itself it tries again and again, for up to two minutes, before it reports that there is no network.
+    """
+    from huggingface_hub import constants, get_session
+
+    answered = []
+
+    def ask() -> None:
+        # Its own errors, and those of its HTTP library, which depends on the version.
+        with suppress(Exception):
+            answered.append(get_session().head(constants.ENDPOINT, timeout=_SECONDS))
+
+    # In a thread, since finding the address and trying several have no limit of their own.
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_SECONDS)
+    offline = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = offline or not answered
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = offline

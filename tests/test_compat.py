@@ -59,6 +59,24 @@ def test_what_needs_no_fix_is_left_alone(tmp_path: Path, torchvision: str | None
     assert outcome(tmp_path, torchvision) == ("fine", "")
 
 
+def test_processes_that_it_starts_do_not_report_it_again(tmp_path: Path) -> None:
+    (tmp_path / "torchvision.py").write_text(TORCHVISION)
+    script = tmp_path / "many.py"
+    script.write_text(
+        "import multiprocessing\n"
+        "from segreg.compat import patch_torchvision\n"
+        "if __name__ == '__main__':\n"
+        "    patch_torchvision()\n"
+        "    with multiprocessing.get_context('spawn').Pool(2) as pool:\n"
+        "        pool.apply(patch_torchvision)\n"
+        "        pool.apply(patch_torchvision)\n"
+        "    print('fine')\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "fine"
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
 def test_another_failure_is_not_hidden(tmp_path: Path) -> None:
     out, err = outcome(tmp_path, "raise RuntimeError('no driver')")
     assert out == ""

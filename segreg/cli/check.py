@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the checks and print a table; 1 if one failed."""
     cases = conformance_cases(*arguments.names, slow=arguments.slow)
     counts: dict[str, Counter[str]] = {}
-    causes: dict[tuple[str, str], list[tuple[Case, Outcome]]] = {}
+    causes: dict[str, list[tuple[Case, Outcome]]] = {}
     with Display(arguments.quiet) as display:
         for number, case in enumerate(cases):
             label = case.subject.label
@@ -35,30 +35,30 @@ def run(arguments: argparse.Namespace) -> int:
             outcome = case.outcome()
             counts.setdefault(label, Counter())[outcome.status] += 1
             if outcome.status != "passed":
-                causes.setdefault((outcome.status, _cause(case, outcome)), []).append((case, outcome))
+                causes.setdefault(_cause(outcome), []).append((case, outcome))
     total = sum(counts.values(), Counter())
     print_table(
         ("", "checks", *STATUSES),
         [(label, str(each.total()), *(str(each[status]) for status in STATUSES)) for label, each in counts.items()],
     )
     for found in causes.values():
-        _, first = found[0]
-        labels = _listed([case.subject.label for case, _ in found])
-        checks = _listed([case.check.name for case, _ in found])
-        where = f" ({first.where})" if first.where else ""
-        show(f"{first.status}: {labels}: {checks}: {first.reason}{where}")
-        if arguments.verbose and first.error:
-            show("".join(traceback.format_exception(first.error)))
+        # A check of any status may meet an error, which then is as bad as the worst of them.
+        _, worst = min(found, key=lambda each: STATUSES.index(each[1].status))
+        labels = _listed(case.subject.label for case, _ in found)
+        checks = _listed(case.check.name for case, _ in found)
+        where = f" ({worst.where})" if worst.where else ""
+        show(f"{worst.status}: {labels}: {checks}: {worst.reason}{where}")
+        if arguments.verbose and worst.error:
+            show("".join(traceback.format_exception(worst.error)))
     print(f"{total.total()} checks: {', '.join(f'{number} {status}' for status, number in total.items())}")
     return 1 if total["failed"] else 0
 
 
-def _cause(case: Case, outcome: Outcome) -> str:
-    """Return what is equal for failures of one cause: the line that raised, else what was found, and where."""
-    raised = outcome.error is not None and not isinstance(outcome.error, CheckFailed)
-    if raised and outcome.where:
-        return f"{type(outcome.error).__name__} {outcome.where}"
-    return f"{outcome.reason} {outcome.where or case.subject.label}"
+def _cause(outcome: Outcome) -> str:
+    """Return what failures of one cause have in common: the line that raised the error, else what was found where."""
+    if outcome.error is not None and not isinstance(outcome.error, CheckFailed):
+        return f"{type(outcome.error).__name__} {outcome.where or outcome.reason}"
+    return f"{outcome.status} {outcome.reason} {outcome.where}"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 from torch import nn
 
+from segreg.compat import unreachable_hub_skipped
 from segreg.errors import OptionError, RunError, SegregError
 from segreg.expression import Expression
 from segreg.runs.model_file import About
@@ -57,7 +58,8 @@ def fetch(repository: str, revision: str | None, token: str | None) -> Path:
         OptionError: huggingface_hub is not installed.
         RunError: they cannot be fetched.
     """
-    with _hub(f"{repository} is not a local folder, and cannot be fetched from the Hugging Face Hub") as hub:
+    trouble = f"{repository} is not a local folder, and cannot be fetched from the Hugging Face Hub"
+    with _hub(trouble) as hub, unreachable_hub_skipped():
         return Path(hub.hf_hub_download(repository, WEIGHTS, revision=revision, token=token))
 
 

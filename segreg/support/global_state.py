@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import socket
 import sys
 import threading
 import warnings
@@ -14,6 +15,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import torch
+from PIL import Image, ImageFile
 from torch import overrides
 from torch.utils._device import DeviceContext
 
@@ -87,6 +89,10 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
+
+
+def _set_import_path(former: Sequence[str]) -> None:
+    sys.path[:] = former
 
 
 def _set_warning_filters(former: Sequence[Any]) -> None:
@@ -170,7 +176,13 @@ def _settings() -> list[Setting]:
         (_umask, os.umask),
         (lambda: dict(os.environ), _set_environment),
         (lambda: list(warnings.filters), _set_warning_filters),
+        (lambda: list(sys.path), _set_import_path),
         (sys.getrecursionlimit, sys.setrecursionlimit),
+        _attribute(sys, "excepthook"),
+        (socket.getdefaulttimeout, socket.setdefaulttimeout),
+        _attribute(Image, "MAX_IMAGE_PIXELS"),
+        _attribute(ImageFile, "LOAD_TRUNCATED_IMAGES"),
+        (np.get_printoptions, lambda former: np.set_printoptions(**former)),
         (gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
         (torch.get_default_dtype, torch.set_default_dtype),
         (_modes, _set_modes),

@@ -10,7 +10,16 @@ from torch import Tensor, nn
 from segreg.nn.fuse import ready_to_predict
 from segreg.specs import Architecture
 from segreg.testing.components import REFERENCE
-from segreg.testing.models import agree, difference, expect_logits, settled, shaken, tiles, trained
+from segreg.testing.models import (
+    agree,
+    difference,
+    expect_logits,
+    settled,
+    shaken,
+    tiles,
+    trained,
+    without_finite_gradient,
+)
 from segreg.testing.process import expect_no_global_change, expect_seeded
 from segreg.testing.subject import Check, ComponentSubject, expect, expect_resumed, same_values
 
@@ -98,13 +107,10 @@ def constant_images_stay_finite(subject: ComponentSubject) -> None:
         with torch.no_grad():
             logits = model.eval()(images)
         expect(logits.isfinite().all(), "in evaluation mode, images without contrast give logits that are not finite")
-        logits = model.train()(images)
-        expect(logits.isfinite().all(), "in training mode, images without contrast give logits that are not finite")
-        model.zero_grad()
-        logits.square().mean().backward()
-        for name, parameter in model.named_parameters():
-            fine = parameter.grad is None or parameter.grad.isfinite().all()
-            expect(fine, f"images without contrast give a gradient of {name} that is not finite")
+        # A deep model may amplify gradients beyond float32 where all is zero, which is not its author's mistake.
+        objection = without_finite_gradient(model, images) and without_finite_gradient(model.double(), images.double())
+        expect(not objection, f"images without contrast give {objection} that is not finite")
+        model.float()
 
 
 def evaluation_is_deterministic(subject: ComponentSubject) -> None:
@@ -218,6 +224,11 @@ def _used(subject: ComponentSubject) -> Iterator[tuple[str, Sequence[Tensor]]]:
     logits.mean().backward()
     yield "its backward pass", []
     yield "calling it in evaluation mode", [model.eval()(images).detach()]
+    with torch.no_grad():
+        model(images)
+        expect(
+            not torch.is_grad_enabled(), "calling it without gradients modifies the gradient mode, from False to True"
+        )
 
 
 def copies_are_separate(subject: ComponentSubject) -> None:

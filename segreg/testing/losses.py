@@ -145,7 +145,7 @@ def every_region_counts(subject: ComponentSubject) -> None:
 
 
 def every_class_counts(subject: ComponentSubject) -> None:
-    """To take any two of two, three or five classes for each other makes the loss larger, and each gets a gradient.
+    """To take one of two, three or five classes for another makes the loss larger, and each gets a gradient.
 
     The logits of the background, class 0, may go without: it is what the others are not.
     """
@@ -164,7 +164,7 @@ def _expect_noticed(subject: ComponentSubject, numbers: Sequence[int], mistakes:
             wrong = float(loss(confident(prediction, classes), target))
             expect(
                 wrong > right,
-                f"with {classes} logit(s) per pixel: {what} wrong gives {wrong:.6g}, all right {right:.6g}",
+                f"with {classes} logit(s) per pixel: {what} gives {wrong:.6g}, all right {right:.6g}",
             )
 
 
@@ -215,7 +215,12 @@ def _used(subject: ComponentSubject) -> Iterator[tuple[str, Sequence[Tensor]]]:
     yield "calling it", [value.detach()]
     value.backward()
     yield "its backward pass", []
-    yield "calling it without gradients", [loss(logits.detach(), target)]
+    with torch.no_grad():
+        value = loss(logits, target)
+        expect(
+            not torch.is_grad_enabled(), "calling it without gradients modifies the gradient mode, from False to True"
+        )
+    yield "calling it without gradients", [value]
 
 
 def _near(one: Tensor, other: Tensor) -> bool:

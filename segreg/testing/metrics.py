@@ -122,7 +122,7 @@ def every_region_counts(subject: ComponentSubject) -> None:
 
 
 def every_class_counts(subject: ComponentSubject) -> None:
-    """To take any two of two, three or four classes for each other makes the value worse."""
+    """To take one of two, three or four classes for another makes the value worse."""
     _expect_noticed(subject, (2, 3, 4), confused)
 
 
@@ -134,7 +134,7 @@ def _expect_noticed(subject: ComponentSubject, numbers: Sequence[int], mistakes:
             wrong = _value(subject.build(num_classes=classes), (confident(prediction, classes), target))
             expect(
                 _is_better(subject, right, wrong),
-                f"with num_classes={classes}: {what} wrong gives {wrong:.6g}, all right {right:.6g}",
+                f"with num_classes={classes}: {what} gives {wrong:.6g}, all right {right:.6g}",
             )
 
 

@@ -1,7 +1,7 @@
 """A ground truth with objects, and predictions of it that are wrong in one place or about one pair of classes."""
 
 from collections.abc import Callable, Iterator
-from itertools import combinations
+from itertools import product
 from typing import TypeAlias
 
 import torch
@@ -32,24 +32,24 @@ def misplaced(classes: int) -> Iterator[tuple[str, Tensor]]:
         prediction = ground_truth(classes)
         _move(prediction, index)
         row, column = divmod(index, _TILES)
-        yield f"the object in row {row + 1}, column {column + 1} of {_TILES}x{_TILES}", prediction
+        yield f"the object in row {row + 1}, column {column + 1} of {_TILES}x{_TILES} misplaced", prediction
 
 
 def confused(classes: int) -> Iterator[tuple[str, Tensor]]:
-    """Yield what is wrong with a prediction, and the prediction: two classes are taken for each other.
+    """Yield what is wrong with a prediction, and the prediction: the objects of one class are taken for another.
 
-    Objects of two classes change their labels. Against the background they are misplaced: inverted, their boundaries
-    would be where they should be.
+    Instead of being taken for background, they are misplaced: so it is about both.
     """
-    for one, other in combinations(range(max(classes, 2)), 2):
+    for one, other in product(range(1, max(classes, 2)), range(max(classes, 2))):
+        if one == other:
+            continue
         prediction = ground_truth(classes)
         for index in range(_TILES**2):
-            label = _class_of(index, classes)
-            if one and label in (one, other):
-                _object(prediction, index)[:] = one + other - label
-            elif not one and label == other:
+            if _class_of(index, classes) == one and other:
+                _object(prediction, index)[:] = other
+            elif _class_of(index, classes) == one:
                 _move(prediction, index)
-        yield f"classes {one} and {other}", prediction
+        yield f"class {one} taken for class {other}", prediction
 
 
 def confident(prediction: Tensor, classes: int) -> Tensor:

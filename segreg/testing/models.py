@@ -64,6 +64,20 @@ def trained(model: nn.Module, images: Tensor) -> Tensor:
     return logits.detach()
 
 
+def without_finite_gradient(model: nn.Module, images: Tensor) -> str:
+    """Return what is not finite after a forward and a backward pass in training mode; empty if all is."""
+    model.zero_grad()
+    logits = model.train()(images)
+    if not logits.isfinite().all():
+        return "a logit"
+    loss = logits.square().mean()
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None and not parameter.grad.isfinite().all():
+            return f"a gradient of {name}"
+    return ""
+
+
 def settled(model: nn.Module, images: Tensor) -> nn.Module:
     """Return the model in evaluation mode, shaken, and with batch norm statistics taken from the images.
 

@@ -42,6 +42,7 @@ def _flags(owner: Any, *names: str) -> Mapping[str, Any]:
 
 
 _BACKENDS: Any = torch.backends
+_HOOKS = ("_global_forward_pre_hooks", "_global_forward_hooks", "_global_backward_pre_hooks", "_global_backward_hooks")
 _SETTINGS: Mapping[str, Callable[[], Any]] = {
     "the default dtype": torch.get_default_dtype,
     "the default device": torch.get_default_device,
@@ -60,7 +61,8 @@ _SETTINGS: Mapping[str, Callable[[], Any]] = {
         "allow_bf16_reduced_precision_reduction",
     ),
     "oneDNN's settings": lambda: _flags(_BACKENDS.mkldnn, "enabled", "deterministic"),
-    "the treatment of denormal numbers": lambda: (torch.full((1,), 1e-310, dtype=torch.float64) * 1).item() > 0,
+    "the treatment of denormal numbers": lambda: sys.float_info.min / 2 > 0,
+    "torch's global hooks": lambda: [len(getattr(torch.nn.modules.module, name, ())) for name in _HOOKS],
     "the current directory": os.getcwd,
     "the file mode creation mask": _umask,
     "standard output": lambda: (sys.stdout, sys.stdout.closed),
@@ -121,6 +123,8 @@ def _changes(use: Use, watched: Mapping[str, Callable[[], Any]]) -> Mapping[str,
     """Return what the first step that modifies something global does, by what it modifies."""
     with global_state_kept():
         seed_all(_SEED)
+        # One that sets a single thread must not find it set.
+        torch.set_num_threads(3)
         before = _read(watched)
         for what, _ in use():
             after = _read(watched)

@@ -153,7 +153,7 @@ def _place() -> Iterator[Path]:
 def _contents(folder: Path) -> dict[str, object]:
     """Return what each file is and holds, by its path."""
     return {
-        path.relative_to(folder).as_posix(): (path.is_symlink(), path.is_file() and path.read_bytes())
+        path.relative_to(folder).as_posix(): (path.lstat().st_mode, path.is_file() and path.read_bytes())
         for path in folder.rglob("*")
     }
 

@@ -1,10 +1,11 @@
 """A model in a folder as on model hubs: what is in it, what is read from it, and what is kept."""
 
-import functools
 import hashlib
 import json
+import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -96,7 +97,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, b
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             name = self.path.partition("/somebody/lesions/resolve/main/")[2]
-            asked.append(name)
+            # Whether the hub answers at all, and what huggingface_hub asks for itself, does not count.
+            asked.extend([name] if "/somebody/lesions/" in self.path else [])
             found = name in files
             self.send_response(200 if found else 404)
             content = files.get(name, b"")
@@ -120,13 +122,12 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, b
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
     # Read from the environment when huggingface_hub is imported.
-    download = functools.partial(
-        huggingface_hub.hf_hub_download,
-        endpoint=f"http://127.0.0.1:{server.server_port}",
-        cache_dir=tmp_path / "cache",
-    )
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     yield files
     server.shutdown()
     server.server_close()
@@ -143,6 +144,18 @@ def test_weights_and_nothing_else_come_from_the_hub(
     predictor = segreg.Predictor.from_pretrained("somebody/lesions", device="cpu", precision="fp32")
     np.testing.assert_array_equal(predictor.predict(photograph), load(run).predict(photograph))
     assert not mark.exists()
+
+
+def test_a_hub_that_is_not_reached_is_reported_at_once(hub: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = f"http://127.0.0.1:{server.getsockname()[1]}"
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", closed)
+    started = time.monotonic()
+    with pytest.raises(
+        RunError, match=r"^somebody/lesions is not a local folder, and cannot be fetched from the Hugging"
+    ):
+        segreg.Predictor.from_pretrained("somebody/lesions")
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a model"])

@@ -22,7 +22,8 @@ from segreg.evaluation.comparison import in_words, plot_comparison
 from segreg.evaluation.confusion_matrix import plot_confusions
 from segreg.evaluation.scores import Score, Scores
 from segreg.scoring.statistics import Comparison, Interval
-from tests.builtins.datasets.files import save
+from tests.builtins.datasets.files import blob, colours, save
+from tests.hostile.malformed_images import png
 from tests.trial import call
 
 CLASSES = ("grass", "sea", "sun")
@@ -603,3 +604,34 @@ def test_classes_in_another_order_are_refused(scenes_run: segreg.Run, scenes: Pa
 def test_zero_or_three_runs_are_refused() -> None:
     with pytest.raises(OptionError, match="0 runs were given"):
         segreg.evaluate()
+
+
+@pytest.mark.parametrize("part", ["images", "masks"])
+@pytest.mark.parametrize("side", [9_500, 22_000])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_with_tiles_images_and_masks_may_be_as_large_as_for_predict(
+    run: segreg.Run, tmp_path: Path, part: str, side: int
+) -> None:
+    for name in "abcde":
+        save(tmp_path / "data" / "images" / f"{name}.png", colours(40, 50))
+        save(tmp_path / "data" / "masks" / f"{name}.png", blob(40, 50))
+    large = tmp_path / "data" / part / "c.png"
+    # It declares this size and ends before the first row: the limit is checked before that is noticed.
+    large.write_bytes(png(side, side))
+    words = [
+        "evaluate",
+        str(run.path),
+        "--data",
+        f"folder:root={tmp_path / 'data'}",
+        "--split",
+        "all",
+        "--device",
+        "cpu",
+    ]
+    assert call(*words, "--out", str(tmp_path / "out"))[2].endswith(
+        f"segreg: {large} has more than 89,478,485 pixels: cut it into tiles\n"
+    )
+    tiled = call(*words, "--out", str(tmp_path / "out"), "--tile", "64")[2]
+    assert f"segreg: {large} cannot be read (image file is truncated" in tiled
+    with pytest.raises(DataError, match=r"c\.png cannot be read \(image file is truncated"):
+        segreg.load(run, device="cpu", tile=64).predict(large)

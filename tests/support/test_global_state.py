@@ -4,6 +4,7 @@ import gc
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import warnings
@@ -15,6 +16,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageFile
 from torch.overrides import BaseTorchFunctionMode
 
 from segreg.support.global_state import global_state_kept
@@ -82,7 +84,12 @@ def drawn() -> list[float]:
 
 
 def python() -> list[Any]:
-    return [sys.getrecursionlimit(), gc.isenabled(), list(warnings.filters), np.geterr()]
+    interpreter = [sys.getrecursionlimit(), gc.isenabled(), list(sys.path), sys.excepthook, list(warnings.filters)]
+    return [*interpreter, socket.getdefaulttimeout(), np.geterr(), np.get_printoptions()]
+
+
+def pillow() -> list[Any]:
+    return [Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES]
 
 
 def umask() -> int:
@@ -123,6 +130,12 @@ DISTURBANCES: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
     (drawn, lambda: random.seed(0)),
     (python, lambda: sys.setrecursionlimit(500)),
     (python, gc.disable),
+    (python, lambda: sys.path.insert(0, "elsewhere")),
+    (python, lambda: setattr(sys, "excepthook", print)),
+    (python, lambda: socket.setdefaulttimeout(3)),
+    (python, lambda: np.set_printoptions(precision=2)),
+    (pillow, lambda: setattr(Image, "MAX_IMAGE_PIXELS", None)),
+    (pillow, lambda: setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)),
     (python, lambda: warnings.simplefilter("error")),
     (python, lambda: np.seterr(all="raise")),
     (lambda: dict(matplotlib.rcParams), lambda: matplotlib.style.use("dark_background")),

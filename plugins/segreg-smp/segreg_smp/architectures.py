@@ -1,5 +1,6 @@
 """The architectures of segmentation_models_pytorch, adapted to images of any size and batches of one."""
 
+from contextlib import nullcontext
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -7,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segreg.builtins.architectures.blocks import check_positive, crop, pad_to_stride
-from segreg.compat import patch_torchvision
+from segreg.compat import patch_torchvision, unreachable_hub_skipped
 from segreg.errors import did_you_mean
 from segreg.plugins import one_line
 
@@ -114,7 +115,7 @@ def _built(arch: Arch, encoder: str, weights: str | None, in_channels: int, num_
     options = {"dynamic_img_size": True} if arch == "dpt" else {}
     try:
         # Some encoders read the values of tensors while they are built, which the device `meta` does not have.
-        with torch.device("cpu"):
+        with torch.device("cpu"), unreachable_hub_skipped() if weights else nullcontext():
             model = smp.create_model(arch, encoder, pretrained, in_channels, num_classes, **options)
     # What smp, timm and the hub raise has no common base but this.
     except Exception as error:

@@ -2,13 +2,14 @@
 
 import difflib
 import textwrap
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from segreg.compat import patch_torchvision
+from segreg.compat import patch_torchvision, unreachable_hub_skipped
 
 patch_torchvision()
 
@@ -34,7 +35,8 @@ def create(name: str, *, pretrained: bool | str, in_channels: int, dilate: bool)
         raise ValueError(f"backbone is {name!r}{hint}: expected one of timm.list_models()")
     weights = {"pretrained": pretrained} if isinstance(pretrained, bool) else _from_file(name, pretrained)
     try:
-        return _create(name, dilate, in_chans=in_channels, **weights)
+        with unreachable_hub_skipped() if pretrained is True else nullcontext():
+            return _create(name, dilate, in_chans=in_channels, **weights)
     # The hub, the network and timm each have their own errors.
     except Exception as error:
         cause = textwrap.shorten(f"{type(error).__name__}: {error}", 240, placeholder="...")

@@ -1,5 +1,8 @@
 """Weights of the backbone: from a file, for any number of channels and classes, or a one-line error."""
 
+import socket
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +119,42 @@ def test_without_a_hub_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(OptionError, match=r"cannot fetch the weights of 'resnet18': give the path of a \.safetensors"):
         segreg.build("timm/unet:pretrained=true")
+
+
+@pytest.fixture(params=["refuses", "is silent"])
+def unreachable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A hub to which nothing can be connected, or which takes every question and answers none."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
+        monkeypatch.setattr("segreg.compat._SECONDS", 0.5)
+        if request.param == "refuses":
+            server.close()
+        yield
+    assert not huggingface_hub.constants.HF_HUB_OFFLINE
+
+
+def test_a_hub_that_is_not_reached_is_reported_within_seconds(
+    unreachable: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    started = time.monotonic()
+    with pytest.raises(OptionError, match=r"cannot fetch the weights of 'resnet18': give the path of a \.safetensors"):
+        segreg.build("timm/unet:pretrained=true")
+    assert time.monotonic() - started < 10
+
+
+def test_without_a_hub_weights_come_from_its_cache(
+    unreachable: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "models--timm--test_resnet.r160_in1k"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("1" * 40)
+    (folder / "snapshots" / ("1" * 40)).mkdir(parents=True)
+    own = saved(folder / "snapshots" / ("1" * 40) / "model.safetensors", "test_resnet")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    backbone = Backbone("test_resnet", pretrained=True, in_channels=3)
+    torch.testing.assert_close(backbone.model.conv1.state_dict(), own.conv1.state_dict())
 
 
 @pytest.mark.parametrize(

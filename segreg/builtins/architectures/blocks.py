@@ -114,17 +114,38 @@ class _MaxUnpool(torch.autograd.Function):
     """torch's own, except for the gradient: with channels last in memory, torch's takes ten times as long."""
 
     @staticmethod
-    def forward(context: Any, features: Tensor, positions: Tensor) -> Tensor:
-        context.save_for_backward(positions)
+    def forward(features: Tensor, positions: Tensor) -> Tensor:
         # On a CPU autocast would convert bfloat16 to float32, and move twice the bytes for the same values.
         with torch.autocast("cpu", enabled=False):
             return F.max_unpool2d(features, positions, (2, 2))
+
+    @staticmethod
+    def setup_context(context: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        _, positions = inputs
+        context.save_for_backward(positions)
+        context.save_for_forward(positions)
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (positions,) = context.saved_tensors
         batch, channels, height, width = positions.shape
         # [B, H W, C], in which channels that are last in memory need no copy.
-        gradient, chosen = (each.permute(0, 2, 3, 1).flatten(1, 2) for each in (gradients[0], positions))
-        taken = gradient.gather(1, chosen).view(batch, height, width, channels)
+        gradient = gradients[0].permute(0, 2, 3, 1).reshape(batch, 4 * height * width, channels)
+        chosen = positions.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+        taken = gradient.gather(1, chosen).reshape(batch, height, width, channels)
         return taken.permute(0, 3, 1, 2), None
+
+    @staticmethod
+    def jvp(context: Any, *tangents: Tensor) -> Tensor:
+        # It is linear in the features.
+        return max_unpool(tangents[0], *context.saved_tensors)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, int | None], *inputs: Tensor) -> tuple[Tensor, int]:
+        # [N, B, C, H, W], of which N B are images like any others.
+        features, positions = (
+            each.expand(info.batch_size, *each.shape) if dim is None else each.movedim(dim, 0)
+            for each, dim in zip(inputs, in_dims, strict=True)
+        )
+        unpooled = max_unpool(features.flatten(0, 1), positions.flatten(0, 1))
+        return unpooled.view(*features.shape[:2], *unpooled.shape[1:]), 0
