@@ -226,9 +226,7 @@ def _used(subject: ComponentSubject) -> Iterator[tuple[str, Sequence[Tensor]]]:
     yield "calling it in evaluation mode", [model.eval()(images).detach()]
     with torch.no_grad():
         model(images)
-        expect(
-            not torch.is_grad_enabled(), "calling it without gradients modifies the gradient mode, from False to True"
-        )
+        expect(not torch.is_grad_enabled(), "calling it without gradients switches them on")
 
 
 def copies_are_separate(subject: ComponentSubject) -> None:

@@ -1,9 +1,9 @@
 """Where in its author's code a component's failure comes from."""
 
 import inspect
-import sys
 import traceback
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from segreg.isolation import Caught
@@ -13,12 +13,12 @@ from segreg.testing.subject import CheckFailed
 
 def author_line(entry: Entry, error: BaseException) -> str:
     """Return the file and line of a component's own code at which an error was raised, else where it is defined."""
-    found = ""
+    found, places = "", _places(entry)
     for each in _chain(error):
         if isinstance(each, SyntaxError) and each.filename:
             found = f"{each.filename}:{each.lineno}"
         for frame in traceback.extract_tb(each.__traceback__):
-            if any(Path(frame.filename).is_relative_to(folder) for folder in _folders(entry)):
+            if any(Path(frame.filename).is_relative_to(place) for place in places):
                 found = f"{frame.filename}:{frame.lineno}"
     return _short(found or _definition(entry, error))
 
@@ -32,11 +32,14 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _folders(entry: Entry) -> list[str]:
-    """Return where the package of a component's target is."""
+def _places(entry: Entry) -> list[str]:
+    """Return the folders of the package that a component's target is in, or the file of the module."""
     name = entry.record.target.partition(":")[0].partition(".")[0]
-    package = sys.modules.get(f"{BUILTIN}.builtins" if name == BUILTIN else name)
-    return [*getattr(package, "__path__", ()), *filter(None, [getattr(package, "__file__", None)])]
+    # What was written into a program itself has none.
+    with Caught():
+        found = find_spec(f"{BUILTIN}.builtins" if name == BUILTIN else name)
+        return [] if found is None else list(found.submodule_search_locations or [str(found.origin)])
+    return []
 
 
 def _definition(entry: Entry, error: BaseException) -> str:

@@ -217,9 +217,7 @@ def _used(subject: ComponentSubject) -> Iterator[tuple[str, Sequence[Tensor]]]:
     yield "its backward pass", []
     with torch.no_grad():
         value = loss(logits, target)
-        expect(
-            not torch.is_grad_enabled(), "calling it without gradients modifies the gradient mode, from False to True"
-        )
+        expect(not torch.is_grad_enabled(), "calling it without gradients switches them on")
     yield "calling it without gradients", [value]
 
 

@@ -114,10 +114,10 @@ def leaves_the_run_alone(subject: ComponentSubject) -> None:
             files = _contents(everything)
             for what, _ in use(subject, folder):
                 now = _contents(everything)
-                changed = [name for name in files if now.get(name) != files[name]]
-                where = [Path(name).relative_to("runs/this") for name in changed if name.startswith("runs/this/")]
-                expect(not where, f"{what} changes the file {where[0]} of the run" if where else "")
-                expect(not changed, f"{what} changes {changed[:1]}, which is not in the run's directory")
+                for name in files:
+                    of_run = name == "runs/this" or name.startswith("runs/this/")
+                    whose = "of the run" if of_run else "which is not of the run"
+                    expect(now.get(name) == files[name], f"{what} changes {name}, {whose}")
     # Not ==, since nan differs from itself.
     expect(repr(given) == repr(before), "it changes its arguments")
 

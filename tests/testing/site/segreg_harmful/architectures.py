@@ -179,10 +179,10 @@ class ReseedsFromTheSystem(_Base):
 
 
 class SetsThreads(_Base):
-    """Takes one thread for everybody, and leaves the precision of everybody's products to the hardware."""
+    """Leaves one thread to everybody."""
 
     def forward(self, images: Tensor) -> Tensor:
-        torch.set_num_threads(torch.get_num_threads() + 1)
+        torch.set_num_threads(1)
         return super().forward(images)
 
 
@@ -220,6 +220,25 @@ class SwitchesGradientsOff(_Base):
         return logits
 
 
+class SwitchesGradientsOn(_Base):
+    """Wants gradients, whoever has switched them off."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        torch.set_grad_enabled(True)
+        return super().forward(images)
+
+
+class HooksIntoEveryModule(_Base):
+    """Watches every module of the process."""
+
+    def __init__(self, *, in_channels: int = 3, num_classes: int = 1) -> None:
+        super().__init__(in_channels=in_channels, num_classes=num_classes)
+        self.handle = nn.modules.module.register_module_forward_pre_hook(lambda module, given: None)
+
+    def __del__(self) -> None:
+        self.handle.remove()
+
+
 class SilencesWarnings(_Base):
     """Wants no warnings, from nobody, and threads only for itself."""
 
@@ -240,6 +259,14 @@ class BlankWhenLarge(_Base):
         return logits * 0 if max(images.shape[2:]) > 64 else logits
 
 
+class BlankWhenWide(_Base):
+    """Gives up on images wider than 500 pixels."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        return logits * 0 if images.shape[3] > 500 else logits
+
+
 class SeesTheCorner(_Base):
     """Looks at the 64 pixels on the top and left, and repeats what it finds."""
 
@@ -247,6 +274,16 @@ class SeesTheCorner(_Base):
         logits = super().forward(images[..., :64, :64])
         height, width = (total - seen for total, seen in zip(images.shape[2:], logits.shape[2:], strict=True))
         return F.pad(logits, (0, width, 0, height), mode="replicate")
+
+
+class SeesTheMiddle(_Base):
+    """Stretches the middle of a large image over all of it."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        size = images.shape[2:]
+        if min(size) > 100:
+            images = F.interpolate(images[..., 32:-32, 32:-32], size=size)
+        return super().forward(images)
 
 
 class NotANumberWhenLarge(_Base):
@@ -273,6 +310,14 @@ class SlopeNotANumberWhenConstant(_Base):
         return self.head(features / (1 + spread))
 
 
+class NotANumberInTraining(_Base):
+    """Augments the contrast of images that may have none."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        low, high = images.amin((1, 2, 3), True), images.amax((1, 2, 3), True)
+        return super().forward((images - low) / (high - low) if self.training else images)
+
+
 class NotANumberWhenBlack(_Base):
     """Divides by the brightest pixel, in evaluation."""
 
@@ -286,3 +331,30 @@ class ForgetsTheThirdClass(_Base):
     def forward(self, images: Tensor) -> Tensor:
         logits = super().forward(images)
         return logits[:, :2] if logits.shape[1] == 3 else logits
+
+
+class ActivatesTwoClasses(_Base):
+    """Returns probabilities where there are two classes."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        return logits.softmax(1) if logits.shape[1] == 2 else logits
+
+
+class LearnsInEvaluation(_Base):
+    """Keeps a running mean in a buffer, as it should, and goes on with it in evaluation."""
+
+    def __init__(self, *, in_channels: int = 3, num_classes: int = 1) -> None:
+        super().__init__(in_channels=in_channels, num_classes=num_classes)
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.mean = 0.9 * self.mean + 0.1 * images.detach().mean()
+        return super().forward(images)
+
+
+class ModifiesInEvaluation(_Base):
+    """Centres the caller's images, in evaluation."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images if self.training else images.sub_(0.5))

@@ -94,6 +94,20 @@ class HasAGreyImage(_Many):
         return samples
 
 
+class _Failing(_Split):
+    def __getitem__(self, index: Any) -> Any:
+        if index == 18:
+            raise OSError("the disk is gone")
+        return super().__getitem__(index)
+
+
+class FailsOnOne(_Many):
+    """Cannot read one sample."""
+
+    def samples(self, seed: int) -> Any:
+        return _Failing(super().samples(seed))
+
+
 class HasTwoNames(_Many):
     """Names two of its samples."""
 
@@ -183,6 +197,24 @@ class ReadsOneAtATime(_Many):
 
     def samples(self, seed: int) -> Any:
         return _Busy(super().samples(seed))
+
+
+class _Late(_Split):
+    table: Any = None
+
+    def __getitem__(self, index: Any) -> Any:
+        if self.table is None:
+            self.table = {}
+            for place, sample in enumerate(self.all):
+                self.table[place] = sample
+        return self.table[index]
+
+
+class FillsItsTableLate(_Many):
+    """Lists its samples when the first one is read."""
+
+    def samples(self, seed: int) -> Any:
+        return _Late(super().samples(seed))
 
 
 class _Buffered(_Split):

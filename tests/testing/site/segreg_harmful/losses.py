@@ -20,6 +20,13 @@ class LooksAtTheCorner(Sound):
         return super().forward(logits[..., :32, :32], target[..., :32, :32])
 
 
+class LooksAtALargeCorner(Sound):
+    """Scores 200 pixels on the top and left."""
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        return super().forward(logits[..., :200, :200], target[..., :200, :200])
+
+
 class LooksAtEveryOtherRow(Sound):
     """Saves time."""
 
@@ -71,6 +78,16 @@ class Switches(Sound):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         self.calls += torch.is_grad_enabled()
         return super().forward(logits, target) * (1 if self.calls < 50 else 3)
+
+
+class SwitchesLate(Sound):
+    """Has a second phase, from the 130th call on."""
+
+    calls = 0
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(logits, target) * (1 if self.calls < 130 else 3)
 
 
 class SmoothsItself(Sound):
@@ -129,6 +146,26 @@ class InfiniteInBfloat16(Sound):
         return super().terms(logits, ground_truth) * ((one + 1e-3) - one).reciprocal() * 1e-3
 
 
+class RefusesBfloat16(Sound):
+    """Wants float32."""
+
+    def terms(self, logits: Tensor, ground_truth: Tensor) -> Tensor:
+        if logits.dtype == torch.bfloat16:
+            raise TypeError("no bfloat16")
+        return super().terms(logits, ground_truth)
+
+
+class RoundsInBfloat16(Sound):
+    """Adds up pixels one after the other, in eight bits."""
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        valid, ground_truth = parts(logits, target)
+        terms = (self.terms(logits, ground_truth) * valid).flatten()
+        if logits.dtype == torch.bfloat16:
+            terms = (terms + 256) - 256
+        return terms.sum() / valid.expand_as(logits).sum().clamp(min=1)
+
+
 class Reseeds(Sound):
     """Seeds torch, as if that would make anything reproducible."""
 
@@ -158,7 +195,7 @@ class DrawsWeights(Sound):
 
     def __init__(self) -> None:
         super().__init__()
-        self.weight = 1 + os.urandom(1)[0] / 256
+        self.weight = 1 + int.from_bytes(os.urandom(4), "big") / 2**32
 
     def terms(self, logits: Tensor, ground_truth: Tensor) -> Tensor:
         return self.weight * super().terms(logits, ground_truth)
@@ -181,3 +218,11 @@ class SetsDeterminism(Sound):
     def __init__(self) -> None:
         super().__init__()
         torch.use_deterministic_algorithms(not torch.are_deterministic_algorithms_enabled(), warn_only=True)
+
+
+class SwitchesGradientsOn(Sound):
+    """Wants gradients, whoever has switched them off."""
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        torch.set_grad_enabled(True)
+        return super().forward(logits, target)

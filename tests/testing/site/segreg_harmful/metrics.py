@@ -38,6 +38,15 @@ class CountsHalfInFloat32(_Base):
         self.wrong = self.wrong.float()
 
 
+class CountsThroughFloat32(_Base):
+    """Has buffers in double precision, and adds in single precision."""
+
+    def update(self, logits: Tensor, target: Tensor) -> None:
+        before = self.pixels.clone()
+        super().update(logits, target)
+        self.pixels.copy_(before.float() + (self.pixels - before).float())
+
+
 class LooksAtTheCorner(_Base):
     """Scores 64 pixels on the top and left."""
 
@@ -68,6 +77,14 @@ class ForgetsTheLastClass(_Base):
         last = max(logits.shape[1], 2) - 1 if logits.shape[1] > 2 else 255
         shown = logits.argmax(1)
         return super().missed(logits, target, valid) & (target != last) & (shown != last)
+
+
+class IgnoresTheLastClass(_Base):
+    """Takes the last of several classes for one to ignore."""
+
+    def update(self, logits: Tensor, target: Tensor) -> None:
+        last = logits.shape[1] - 1 if logits.shape[1] > 2 else 255
+        super().update(logits, target.where(target != last, 255))
 
 
 class RemembersThatItStarted(_Base):
