@@ -1,5 +1,6 @@
 """Bad images: each is read as one would expect, or refused in one line with its path, in little time and memory."""
 
+import csv
 import json
 import os
 import subprocess
