@@ -53,12 +53,6 @@ class TrainingError(SegregError, RuntimeError):
     """Training could not continue, for example because the loss was no longer finite."""
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the singular or plural."""
-    plural = "es" if noun.endswith("s") else "s"
-    return f"{number} {noun}{'' if number == 1 else plural}"
-
-
 def single_line(text: object) -> str:
     """Return the text with line breaks and runs of whitespace replaced by single spaces."""
     return " ".join(str(text).split())

@@ -20,6 +20,7 @@ import segreg
 from segreg.data.image_files import read_image, read_mask
 from segreg.errors import DataError
 from segreg.runs.run import Run
+from segreg.support.files import read_csv
 from tests.builtins.datasets.files import blob, colours, save
 from tests.hostile.malformed_images import FLAT_SIDE, KINDS, encoded, whole, write
 from tests.trial import call
@@ -164,8 +165,7 @@ def train(root: Path, *words: str) -> tuple[int, str, str]:
 
 def in_splits(root: Path) -> list[str]:
     """The names that a run has on record."""
-    with (root.parent / "run" / "splits.csv").open(encoding="utf-8", newline="") as file:
-        return sorted(row["name"] for row in csv.DictReader(file))
+    return sorted(row["name"] for row in read_csv(root.parent / "run" / "splits.csv", ("split", "name")))
 
 
 ODD = ["größe ☃ 日本", "a" * 240, "a,b", 'say "x"', "=1+1", "line\nbreak", "-rf", "$(date)", "\x1b[31m", "\u202egnp"]
