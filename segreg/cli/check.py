@@ -4,7 +4,7 @@ import argparse
 import traceback
 from collections import Counter
 
-from segreg.cli.output import print_table
+from segreg.cli.output import print_table, show
 from segreg.support.progress import Display
 from segreg.testing import conformance_cases
 from segreg.testing.cases import STATUSES
@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         [(label, str(each.total()), *(str(each[status]) for status in STATUSES)) for label, each in counts.items()],
     )
     for objection, error in objections:
-        print(objection)
+        show(objection)
         if arguments.verbose and error:
-            print("".join(traceback.format_exception(error)))
+            show("".join(traceback.format_exception(error)))
     print(f"{total.total()} checks: {', '.join(f'{number} {status}' for status, number in total.items())}")
     return 1 if total["failed"] else 0

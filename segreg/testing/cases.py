@@ -125,18 +125,12 @@ def _subjects(known: Registry, name: str) -> Iterator[ComponentSubject | PluginS
         for entry in plugin.entries:
             yield ComponentSubject(known, entry, entry.key, {})
     expression = parse(name)
-    entries = []
-    for kind in KINDS:
-        # A loss and a metric may share a name.
-        try:
-            entries.append(known.find(kind, expression.name))
-        except UnknownNameError:
-            continue
+    entries = known.named(expression.name)
     if not entries and not plugins_found:
-        names = [plugin.namespace for plugin in known.plugins] + [entry.key for entry in known.components()]
+        namespaces = [plugin.namespace for plugin in known.plugins]
+        near = did_you_mean(expression.name, namespaces) or known.suggestion(expression.name)
         raise UnknownNameError(
-            f"unknown plugin or component {expression.name!r}{did_you_mean(expression.name, names)}; "
-            "see `segreg plugins` and `segreg list`"
+            f"unknown plugin or component {expression.name!r}{near}; see `segreg plugins` and `segreg list`"
         )
     if chosen := sorted(
         {name for entry in entries for name in KINDS[entry.kind].facts or ()} & expression.options.keys()
