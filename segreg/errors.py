@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from unicodedata import category
 
 _LONGEST_LINE = 2000
+_LONGEST_VALUE = 300
 # Control characters, marks that change the writing direction, and bytes that are not text.
 _CONTROL = ("Cc", "Cf", "Cs")
 
@@ -53,6 +54,12 @@ class TrainingError(SegregError, RuntimeError):
     """Training could not continue, for example because the loss was no longer finite."""
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the singular or plural."""
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{'' if number == 1 else plural}"
+
+
 def single_line(text: object) -> str:
     """Return the text with line breaks and runs of whitespace replaced by single spaces."""
     return " ".join(str(text).split())
@@ -76,11 +83,12 @@ def printable_lines(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return `repr(value)`, or a description of a value without one."""
+    """Return `repr(value)`, cut if it is long, or a description of a value without one."""
     try:
-        return repr(value)
+        text = repr(value)
     except (ValueError, RecursionError):  # an integer of thousands of digits, a list in a list in a list ...
         return f"a value of type {type(value).__name__} that is too large to show"
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]} … ({len(text):,} characters)"
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str | None:

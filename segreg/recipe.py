@@ -16,7 +16,7 @@ from segreg.errors import DataError, OptionError, PluginError, UnknownNameError,
 from segreg.expression import format_sum, parse
 from segreg.kinds import KINDS, Kind
 from segreg.nn.normalized import Normalization
-from segreg.options import Option, field_expected, meanings_of, structure, structured
+from segreg.options import Option, check_names, field_expected, meanings_of, structure
 from segreg.plugins import missing_plugin
 from segreg.registry import registry
 from segreg.resolved import Resolved
@@ -55,8 +55,18 @@ def read_names(setting: str, value: Any) -> tuple[Any, ...]:
     return tuple(word for word in words if word != "none")
 
 
-def _names(value: Any) -> tuple[Any, ...]:
-    return read_names("a setting", value)
+def _converted(fields: type, settings: "list[attrs.Attribute[Any]]") -> "list[attrs.Attribute[Any]]":
+    """Let every setting be given as text, or in a shorter form than its type."""
+    return [
+        field.evolve(converter=attrs.Converter(_read, takes_field=True)) if field.init else field for field in settings
+    ]
+
+
+def _read(value: Any, field: "attrs.Attribute[Any]") -> Any:
+    if field.name == "size":
+        return read_size(value)
+    names = read_names(field.name, value) if isinstance(field.default, tuple) else value
+    return structure(field.name, names, field.type)
 
 
 # Far below where step numbers, or the size of four batches, would overflow 64 bits.
@@ -68,7 +78,7 @@ _A_DECAY = field_expected("a finite number, 0 or more", lambda value: 0 <= value
 _NOT_EMPTY = field_expected("one name or more, the first of which decides which weights are kept", bool)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=_converted)
 class Recipe:
     """All settings of a training run. The defaults follow the experiment that segreg began with, and add what helped.
 
@@ -109,24 +119,24 @@ class Recipe:
 
     model: str = "unet"
     loss: str = "bce"
-    metrics: tuple[str, ...] = attrs.field(default=("iou",), converter=_names, validator=_NOT_EMPTY)
+    metrics: tuple[str, ...] = attrs.field(default=("iou",), validator=_NOT_EMPTY)
     data: str = "lesions"
     on_bad_image: OnBadImage = "error"
-    size: tuple[int, int] = attrs.field(default=(256, 256), converter=read_size)
+    size: tuple[int, int] = (256, 256)
     epochs: int = attrs.field(default=40, validator=_A_COUNT)
     batch: int = attrs.field(default=8, validator=_A_COUNT)
     lr: float = attrs.field(default=1e-3, validator=_A_RATE)
     weight_decay: float = attrs.field(default=1e-2, validator=_A_DECAY)
     schedule: Literal["onecycle", "none"] = "onecycle"
     ema: bool = False
-    augment: tuple[Change, ...] = attrs.field(default=("hflip", "vflip", "affine"), converter=_names)
+    augment: tuple[Change, ...] = ("hflip", "vflip", "affine")
     normalize: Normalization = "image"
     precision: Precision = "auto"
     device: str = "auto"
     seed: int = attrs.field(default=0, validator=_A_SEED)
     clip_grad: float | None = attrs.field(default=None, validator=optional(_A_RATE))
     checkpoint_every: int | None = attrs.field(default=None, validator=optional(_A_COUNT), eq=False)
-    track: tuple[str, ...] = attrs.field(default=(), converter=_names, eq=False)
+    track: tuple[str, ...] = attrs.field(default=(), eq=False)
 
     components: Mapping[str, Sequence[Resolved]] = attrs.field(init=False, eq=False, repr=False)
     """The components that the settings name, by kind, in the order in which they are written."""
@@ -203,9 +213,9 @@ def make_recipe(preset: str = "default", **settings: Any) -> Recipe:
     if not isinstance(preset, str) or preset not in PRESETS:
         near = did_you_mean(preset, PRESETS) if isinstance(preset, str) else ""
         raise OptionError(f"unknown preset {shown(preset)}{near}; available: {', '.join(PRESETS)}")
-    options = recipe_options()
-    given = {name: _read(name, value, options) for name, value in {**PRESETS[preset], **settings}.items()}
-    return Recipe(**structured("recipe", options, given))
+    given = {**PRESETS[preset], **settings}
+    check_names("recipe", recipe_options(), given)
+    return Recipe(**given)
 
 
 @cache
@@ -258,14 +268,6 @@ def read_recipe(path: Path) -> Recipe:
             if name not in [entry.key for entry in registry().named(name) if entry.kind == kind]:
                 raise missing_plugin(path, name, distribution, version) from None
         raise
-
-
-def _read(name: str, value: Any, options: Mapping[str, Option]) -> Any:
-    """Convert a setting that may be written in a shorter form than its type."""
-    if name == "size":
-        return read_size(value)
-    several = name in options and isinstance(options[name].default, tuple)
-    return read_names(name, value) if several else value
 
 
 def _fields() -> "list[attrs.Attribute[Any]]":

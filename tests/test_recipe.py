@@ -165,9 +165,40 @@ def test_an_unknown_preset_is_named() -> None:
         make_recipe("orginal")
 
 
-def test_a_recipe_created_directly_is_checked_too() -> None:
-    with pytest.raises(OptionError, match="epochs is 0: expected 1 or more"):
-        Recipe(epochs=0)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"epochs": 0},
+        {"epochs": "ten"},
+        {"seed": "x"},
+        {"batch": 2.5},
+        {"lr": "fast"},
+        {"ema": 3},
+        {"size": "wide"},
+        {"metrics": 3},
+        {"augment": "hflp"},
+        {"schedule": "onecylce"},
+        {"checkpoint_every": "often"},
+    ],
+)
+def test_a_recipe_created_directly_is_checked_in_the_same_way(settings: dict[str, Any]) -> None:
+    with pytest.raises(OptionError) as direct:
+        Recipe(**settings)
+    with pytest.raises(OptionError) as made:
+        make_recipe(**settings)
+    assert str(direct.value) == str(made.value)
+    assert str(direct.value).startswith(f"{next(iter(settings))} is ")
+
+
+def test_a_recipe_created_directly_reads_text() -> None:
+    settings: dict[str, Any] = {
+        "epochs": "3",
+        "lr": "1e-4",
+        "size": "32x64",
+        "metrics": "iou dice",
+        "clip_grad": "none",
+    }
+    assert Recipe(**settings) == Recipe(epochs=3, lr=1e-4, size=(32, 64), metrics=("iou", "dice"))
 
 
 def test_a_model_that_accepts_less_than_32_pixels_gets_them() -> None:

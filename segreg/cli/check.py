@@ -3,11 +3,12 @@
 import argparse
 import traceback
 from collections import Counter
+from collections.abc import Iterable
 
 from segreg.cli.output import print_table, show
 from segreg.support.progress import Display
-from segreg.testing import conformance_cases
-from segreg.testing.cases import STATUSES
+from segreg.testing import Case, CheckFailed, conformance_cases
+from segreg.testing.cases import STATUSES, Outcome
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the checks and print a table; 1 if one failed."""
     cases = conformance_cases(*arguments.names, slow=arguments.slow)
     counts: dict[str, Counter[str]] = {}
-    objections = []
+    causes: dict[str, list[tuple[Case, Outcome]]] = {}
     with Display(arguments.quiet) as display:
         for number, case in enumerate(cases):
             label = case.subject.label
@@ -34,15 +35,34 @@ def run(arguments: argparse.Namespace) -> int:
             outcome = case.outcome()
             counts.setdefault(label, Counter())[outcome.status] += 1
             if outcome.status != "passed":
-                objections.append((f"{outcome.status}: {label}: {case.check.name}: {outcome.reason}", outcome.error))
+                causes.setdefault(_cause(outcome), []).append((case, outcome))
     total = sum(counts.values(), Counter())
     print_table(
         ("", "checks", *STATUSES),
         [(label, str(each.total()), *(str(each[status]) for status in STATUSES)) for label, each in counts.items()],
     )
-    for objection, error in objections:
-        show(objection)
-        if arguments.verbose and error:
-            show("".join(traceback.format_exception(error)))
+    for found in causes.values():
+        # A check of any status may meet an error, which then is as bad as the worst of them.
+        _, worst = min(found, key=lambda each: STATUSES.index(each[1].status))
+        labels = _listed(case.subject.label for case, _ in found)
+        checks = _listed(case.check.name for case, _ in found)
+        where = f" ({worst.where})" if worst.where else ""
+        show(f"{worst.status}: {labels}: {checks}: {worst.reason}{where}")
+        if arguments.verbose and worst.error:
+            show("".join(traceback.format_exception(worst.error)))
     print(f"{total.total()} checks: {', '.join(f'{number} {status}' for status, number in total.items())}")
     return 1 if total["failed"] else 0
+
+
+def _cause(outcome: Outcome) -> str:
+    """Return what failures of one cause have in common: the line that raised the error, else what was found where."""
+    if outcome.error is not None and not isinstance(outcome.error, CheckFailed):
+        return f"{type(outcome.error).__name__} {outcome.where or outcome.reason}"
+    return f"{outcome.status} {outcome.reason} {outcome.where}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return the first three of several names, each once, and how many more there are."""
+    distinct = list(dict.fromkeys(names))
+    more = f" and {len(distinct) - 3} more" if len(distinct) > 3 else ""
+    return f"{', '.join(distinct[:3])}{more}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from segreg.cli.output import print_table, show
 from segreg.cli.stop import stoppable
+from segreg.errors import counted
 from segreg.evaluation.evaluate import evaluate
 from segreg.evaluation.report import class_table, table
 
@@ -60,8 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         if len(header) > 1:
             show(model.label)
             print_table(header, rows)
-    images = len(evaluation.models[0].names)
-    show(f"{images} images of {evaluation.split} of {evaluation.data}; in brackets: 95 % interval over images")
+    images = counted(len(evaluation.models[0].names), "image")
+    show(f"{images} of {evaluation.split} of {evaluation.data}; in brackets: 95 % interval over images")
     for line in (*evaluation.words, *evaluation.notes):
         show(line)
     show(f"written: {evaluation.path / 'evaluation.md'}")

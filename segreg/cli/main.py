@@ -75,7 +75,10 @@ def main(words: Sequence[str] | None = None) -> None:
             sys.exit(1)
         raise
     # A fault of segreg or of a plugin, whose Rust code may panic.
-    except BaseException:
+    except BaseException as error:
+        if str(error) == "can't start new thread":
+            warn("the system allows no more threads: end other processes, or raise the limit (ulimit -u)")
+            sys.exit(2)
         show(traceback.format_exc(), sys.stderr)
         sys.exit(1)
 

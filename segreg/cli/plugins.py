@@ -5,6 +5,7 @@ import json
 import traceback
 
 from segreg.cli.output import print_table, show
+from segreg.errors import counted
 from segreg.registry import registry
 
 
@@ -34,14 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     print_table(
         ("namespace", "distribution", ""),
-        [(plugin.namespace, plugin.origin, plugin.cause or _counted(count)) for plugin, count in found],
+        [(plugin.namespace, plugin.origin, plugin.cause or counted(count, "component")) for plugin, count in found],
     )
     if arguments.verbose:
         for plugin, _ in found:
             if plugin.error:
                 show(f"--- {plugin.origin}\n{''.join(traceback.format_exception(plugin.error))}")
     return 0
-
-
-def _counted(count: int) -> str:
-    return f"{count} component{'' if count == 1 else 's'}"

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from segreg.cli.stop import stoppable
+from segreg.errors import counted
 from segreg.prediction.mask_files import plan, predict_files
 from segreg.prediction.predictor import load
 from segreg.support.device import device_name
@@ -56,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.run, device=arguments.device, tile=arguments.tile, overlap=arguments.overlap, tta=arguments.tta
     )
     with stoppable(), Display(arguments.quiet) as display:
-        display.line(f"{predictor.about.architecture} on {device_name(predictor.device)}, {len(outputs)} images")
+        images = counted(len(outputs), "image")
+        display.line(f"{predictor.about.architecture} on {device_name(predictor.device)}, {images}")
         done = 0
 
         def progress(number: int, total: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from segreg.contracts import Sample
 from segreg.data.folders import entries
 from segreg.data.image_files import SUFFIXES, read_image, read_mask
-from segreg.errors import DataError
+from segreg.errors import DataError, counted
 
 
 @attrs.frozen
@@ -145,7 +145,7 @@ def divided(
     if seed < 0:
         raise ValueError(f"split_seed is {seed!r}: expected 0 or more")
     if len(pairs) < len(shares):
-        raise DataError(f"{where} has {len(pairs)} image(s), too few for {', '.join(shares)}: add some")
+        raise DataError(f"{where} has {counted(len(pairs), 'image')}, too few for {', '.join(shares)}: add some")
     ordered = sorted(pairs, key=lambda pair: pair.name)
     # The raw stream of a bit generator is frozen by NumPy's policy; that of Generator.permutation is not.
     order = np.argsort(np.random.PCG64(seed).random_raw(len(ordered)), kind="stable")

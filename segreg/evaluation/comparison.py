@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from segreg.errors import printable
+from segreg.errors import counted, printable
 from segreg.evaluation.scores import Scores
 from segreg.registry import higher_is_better
 from segreg.scoring.statistics import Comparison
@@ -19,7 +19,7 @@ _NAMED = 3
 
 def in_words(metric: str, one: Scores, other: Scores, comparison: Comparison) -> str:
     """Say which model is better by a metric, by how much, and whether the difference is significant."""
-    images = f"on the same {len(one.names)} images"
+    images = f"on the same {counted(len(one.names), 'image')}"
     difference, low, high = comparison.difference
     if np.isnan(difference):
         return f"{metric} has no value {images}"

@@ -10,7 +10,7 @@ import attrs
 from segreg.contracts import SegmentationDataset, SegmentationMetric
 from segreg.data.decode import Skipped, decode, names_of
 from segreg.data.image_files import pillow_warnings_ignored, pixels_allowed
-from segreg.errors import DataError, OptionError, RunError, SegregError, did_you_mean, printable
+from segreg.errors import DataError, OptionError, RunError, SegregError, counted, did_you_mean, printable
 from segreg.evaluation.report import write_evaluation
 from segreg.evaluation.result import Evaluation
 from segreg.evaluation.scores import NamedSample, Scores, score
@@ -194,7 +194,7 @@ def _check_classes(dataset: SegmentationDataset, subject: _Subject) -> None:
 
 def _listed(classes: Sequence[str]) -> str:
     more = ", ..." if len(classes) > 4 else ""
-    return f"{len(classes)} class{'es' if len(classes) > 1 else ''} ({', '.join(classes[:4])}{more})"
+    return f"{counted(len(classes), 'class')} ({', '.join(classes[:4])}{more})"
 
 
 def _samples(
@@ -265,7 +265,7 @@ def _notes(
             "trained: if they are the same images, these scores are too optimistic."
         )
     if skipped:
-        notes.append(f"{len(skipped)} image(s) left out; the first: {skipped[0]}")
+        notes.append(f"{counted(len(skipped), 'image')} left out; the first: {skipped[0]}")
     return notes
 
 

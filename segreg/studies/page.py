@@ -11,13 +11,13 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from segreg.errors import printable
+from segreg.errors import counted, printable
 from segreg.recipe import Recipe
 from segreg.registry import higher_is_better
 from segreg.runs.history import column_name
 from segreg.scoring.estimates import Estimate
 from segreg.studies.gallery import galleries
-from segreg.studies.summary import conclusion, counted, notes
+from segreg.studies.summary import conclusion, notes
 from segreg.studies.table import Configuration, best_configuration, score_columns
 from segreg.support.files import write_text
 

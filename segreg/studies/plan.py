@@ -62,7 +62,7 @@ def make_plan(
     *,
     models: Sequence[str] | str | None = None,
     losses: Sequence[str] | str | None = None,
-    seeds: Sequence[int | str] | str | None = None,
+    seeds: Sequence[int | str] | int | str | None = None,
     **settings: Any,
 ) -> Plan:
     """Read a study file, replace its settings by those given, and check every run of it.
@@ -103,7 +103,8 @@ def make_plan(
             }
         ]
     pairs = [(m, loss) for block in grid for m in block.get("models", []) for loss in block.get("losses", [])]
-    chosen = read_names("seeds", seeds) if seeds is not None else table.get("seeds", [0])
+    given = [seeds] if isinstance(seeds, int) else seeds
+    chosen = read_names("seeds", given) if given is not None else table.get("seeds", [0])
     if not pairs or not chosen:
         raise OptionError(f"{path} compares nothing: it needs at least one model, one loss and one seed")
     shared = {"preset": table.get("preset", "default"), **table.get("recipe", {}), **settings}

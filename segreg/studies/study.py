@@ -123,7 +123,7 @@ def compare(
     *,
     models: Sequence[str] | str | None = None,
     losses: Sequence[str] | str | None = None,
-    seeds: Sequence[int | str] | str | None = None,
+    seeds: Sequence[int | str] | int | str | None = None,
     out: str | Path | None = None,
     force: bool = False,
     quiet: bool = False,
@@ -250,7 +250,9 @@ def _may_try(run: Run, force: bool) -> bool:
             tries = int(earlier["tries"]) if earlier["checkpoint"] == written else 0
     if tries >= _TRIES:
         if not (run.path / "failed.txt").exists():
-            _write_failure(run, f"its process was killed {tries} times at the same point: did memory run out?", "")
+            when = "since its last checkpoint" if written else "before its first checkpoint"
+            by = "by the system if memory ran out, else by a time limit or by hand"
+            _write_failure(run, f"its process was killed {tries} times {when}, {by}", "")
         return False
     with writing(run.path):
         run.path.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segreg.errors import printable
+from segreg.errors import counted, printable
 from segreg.recipe import Recipe
 from segreg.runs.plots import plot_curves, plot_samples
 from segreg.studies.table import Configuration, best_configuration, score_columns
@@ -98,7 +98,7 @@ def conclusion(configurations: Sequence[Configuration], recipe: Recipe) -> str:
     if behind:
         sentences.append(f"Significantly worse: {_listed(behind)}.")
     if level:
-        sentences.append(f"Not significantly different on these {images} images: {_listed(level)}.")
+        sentences.append(f"Not significantly different on these {counted(images, 'image')}: {_listed(level)}.")
     if without:
         sentences.append(f"{_listed(without)} {'has' if len(without) == 1 else 'have'} no value there.")
     return " ".join(sentences)
@@ -124,19 +124,14 @@ def notes(configurations: Sequence[Configuration], recipe: Recipe) -> list[str]:
         f"{', '.join(recipe.augment) or 'none'}, normalisation {recipe.normalize}.",
         f"The weights kept are those of the epoch with the best {recipe.metrics[0]} on valid, which makes that column "
         "slightly optimistic; test, if there is one, was not used in training.",
-        f"In brackets: 95 % bootstrap interval over the images of the split ({seeds} seed(s); with more than one, ± is "
-        "the standard deviation over seeds). It says nothing about images from other sources.",
+        f"In brackets: 95 % bootstrap interval over the images of the split ({counted(seeds, 'seed')}; with more than "
+        "one, ± is the standard deviation over seeds). It says nothing about images from other sources.",
         f"Behind best: difference in {recipe.metrics[0]} on valid from the best configuration, on the same images; "
         "* if significant: its 95 % interval excludes 0, and Wilcoxon's signed-rank test finds the same direction with "
         "p below 0.05. Comparisons are not corrected: of twenty configurations that do not differ, one may still "
         "appear significant.",
         f"Seconds: training time of one seed, validation included, on {'; '.join(devices) or 'nothing yet'}.",
     ]
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number with its noun, in the singular or plural."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _listed(names: Sequence[str]) -> str:

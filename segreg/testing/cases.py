@@ -1,22 +1,23 @@
 """The cases of the conformance kit: every check of every component, for pytest and `segreg check` to run."""
 
-import contextlib
-import sys
 import warnings
 from collections.abc import Iterator
 from typing import Literal, TypeAlias, get_args
 
 import attrs
-import torch
 
 from segreg.errors import OptionError, UnknownNameError, did_you_mean
 from segreg.expression import parse
+from segreg.isolation import Caught, streams_kept
 from segreg.kinds import KINDS
 from segreg.options import structured
 from segreg.plugins import one_line
 from segreg.registry import Registry, registry
 from segreg.specs import normalize
+from segreg.support.global_state import global_state_kept
+from segreg.support.randomness import seed_all
 from segreg.testing import plugins
+from segreg.testing.causes import author_line
 from segreg.testing.checks import CHECKS
 from segreg.testing.subject import Check, CheckFailed, ComponentSubject, PluginSubject
 
@@ -36,11 +37,13 @@ class Outcome:
         status: Whether it passed; `"failed as expected"` if the record lists the check in its `known_failures`.
         reason: One line; empty if it passed.
         error: The exception that the check raised, or None.
+        where: The file and line of the component's code at which it was raised, or where the component is defined.
     """
 
     status: Status
     reason: str = ""
     error: BaseException | None = None
+    where: str = ""
 
 
 @attrs.frozen
@@ -61,24 +64,22 @@ class Case:
         return f"{self.subject.label}: {self.check.name}"
 
     def outcome(self) -> Outcome:
-        """Run the check, with a fixed random seed of torch that affects nothing else."""
+        """Run the check, with fixed random seeds; whatever it does to the process is undone."""
         excuse = self.subject.known_failures.get(self.check.name)
-        try:
-            # What a component prints does not belong in the table of `segreg check`.
-            with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
-                torch.manual_seed(0)
-                self.check.function(self.subject)
-        except KeyboardInterrupt:
-            raise
-        # Not only Exception: a component that calls sys.exit() fails the check, but must not end the program.
-        except BaseException as error:
-            reason = str(error) if isinstance(error, CheckFailed) else one_line(error)
+        # What a component prints does not belong in the table of `segreg check`.
+        with Caught() as caught, global_state_kept(), streams_kept(aside=True):
+            seed_all(0)
+            self.check.function(self.subject)
+        if not caught.failed:
             if excuse:
-                return Outcome("failed as expected", excuse, error)
-            return Outcome("advice" if self.check.advisory else "failed", reason, error)
+                return Outcome("failed", f"it passes now: remove it from the record's known_failures ({excuse})")
+            return Outcome("passed")
+        error = caught.error
         if excuse:
-            return Outcome("failed", f"it passes now: remove it from the record's known_failures ({excuse})")
-        return Outcome("passed")
+            return Outcome("failed as expected", excuse, error)
+        reason = str(error) if isinstance(error, CheckFailed) else one_line(error)
+        where = author_line(self.subject.entry, error) if isinstance(self.subject, ComponentSubject) else ""
+        return Outcome("advice" if self.check.advisory else "failed", reason, error, where)
 
     def run(self) -> None:
         """Run the check as a test.

@@ -1,7 +1,7 @@
 """The conformance checks of a metric: `update(logits, target)`, `compute() -> float`, `reset()`, additive buffers."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from torch import Tensor
 from segreg.contracts import IGNORE_INDEX
 from segreg.specs import Definition, Metric
 from segreg.testing.components import REFERENCE
+from segreg.testing.mistakes import Mistakes, confident, confused, ground_truth, misplaced
+from segreg.testing.process import expect_no_global_change
 from segreg.testing.subject import Check, ComponentSubject, expect
 
 Counts = npt.NDArray[np.float64]
@@ -20,7 +22,7 @@ Counts = npt.NDArray[np.float64]
 
 def _cases() -> Iterator[tuple[str, int, Tensor, Tensor]]:
     """Yield a label, the number of classes, logits and target of unequal images; some pixels are ignored."""
-    for classes in (1, 2, 4):
+    for classes in (1, 2, 3, 4):
         target = torch.randint(0, max(classes, 2), (6, 7, 5))
         target[0] = 0
         logits = torch.randn(6, classes, 7, 5)
@@ -39,8 +41,10 @@ def _value(metric: Any, *batches: tuple[Tensor, Tensor]) -> float:
     return float(value)
 
 
-def _expect_equal(got: float, expected: float, what: str) -> None:
-    same = math.isclose(got, expected, rel_tol=1e-6, abs_tol=1e-6) or (math.isnan(got) and math.isnan(expected))
+def _expect_equal(got: float, expected: float, what: str, tolerance: float = 1e-6) -> None:
+    same = math.isclose(got, expected, rel_tol=tolerance, abs_tol=tolerance) or (
+        math.isnan(got) and math.isnan(expected)
+    )
     expect(same, f"{what} gives {got:.6f}, not {expected:.6f}")
 
 
@@ -96,8 +100,6 @@ def ignored_pixels_have_no_influence(subject: ComponentSubject) -> None:
 
 def right_beats_wrong(subject: ComponentSubject) -> None:
     """A prediction that is right everywhere has a better value than one that is wrong everywhere."""
-    record = subject.entry.record
-    higher = not isinstance(record, Metric) or record.higher_is_better
     for what, classes, _, target in _cases():
         known = target.where(target != IGNORE_INDEX, 0)
         count = max(classes, 2)
@@ -106,8 +108,97 @@ def right_beats_wrong(subject: ComponentSubject) -> None:
             _value(subject.build(num_classes=classes), (8 * (2 * shown[:, -classes:] - 1), target))
             for shown in (right, wrong)
         ]
-        better = values[0] > values[1] if higher else values[0] < values[1]
-        expect(better, f"{what}: right gives {values[0]:.4g}, wrong {values[1]:.4g}")
+        expect(_is_better(subject, *values), f"{what}: right gives {values[0]:.4g}, wrong {values[1]:.4g}")
+
+
+def _is_better(subject: ComponentSubject, one: float, other: float) -> bool:
+    record = subject.entry.record
+    return one > other if not isinstance(record, Metric) or record.higher_is_better else one < other
+
+
+def every_region_counts(subject: ComponentSubject) -> None:
+    """A mistake anywhere in a large image makes the value worse."""
+    _expect_noticed(subject, (1, 2, 3), misplaced)
+
+
+def every_class_counts(subject: ComponentSubject) -> None:
+    """To take one of two, three or four classes for another makes the value worse."""
+    _expect_noticed(subject, (2, 3, 4), confused)
+
+
+def _expect_noticed(subject: ComponentSubject, numbers: Sequence[int], mistakes: Mistakes) -> None:
+    for classes in numbers:
+        target = ground_truth(classes)
+        right = _value(subject.build(num_classes=classes), (confident(target, classes), target))
+        for what, prediction in mistakes(classes):
+            wrong = _value(subject.build(num_classes=classes), (confident(prediction, classes), target))
+            expect(
+                _is_better(subject, right, wrong),
+                f"with num_classes={classes}: {what} gives {wrong:.6g}, all right {right:.6g}",
+            )
+
+
+def counts_stay_exact(subject: ComponentSubject) -> None:
+    """After 4,096 images of a million pixels, the buffers have room for that and still count an image of 35 pixels."""
+    many = 4096
+    for what, classes, logits, target in _cases():
+        metric, alone = (subject.build(num_classes=classes) for _ in range(2))
+        large = torch.zeros(1, 1024, 1024, dtype=torch.int64)
+        large[:, 200:700, 300:800] = max(classes, 2) - 1
+        metric.update(confident(large.roll(20, 1), classes), large)
+        held = {}
+        for name, buffer in metric.named_buffers():
+            held[name] = buffer.double() * many
+            buffer.copy_(held[name])
+            fits = torch.equal(buffer.double(), held[name])
+            expect(fits, f"{what}: the buffer {name}, {buffer.dtype}, has no room for {many:,} images of 1024x1024")
+        for each in (metric, alone):
+            each.update(logits[:1], target[:1])
+        for name, buffer in metric.named_buffers():
+            added, expected = buffer.double() - held[name], alone.get_buffer(name).double()
+            near = (added - expected).abs() <= 0.01 * expected.abs().max()
+            expect(
+                near.all(),
+                f"{what}: after {many:,} images of 1024x1024 the buffer {name}, {buffer.dtype}, does not count one of "
+                "35 pixels: count in int64 or float64",
+            )
+
+
+def bfloat16_agrees(subject: ComponentSubject) -> None:
+    """For logits in bfloat16, as a model gives them on a GPU, the value is off by at most 2 %."""
+    for what, classes, logits, target in _cases():
+        rounded = logits.bfloat16()
+        value = _value(subject.build(num_classes=classes), (rounded, target))
+        expected = _value(subject.build(num_classes=classes), (rounded.float(), target))
+        _expect_equal(value, expected, f"{what}: in bfloat16, it", tolerance=0.02)
+
+
+def resumes_where_it_stopped(subject: ComponentSubject) -> None:
+    """With its buffers copied to a new one, that has the same value and continues with the same."""
+    for what, classes, logits, target in _cases():
+        metric, resumed = (subject.build(num_classes=classes) for _ in range(2))
+        metric.update(logits[:4], target[:4])
+        for name, buffer in resumed.named_buffers():
+            buffer.copy_(metric.get_buffer(name))
+        _expect_equal(_value(resumed), _value(metric), f"{what}: with its buffers copied to a new one, it")
+        rest = logits[4:], target[4:]
+        _expect_equal(_value(resumed, rest), _value(metric, rest), f"{what}: with its buffers copied and updated, it")
+
+
+def global_state_is_not_modified(subject: ComponentSubject) -> None:
+    """Using it changes nothing of the process: torch's settings, directory, environment, streams, random numbers."""
+    expect_no_global_change(lambda: _used(subject))
+
+
+def _used(subject: ComponentSubject) -> Iterator[tuple[str, Sequence[Tensor]]]:
+    metric = subject.build(num_classes=1)
+    yield "building it", []
+    metric.update(torch.linspace(-3, 3, 30).view(1, 1, 6, 5), torch.arange(30).view(1, 6, 5) % 2)
+    yield "update()", []
+    metric.compute()
+    yield "compute()", []
+    metric.reset()
+    yield "reset()", []
 
 
 def agrees_with_its_definition(subject: ComponentSubject) -> None:
@@ -139,8 +230,8 @@ def _by_definition(
     if average == "dataset":
         groups = [(predicted, target)]
     values: dict[int, list[float]] = {}
-    for guess, ground_truth in groups:
-        seen = [(int(g), int(t)) for g, t in zip(guess.flat, ground_truth.flat, strict=True) if t != IGNORE_INDEX]
+    for guess, wanted in groups:
+        seen = [(int(g), int(t)) for g, t in zip(guess.flat, wanted.flat, strict=True) if t != IGNORE_INDEX]
         if definition == "accuracy":
             if seen:
                 values.setdefault(0, []).append(sum(g == t for g, t in seen) / len(seen))
@@ -165,6 +256,12 @@ CHECKS = (
     Check(nothing_is_nan),
     Check(ignored_pixels_have_no_influence),
     Check(right_beats_wrong),
+    Check(every_region_counts),
+    Check(every_class_counts),
     Check(agrees_with_its_definition, applies=lambda subject: bool(subject.entry.record.definition)),
+    Check(counts_stay_exact),
+    Check(bfloat16_agrees),
+    Check(resumes_where_it_stopped),
     Check(update_does_not_wait),
+    Check(global_state_is_not_modified),
 )

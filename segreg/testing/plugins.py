@@ -33,6 +33,20 @@ def declares_the_same_twice(subject: PluginSubject) -> None:
 def hook_module_is_light(subject: PluginSubject) -> None:
     """Neither the module with the hooks nor the hooks import anything heavy, so that `segreg list` stays fast."""
     module = subject.plugin.entry_point.module
+    heavy = _printed(subject, f"print(*sorted({set(_HEAVY)!r} & set(sys.modules)))").split()
+    expect(not heavy, f"{module} imports {', '.join(heavy)}: name classes by import strings and import nothing there")
+
+
+def global_state_is_not_modified(subject: PluginSubject) -> None:
+    """Importing its components changes nothing of the process: torch's settings, directory, random numbers."""
+    changes = _printed(
+        subject, "from segreg.testing.process import changes_by_imports; print(changes_by_imports(plugin.entries))"
+    )
+    expect(not changes, changes)
+
+
+def _printed(subject: PluginSubject, then: str) -> str:
+    """Return the last line that a new process prints, which calls the hooks of the plugin and does something else."""
     script = f"""
 import sys
 sys.path[:] = {sys.path!r}
@@ -40,17 +54,12 @@ from segreg.registry import registry
 for plugin in registry().plugins:
     if plugin.namespace == {subject.plugin.namespace!r}:
         plugin.entries
-print(*sorted({set(_HEAVY)!r} & set(sys.modules)))
+        {then}
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    expect(done.returncode == 0, f"{module} cannot be imported: {(done.stderr.splitlines() or ['?'])[-1]}")
-    heavy = (done.stdout.splitlines() or [""])[-1].split()
-    expect(not heavy, f"{module} imports {', '.join(heavy)}: name classes by import strings and import nothing there")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    last = (done.stderr.splitlines() or ["?"])[-1]
+    expect(done.returncode == 0, f"{subject.plugin.entry_point.module} cannot be imported: {last}")
+    return (done.stdout.splitlines() or [""])[-1]
 
 
 def known_failures_name_checks(subject: PluginSubject) -> None:
@@ -68,5 +77,6 @@ CHECKS = (
     Check(works),
     Check(declares_the_same_twice),
     Check(hook_module_is_light),
+    Check(global_state_is_not_modified),
     Check(known_failures_name_checks),
 )

@@ -1,5 +1,6 @@
 """What a check examines, and how it reports a failure."""
 
+import copy
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from segreg.contracts import SegmentationDataset
 from segreg.plugins import Entry, Plugin, imported
 from segreg.registry import Registry
 from segreg.specs import Dataset
+from segreg.support.randomness import random_state, restore_random_state
+
+_CPU = torch.device("cpu")
 
 
 class CheckFailed(AssertionError):  # noqa: N818 - the kit's name for a failed assertion
@@ -65,7 +69,7 @@ class PluginSubject:
         return {}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class ComponentSubject:
     """A component with the options that it is checked with."""
 
@@ -89,54 +93,54 @@ class ComponentSubject:
         return self.registry.build(self.entry.kind, self.entry.key, **{**self.options, **options})
 
     @contextmanager
-    def opened(self) -> Iterator[SegmentationDataset]:
-        """Open a dataset: in the folder that the expression names, else on the record's example."""
+    def prepared(self) -> Iterator[Mapping[str, Any]]:
+        """Yield options to open a dataset with: the folder that the expression names, else the record's example."""
         record = self.entry.record
         if not isinstance(record, Dataset) or not record.example or "root" in self.options:
-            yield self.build()
+            yield self.options
             return
         with tempfile.TemporaryDirectory() as folder:
             imported(record.example)(Path(folder))
-            yield self.build(root=folder)
+            yield {**self.options, "root": folder}
+
+    @contextmanager
+    def opened(self) -> Iterator[SegmentationDataset]:
+        """Open a dataset, as it was prepared."""
+        with self.prepared() as options:
+            yield self.build(**options)
 
 
-def difference(got: Tensor, expected: Tensor) -> float:
-    """Return the root mean square error of logits, as a fraction of the spread of the expected ones."""
-    expected = expected.double()
-    spread = (expected - expected.mean()).square().mean().sqrt()
-    # Nearly constant logits differ only by rounding.
-    scale = torch.maximum(spread, 1e-3 * expected.abs().max())
-    return float((got.double() - expected).square().mean().sqrt() / scale.clamp(min=1e-30))
+def same_values(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are the same but for rounding; what is not a number is the same as another such."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if torch.equal(one, other) or not one.is_floating_point():
+        return torch.equal(one, other)
+    scale = float(other.nan_to_num(0.0, 0.0, 0.0).abs().max())
+    return torch.allclose(one, other, rtol=1e-6, atol=1e-6 * scale, equal_nan=True)
 
 
-def agree(got: Tensor, expected: Tensor, tolerance: float, what: str) -> None:
-    """Raise if the logits are off by more than a fraction of the spread of the expected ones."""
-    expect(got.shape == expected.shape, f"{what}: {list(got.shape)} is not {list(expected.shape)}")
-    off = difference(got, expected)
-    expect(off <= tolerance, f"{what}: off by {off:.2g} of the logits' spread, where {tolerance:.2g} is allowed")
+def expect_resumed(build: Callable[[], nn.Module], step: Callable[[nn.Module, int], Tensor], *, steps: int) -> None:
+    """Raise `CheckFailed` unless a state dict is the whole state: what is loaded from it continues as it would have.
 
-
-def settled(model: nn.Module, images: Tensor) -> nn.Module:
-    """Return the model in evaluation mode, shaken, and with batch norm statistics taken from the images.
-
-    The running statistics of a new model are far off, so that its logits in evaluation mode vanish or explode.
+    Args:
+        build: Builds the component.
+        step: Uses a component, for the step with this number, and returns what it gives.
+        steps: Number of steps before it is interrupted, and after.
     """
-    shaken(model)
-    norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 1.0
-    with torch.no_grad():
-        model.train()(images)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    return model.eval()
-
-
-@torch.no_grad()
-def shaken(model: nn.Module) -> nn.Module:
-    """Return the model with noise added to its weights: one initialized with zeros would show nothing."""
-    for parameter in model.parameters():
-        spread = parameter.std() if parameter.numel() > 1 else parameter.new_zeros(())
-        parameter.add_(torch.randn_like(parameter) * torch.where(spread > 0, 0.3 * spread, 0.03))
-    return model
+    one = build()
+    for number in range(steps):
+        step(one, number)
+    saved, generators = copy.deepcopy(one.state_dict()), random_state(_CPU)
+    expected = [step(one, number) for number in range(steps, 2 * steps)]
+    other = build()
+    # The one that was interrupted has taken more steps by now, which must not matter to it either.
+    for resumed, what in ((other, "a new instance"), (one, "the same instance")):
+        resumed.load_state_dict(saved)
+        restore_random_state(generators, _CPU)
+        for number, value in enumerate(expected, steps):
+            expect(
+                same_values(step(resumed, number), value),
+                f"saved after {steps} steps and loaded into {what}, it gives something else in step {number + 1}: "
+                "its state must be in parameters and buffers, and its random numbers from the global generators",
+            )

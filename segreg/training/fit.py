@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
+from segreg.contracts import SegmentationDataset
 from segreg.data.in_memory import load_data
 from segreg.data.split import Data
-from segreg.errors import RunError
+from segreg.errors import RunError, counted
 from segreg.recipe import Recipe, make_recipe
 from segreg.runs.run import Run
 from segreg.support.device import detect, is_out_of_memory, keep_freed_memory
@@ -16,6 +17,7 @@ from segreg.support.files import is_empty, new_directory, refuse_links
 from segreg.support.lock import locked
 from segreg.support.progress import Display
 from segreg.training.checkpoint import checkpoint_path
+from segreg.training.first_call import check_first_call
 from segreg.training.out_of_memory import out_of_memory
 from segreg.training.results import write_results
 from segreg.training.tracking import Tracking, build_trackers, check_trackers
@@ -129,16 +131,24 @@ def check_empty(run: Run) -> None:
 def open_data(recipe: Recipe, display: Display) -> Data:
     """Read all images of a recipe's dataset, at its size."""
     [dataset] = recipe.components["dataset"]
-    data = load_data(dataset.build(), recipe.size, display.progress, recipe.on_bad_image)
+    return _read(recipe, dataset.build(), display)
+
+
+def _read(recipe: Recipe, dataset: SegmentationDataset, display: Display) -> Data:
+    data = load_data(dataset, recipe.size, display.progress, recipe.on_bad_image)
     if data.skipped:
-        display.note(f"{len(data.skipped)} image(s) left out, see skipped.csv; the first: {data.skipped[0].reason}")
+        left_out = counted(len(data.skipped), "image")
+        display.note(f"{left_out} left out, see skipped.csv; the first: {data.skipped[0].reason}")
     return data
 
 
 def _train_shown(recipe: Recipe, run: Run, display: Display, force: bool) -> None:
     device = detect(recipe.device)
     check_trackers(recipe)  # a missing package is reported before any image is read
-    data = open_data(recipe, display)
+    [dataset] = recipe.components["dataset"]
+    opened = dataset.build()
+    check_first_call(recipe, opened, device)
+    data = _read(recipe, opened, display)
     way_out = f"resume with: segreg train --resume {shlex.quote(str(run.path))}"
     try:
         train(recipe, data, device, run, display, force=force)

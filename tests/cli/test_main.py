@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -82,6 +83,27 @@ def test_a_mistake_is_one_line_on_standard_error(words: list[str], message: str)
     assert (status, out) == (2, "")
     assert err.startswith(f"segreg: {message}")
     assert err.count("\n") == 1
+
+
+def test_too_few_threads_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(self: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Thread, "start", start)
+    words = ["train", "trial/dot", "--data", "trial/bands", "--size", "8", "--device", "cpu", "-q"]
+    status, out, err = call(*words, "--out", str(tmp_path / "run"))
+    assert (status, out) == (2, "")
+    assert err == "segreg: the system allows no more threads: end other processes, or raise the limit (ulimit -u)\n"
+
+
+@pytest.mark.parametrize("number", [256, 5000])
+def test_a_long_value_is_cut(tmp_path: Path, number: int) -> None:
+    data = f"folder:root={tmp_path},classes=[{','.join(map(str, range(number)))}]"
+    status, _, err = call("train", "--data", data, "-q")
+    assert status == 2
+    assert err.startswith("segreg: folder: classes is ('0', '1', '2', ")
+    assert err.endswith(" characters): expected a tuple of 1 to 255 distinct names\n")
+    assert len(err) < 500
 
 
 def test_python_m_segreg_is_the_command_and_lists_without_torch_or_numpy(tmp_path: Path) -> None:

@@ -465,7 +465,7 @@ def test_the_same_name_in_several_splits_is_told_apart(scenes_run: segreg.Run, t
     found = evaluate(skipping, split="all", metrics="accuracy", out=tmp_path / "e")
     rows = [(row["split"], row["name"]) for row in table(tmp_path / "e" / "images.csv")]
     assert rows == [("train", "0"), ("train", "1"), ("valid", "0"), ("test", "0")]
-    assert any(note.startswith("2 image(s) left out") for note in found.notes)
+    assert any(note.startswith("2 images left out") for note in found.notes)
     # Inside code, Markdown shows an entity unchanged.
     assert f"`{data}`" in (tmp_path / "e" / "evaluation.md").read_text(encoding="utf-8")
 

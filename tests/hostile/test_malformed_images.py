@@ -352,7 +352,7 @@ def test_skip_leaves_bad_files_out_and_records_their_names(damaged: tuple[Path, 
     root, reasons = damaged
     status, _, err = train(root, "--on-bad-image", "skip")
     assert status == 0, err
-    assert err.startswith("5 image(s) left out, see skipped.csv; the first: ")
+    assert err.startswith("5 images left out, see skipped.csv; the first: ")
     assert err.count("\n") == 1
     assert in_splits(root) == [f"{number:02d}" for number in range(40) if f"{number:02d}" not in reasons]
     run = Run(root.parent / "run")
@@ -422,7 +422,7 @@ def test_a_study_reports_what_it_left_out(damaged: tuple[Path, dict[str, str]], 
     out = tmp_path / "study"
     status, _, err = call(*words, "--epochs", "1", "--device", "cpu", "--on-bad-image", "skip", "-q", "--out", str(out))
     assert status == 0, err
-    assert "5 image(s) left out" in err
+    assert "5 images left out" in err
     for report in ("report.html", "results.md"):
         assert "; 5 unusable left out)" in (out / report).read_text(encoding="utf-8")
 

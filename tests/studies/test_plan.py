@@ -96,6 +96,10 @@ def test_losses_alone_are_crossed_with_the_models_of_the_file() -> None:
     assert pairs(make_plan("quick", losses=["dice"]).configurations) == [(model, "dice") for model in models]
 
 
+def test_a_single_seed_may_be_a_number() -> None:
+    assert make_plan("quick", seeds=3) == make_plan("quick", seeds=["3"])
+
+
 def test_duplicates_are_run_once() -> None:
     plan = make_plan("quick", models="unet UNET unet", losses="dice Dice", seeds="1 1 01")
     assert pairs(plan.configurations) == [("unet", "dice")]
@@ -143,7 +147,7 @@ def test_a_mistake_in_a_file_is_named(tmp_path: Path, text: str, message: list[s
         ({"study": "quick", "models": "unett"}, UnknownNameError, "did you mean 'unet'?"),
         ({"study": "quick", "models": []}, OptionError, "compares nothing"),
         ({"study": "quick", "models": 3}, OptionError, "models is 3: write a list of names"),
-        ({"study": "quick", "seeds": 3}, OptionError, "seeds is 3: write a list of names"),
+        ({"study": "quick", "seeds": 1.5}, OptionError, "seeds is 1.5: write a list of names"),
         ({"study": "quick", "loss": "bce"}, OptionError, "a study varies 'loss': use losses instead"),
         ({"study": "quick", "epoch": 3}, OptionError, "did you mean 'epochs'?"),
     ],

@@ -62,7 +62,10 @@ def test_a_run_that_kills_the_process_is_tried_three_times(
     for _ in range(3):
         die_in(settings, parts, monkeypatch, step=0)
     made = compare(**settings)
-    reason = "its process was killed 3 times at the same point: did memory run out?"
+    reason = (
+        "its process was killed 3 times before its first checkpoint, "
+        "by the system if memory ran out, else by a time limit or by hand"
+    )
     assert f"failed 3 times, retry with --force: trial/dot · trial/fragile: {reason}" in capsys.readouterr().err
     assert [row.failure for row in made.configurations] == [reason, ""]
     again = compare(**settings, force=True)

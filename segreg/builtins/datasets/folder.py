@@ -7,7 +7,7 @@ from segreg.builtins.datasets.synthetic import noise, rectangle, save
 from segreg.contracts import IGNORE_INDEX, Sample
 from segreg.data.folders import image_and_mask_folders, need_folder, wrong_folder
 from segreg.data.pairs import Pairs, divided, images_by_stem, paired
-from segreg.errors import DataError
+from segreg.errors import DataError, shown
 from segreg.task import task_of
 
 _EXPECTED = "images/ and masks/"
@@ -44,7 +44,7 @@ class Folder:
         ignore_value: int | None = None,
     ) -> None:
         if isinstance(classes, str) or not 1 <= len(set(classes)) == len(classes) <= IGNORE_INDEX:
-            raise ValueError(f"classes is {classes!r}: expected a tuple of 1 to {IGNORE_INDEX} distinct names")
+            raise ValueError(f"classes is {shown(classes)}: expected a tuple of 1 to {IGNORE_INDEX} distinct names")
         if not 0 < valid_fraction < 1:
             raise ValueError(f"valid_fraction is {valid_fraction!r}: expected a number between 0 and 1")
         indices = task_of(len(classes)).num_values

@@ -15,6 +15,7 @@ def segreg_architectures() -> Iterable[Architecture]:
         Architecture(name="inward", target="segreg_trial.parts:Inward", summary="Asks for values", min_size=1),
         Architecture(name="rounding", target="segreg_trial.parts:Rounding", summary="Divides below zero", min_size=4),
         Architecture(name="demanding", target="segreg_trial.parts:Demanding", summary="Has an option without default"),
+        Architecture(name="valued", target="segreg_trial.parts:Valued", summary="Reads its weights", min_size=1),
     ]
 
 
@@ -25,6 +26,8 @@ def segreg_losses() -> Iterable[Loss]:
         Loss(name="noisy", target="segreg_trial.parts:Noisy", summary="Draws from NumPy and Python, and counts"),
         Loss(name="broken", target="segreg_trial.parts:Broken", summary="Raises"),
         Loss(name="nan", target="segreg_trial.parts:NaN", summary="BCE, then not a number"),
+        Loss(name="per-image", target="segreg_trial.parts:PerImage", summary="Forgets the mean"),
+        Loss(name="wide", target="segreg_trial.parts:Wide", summary="BCE of large images"),
     ]
 
 

@@ -78,6 +78,16 @@ class Demanding(nn.Module):
         super().__init__()
 
 
+class Valued(Dot):
+    """Cannot be built without values. With more than one class, not at all."""
+
+    def __init__(self, *, in_channels: int = 3, num_classes: int = 1) -> None:
+        super().__init__(in_channels=in_channels, num_classes=num_classes)
+        self.scale = 1 + 0 * self.head.weight.sum().item()
+        if num_classes > 1:
+            raise RuntimeError("only one class")
+
+
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     if logits.shape[1] > 1:
         return F.cross_entropy(logits, target, ignore_index=255)
@@ -112,6 +122,18 @@ class Noisy(Fragile):
 class Broken(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         raise RuntimeError("a <b>broken</b> loss\nof two lines")
+
+
+class PerImage(nn.Module):
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        return logits.square().mean(dim=(1, 2, 3))
+
+
+class Wide(nn.Module):
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        if logits.shape[-1] < 40:
+            raise ValueError("the images are too small")
+        return cross_entropy(logits, target)
 
 
 class NaN(nn.Module):
