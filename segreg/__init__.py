@@ -27,17 +27,23 @@ if TYPE_CHECKING:
     from segreg.prediction.predictor import load as load
     from segreg.recipe import Recipe as Recipe
     from segreg.registry import Registry as Registry
+    from segreg.registry import augmentation as augmentation
     from segreg.registry import build as build
     from segreg.registry import components as components
     from segreg.registry import dataset as dataset
     from segreg.registry import describe as describe
     from segreg.registry import loss as loss
     from segreg.registry import metric as metric
+    from segreg.registry import optimizer as optimizer
+    from segreg.registry import schedule as schedule
     from segreg.runs.run import Run as Run
     from segreg.specs import Architecture as Architecture
+    from segreg.specs import Augmentation as Augmentation
     from segreg.specs import Dataset as Dataset
     from segreg.specs import Loss as Loss
     from segreg.specs import Metric as Metric
+    from segreg.specs import Optimizer as Optimizer
+    from segreg.specs import Schedule as Schedule
     from segreg.specs import Tracker as Tracker
     from segreg.studies.study import Study as Study
     from segreg.studies.study import compare as compare
@@ -59,8 +65,19 @@ _HOME = {
     "segreg.evaluation.result": ("Evaluation",),
     "segreg.deployment.export": ("Exported", "export"),
     "segreg.prediction.predictor": ("Predictor", "load"),
-    "segreg.registry": ("Registry", "build", "components", "dataset", "describe", "loss", "metric"),
-    "segreg.specs": ("Architecture", "Dataset", "Loss", "Metric", "Tracker"),
+    "segreg.registry": (
+        "Registry",
+        "augmentation",
+        "build",
+        "components",
+        "dataset",
+        "describe",
+        "loss",
+        "metric",
+        "optimizer",
+        "schedule",
+    ),
+    "segreg.specs": ("Architecture", "Augmentation", "Dataset", "Loss", "Metric", "Optimizer", "Schedule", "Tracker"),
     "segreg.studies.study": ("Study", "compare"),
     "segreg.training.fit": ("fit",),
     "segreg.recipe": ("Recipe",),

@@ -57,6 +57,72 @@ class SegmentationDataset(Protocol):
 
 
 @runtime_checkable
+class BatchAugmentation(Protocol):
+    """A random change of the images of a batch. It has one or more of the methods of the three protocols below.
+
+    All that is random follows from `u`, float32 [B, draws] of uniform numbers in [0, 1), one row per image, which
+    depend on the seed, the epoch and the position in it, and on nothing else. So an image's result must depend on its
+    own row and its own pixels only, and no method may draw random numbers.
+    """
+
+    draws: int
+    """How many uniform numbers it needs per image."""
+
+
+@runtime_checkable
+class MatrixAugmentation(BatchAugmentation, Protocol):
+    """Moves the pixels of image and mask by a linear map. All such maps of a batch become one resampling."""
+
+    def matrix(self, u: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return where each output pixel is taken from, in homogeneous coordinates (x, y, 1).
+
+        Coordinates go from -1 to 1, from the left and upper edges of the image to the right and lower ones
+        (`align_corners=False`). A matrix of zeros and ±1 that only flips or turns costs no resampling.
+
+        Shapes:
+            u: float32 [B, draws], on the CPU;  size: height and width;  returns: float32 [B, 3, 3], on the CPU.
+        """
+
+
+@runtime_checkable
+class DisplacementAugmentation(BatchAugmentation, Protocol):
+    """Moves the pixels of image and mask by a field, which is added to where the matrices take them from."""
+
+    def displacement(self, u: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the displacement (x, y) of each output pixel, in the coordinates of `MatrixAugmentation`.
+
+        Shapes:
+            u: float32 [B, draws], on any device;  size: height and width;  returns: float32 [B, H, W, 2], there.
+        """
+
+
+@runtime_checkable
+class ImageAugmentation(BatchAugmentation, Protocol):
+    """Changes the values of the images, and not the masks."""
+
+    def change(self, images: Tensor, u: Tensor) -> Tensor:
+        """Return changed images; those given are not modified.
+
+        Shapes:
+            images: float32 [B, C, H, W] in [0, 1];  u: float32 [B, draws], on their device;
+            returns: float32 [B, C, H, W] in [0, 1].
+        """
+
+
+@runtime_checkable
+class LearningRateSchedule(Protocol):
+    """A factor of the learning rate. It is a pure function, so that nothing of it is saved or restored."""
+
+    def __call__(self, step: int, steps: int) -> float:
+        """Return the factor of one step, 0 or more and finite.
+
+        Args:
+            step: The step, from 0 to `steps - 1`.
+            steps: Number of steps of the whole training.
+        """
+
+
+@runtime_checkable
 class RunTracker(Protocol):
     """Receives the progress of one run, between epochs and never within a step, and logs it to another tool.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from segreg.specs import Architecture, Dataset, Loss, Metric, Tracker
+from segreg.specs import Architecture, Augmentation, Dataset, Loss, Metric, Optimizer, Schedule, Tracker
 
 GROUP = "segreg.v1"
 
@@ -37,6 +37,24 @@ def segreg_metrics() -> Iterable[Metric]:
 @hookspec
 def segreg_datasets() -> Iterable[Dataset]:
     """Declare datasets."""
+    return ()
+
+
+@hookspec
+def segreg_augmentations() -> Iterable[Augmentation]:
+    """Declare augmentations."""
+    return ()
+
+
+@hookspec
+def segreg_optimizers() -> Iterable[Optimizer]:
+    """Declare optimizers."""
+    return ()
+
+
+@hookspec
+def segreg_schedules() -> Iterable[Schedule]:
+    """Declare schedules."""
     return ()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from segreg.specs import Architecture, Component, Dataset, Loss, Metric, Tracker
+from segreg.specs import Architecture, Augmentation, Component, Dataset, Loss, Metric, Optimizer, Schedule, Tracker
 
 FACTS = ("in_channels", "num_classes")
 """Options that the data decide: a component that has one of them receives its value, and a recipe leaves it out."""
@@ -25,6 +25,7 @@ class Kind:
         field: The field of `Recipe` that names components of this kind; empty if none does.
         facts: Those of `FACTS` that every component of the kind must have as options; it may have the others. None for
             a kind whose components are built before the data are read.
+        given: Positional parameters that its components are called with, which are no options.
         sum: Import string of the class that adds up a weighted sum such as `bce+0.5*dice`; empty where a sum makes no
             sense.
     """
@@ -34,6 +35,7 @@ class Kind:
     record: type[Component]
     field: str = ""
     facts: tuple[str, ...] | None = None
+    given: tuple[str, ...] = ()
     sum: str = ""
 
     @property
@@ -67,6 +69,9 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(name="metric", plural="metrics", record=Metric, field="metrics", facts=("num_classes",)),
         Kind(name="dataset", plural="datasets", record=Dataset, field="data"),
+        Kind(name="augmentation", plural="augmentations", record=Augmentation, field="augment"),
+        Kind(name="optimizer", plural="optimizers", record=Optimizer, field="optimizer", given=("params",)),
+        Kind(name="schedule", plural="schedules", record=Schedule, field="schedule"),
         Kind(name="tracker", plural="trackers", record=Tracker, field="track"),
     )
 }

@@ -4,7 +4,7 @@ import inspect
 import os
 import re
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from numbers import Integral, Real
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cattrs import Converter
 
 REQUIRED = inspect.Parameter.empty
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @attrs.frozen
@@ -57,17 +58,25 @@ def type_name(annotation: Any) -> str:
     return f"{name}[{', '.join(type_name(arm) for arm in arms)}]" if arms else name
 
 
-def options_of(target: Callable[..., Any]) -> Mapping[str, Option]:
+def options_of(target: Callable[..., Any], given: Sequence[str] = ()) -> Mapping[str, Option]:
     """Return the keyword-only parameters of a class or function, with their types and meanings.
 
+    Args:
+        target: The class or function.
+        given: Positional parameters that it must have before its options.
+
     Raises:
-        TypeError: the target has parameters that are not explicit, annotated and keyword-only.
+        TypeError: the target lacks a given parameter, or has others that are not explicit, annotated and keyword-only.
         NameError: an annotation uses a name that is not imported.
     """
     meanings = meanings_of(target)
     inherits = isinstance(target, type) and "__init__" not in vars(target)
     options = {}
-    for name, parameter in inspect.signature(target, eval_str=True).parameters.items():
+    parameters = dict(inspect.signature(target, eval_str=True).parameters)
+    for expected, name in zip(given, [*parameters, *[""] * len(given)], strict=False):
+        if name != expected or parameters.pop(name).kind not in _POSITIONAL:
+            raise TypeError(f"it must begin with the parameter {expected!r}, as in `{', '.join(given)}, *, ...`")
+    for name, parameter in parameters.items():
         # The constructor of nn.Module, which a class without options inherits, takes *args and **kwargs.
         if inherits and parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             continue
@@ -101,6 +110,12 @@ def field_expected(
             raise OptionError(f"{owner(instance)}{field.name} is {shown(value)}: expected {what}")
 
     return check
+
+
+def check_option(name: str, value: object, accepted: bool, allowed: str) -> None:
+    """Raise `ValueError` naming the option, its value and what is allowed, unless the value is accepted."""
+    if not accepted:
+        raise ValueError(f"{name} is {value!r}: expected {allowed}")
 
 
 def structured(owner: str, options: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Entry:
         target = self.target()
         # Its signature may be computed by its own code.
         with Caught() as caught:
-            options = options_of(target)
+            options = options_of(target, KINDS[self.kind].given)
             presets = structured(self.key, options, self.record.options)
             return {
                 name: attrs.evolve(option, default=presets.get(name, option.default))

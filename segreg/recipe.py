@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import attrs
 import tomli_w
@@ -23,8 +23,6 @@ from segreg.resolved import Resolved
 from segreg.specs import Architecture
 from segreg.support.device import Precision
 from segreg.support.files import read_toml
-
-Change: TypeAlias = Literal["hflip", "vflip", "affine"]
 
 
 def read_size(value: Any) -> tuple[int, int]:
@@ -73,8 +71,7 @@ def _read(value: Any, field: "attrs.Attribute[Any]") -> Any:
 _A_COUNT = field_expected("1 or more, and at most 1000000000", lambda value: 1 <= value <= 10**9)
 # NumPy's limit, and far enough below torch's that epoch numbers can be added to it.
 _A_SEED = field_expected("from 0 to 4294967295", lambda value: 0 <= value < 2**32)
-_A_RATE = field_expected("a finite number above 0", lambda value: 0 < value < math.inf)
-_A_DECAY = field_expected("a finite number, 0 or more", lambda value: 0 <= value < math.inf)
+_A_NORM = field_expected("a finite number above 0", lambda value: 0 < value < math.inf)
 _NOT_EMPTY = field_expected("one name or more, the first of which decides which weights are kept", bool)
 
 
@@ -93,15 +90,15 @@ class Recipe:
         size: Height and width that images are resized to, in pixels: `128` or `96x128`.
         epochs: Number of passes over the training set, at least 1.
         batch: Batch size: images per step, at least 1.
-        lr: Peak learning rate of AdamW, above 0.
-        weight_decay: Weight decay of AdamW, 0 or more.
-        schedule: `onecycle` raises the learning rate over the first 10 % of the steps and then lowers it to zero along
-            a cosine; `none` keeps it constant, as do runs of ten steps or fewer.
+        optimizer: Optimizer, as an expression such as `sgd:lr=0.05,momentum=0.9`. Each has its own default learning
+            rate.
+        schedule: Schedule of the learning rate, as an expression: `onecycle` raises it over the first 10 % of the steps
+            and then lowers it to zero along a cosine, `constant` leaves it as it is.
         ema: Evaluate and keep an exponential moving average of the weights, which helps where the schedule does not
             lower the learning rate to zero.
-        augment: Augmentations of the training images: `hflip`, `vflip`, `affine` (half of the images are rotated by up
-            to 20°, translated by up to 5 % and scaled by 0.8 to 1.2); `none` for none. Leave out `vflip` if up and down
-            differ in the images.
+        augment: Augmentations of the training images, as expressions such as `affine:degrees=90`; `none` for none.
+            Those that move pixels come first, then those that change their values, each in the order given. Leave out
+            `vflip` if up and down differ in the images.
         normalize: `image` standardizes each channel of each image to zero mean and unit variance, which removes
             lighting and camera differences; `none` leaves images in [0, 1].
         precision: `bf16` runs convolutions in bfloat16, `fp32` everything in float32, `auto` depends on the hardware.
@@ -125,16 +122,15 @@ class Recipe:
     size: tuple[int, int] = (256, 256)
     epochs: int = attrs.field(default=40, validator=_A_COUNT)
     batch: int = attrs.field(default=8, validator=_A_COUNT)
-    lr: float = attrs.field(default=1e-3, validator=_A_RATE)
-    weight_decay: float = attrs.field(default=1e-2, validator=_A_DECAY)
-    schedule: Literal["onecycle", "none"] = "onecycle"
+    optimizer: str = "adamw"
+    schedule: str = "onecycle"
     ema: bool = False
-    augment: tuple[Change, ...] = ("hflip", "vflip", "affine")
+    augment: tuple[str, ...] = ("hflip", "vflip", "affine")
     normalize: Normalization = "image"
     precision: Precision = "auto"
     device: str = "auto"
     seed: int = attrs.field(default=0, validator=_A_SEED)
-    clip_grad: float | None = attrs.field(default=None, validator=optional(_A_RATE))
+    clip_grad: float | None = attrs.field(default=None, validator=optional(_A_NORM))
     checkpoint_every: int | None = attrs.field(default=None, validator=optional(_A_COUNT), eq=False)
     track: tuple[str, ...] = attrs.field(default=(), eq=False)
 
@@ -145,6 +141,7 @@ class Recipe:
         """Resolve and normalize every name and option, so that mistakes surface before any image is read."""
         kinds = [kind for kind in KINDS.values() if kind.field]
         components = {kind.name: _resolved(kind, getattr(self, kind.field)) for kind in kinds}
+        components["augmentation"] = sorted(components["augmentation"], key=_changes_values)
         for kind in kinds:
             one = isinstance(getattr(self, kind.field), str)
             spelled = format_sum((each.weight, each.expression) for each in components[kind.name])
@@ -194,7 +191,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "size": 256,
         "epochs": 40,
         "batch": 25,
-        "schedule": "none",
+        "schedule": "constant",
         "augment": "none",
         "normalize": "none",
         "precision": "fp32",
@@ -215,7 +212,19 @@ def make_recipe(preset: str = "default", **settings: Any) -> Recipe:
         raise OptionError(f"unknown preset {shown(preset)}{near}; available: {', '.join(PRESETS)}")
     given = {**PRESETS[preset], **settings}
     check_names("recipe", recipe_options(), given)
-    return Recipe(**given)
+    rates = {name: value for name in _OF_THE_OPTIMIZER if (value := given.pop(name, None)) is not None}
+    recipe = Recipe(**given)
+    return attrs.evolve(recipe, optimizer=_with_rates(recipe, rates)) if rates else recipe
+
+
+_OF_THE_OPTIMIZER = {
+    option.name: option
+    for option in (
+        Option("lr", float | None, None, "Learning rate, in place of the optimizer's own."),
+        Option("weight_decay", float | None, None, "Weight decay, in place of the optimizer's own."),
+    )
+}
+"""Settings that set an option of the optimizer, whichever it is."""
 
 
 @cache
@@ -223,9 +232,8 @@ def recipe_options() -> Mapping[str, Option]:
     """Return the settings of a recipe, with types, defaults and meanings."""
     meanings = meanings_of(Recipe)
     attrs.resolve_types(Recipe)
-    return {
-        field.name: Option(field.name, field.type, field.default, meanings.get(field.name, "")) for field in _fields()
-    }
+    options = [Option(field.name, field.type, field.default, meanings.get(field.name, "")) for field in _fields()]
+    return {**{option.name: option for option in options}, **_OF_THE_OPTIMIZER}
 
 
 def written_recipe(table: Mapping[str, Any]) -> Recipe:
@@ -273,6 +281,19 @@ def read_recipe(path: Path) -> Recipe:
 def _fields() -> "list[attrs.Attribute[Any]]":
     """Return the fields that are settings."""
     return [field for field in attrs.fields(Recipe) if field.init]
+
+
+def _with_rates(recipe: Recipe, rates: Mapping[str, Any]) -> str:
+    """Return the optimizer of a recipe with other values of its options, as an expression."""
+    [optimizer] = recipe.components["optimizer"]
+    check_names(optimizer.entry.key, optimizer.entry.options(), rates)
+    return str(attrs.evolve(optimizer.expression, options={**optimizer.expression.options, **rates}))
+
+
+def _changes_values(augmentation: Resolved) -> bool:
+    """Whether an augmentation only changes the values of pixels, and moves none."""
+    target = augmentation.entry.target()
+    return not (hasattr(target, "matrix") or hasattr(target, "displacement"))
 
 
 def _resolved(kind: Kind, named: str | tuple[str, ...]) -> Sequence[Resolved]:

@@ -19,8 +19,9 @@ from segreg.specs import Metric, normalize
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.optim import Optimizer as Optim
 
-    from segreg.contracts import SegmentationDataset, SegmentationMetric
+    from segreg.contracts import BatchAugmentation, LearningRateSchedule, SegmentationDataset, SegmentationMetric
 
 
 @attrs.frozen
@@ -165,15 +166,15 @@ class Registry:
             attrs.evolve(self.resolve(kind, term, decided), weight=weight) for weight, term in parse_sum(expression)
         ]
 
-    def build(self, kind: str, expression: str | Expression, /, **options: Any) -> Any:
-        """Build a component from its name, or an expression, and options.
+    def build(self, kind: str, expression: str | Expression, /, *given: Any, **options: Any) -> Any:
+        """Build a component from its name, or an expression, and options; an optimizer, from the parameters too.
 
         Raises:
             ExpressionError, UnknownNameError, PluginError: the name cannot be read or found, or its plugin is broken.
             OptionError: an option is unknown or missing, has a value outside its type or range, or needs more
                 memory than available.
         """
-        return self.resolve(kind, expression, **options).build()
+        return self.resolve(kind, expression, **options).build(*given)
 
     def describe(self, kind: str, name: str) -> Description:
         """Return what a component is, which options it has, and which plugin provides it.
@@ -275,6 +276,41 @@ def dataset(name: str, /, **options: Any) -> "SegmentationDataset":
     """
     opened: SegmentationDataset = registry().build("dataset", name, **options)
     return opened
+
+
+def augmentation(name: str, /, **options: Any) -> "BatchAugmentation":
+    """Build an augmentation: `augmentation("affine", degrees=90)`.
+
+    Raises:
+        ExpressionError, UnknownNameError, PluginError, OptionError: as for `build`.
+    """
+    built: BatchAugmentation = registry().build("augmentation", name, **options)
+    return built
+
+
+def optimizer(name: str, params: "Iterable[nn.Parameter] | Iterable[Mapping[str, Any]]", /, **options: Any) -> "Optim":
+    """Build an optimizer: `optimizer("sgd", model.parameters(), lr=0.1)`.
+
+    Args:
+        name: Its name, or an expression.
+        params: Parameters, or groups of them, as any optimizer of torch takes them.
+        options: Its options.
+
+    Raises:
+        ExpressionError, UnknownNameError, PluginError, OptionError: as for `build`.
+    """
+    built: Optim = registry().build("optimizer", name, params, **options)
+    return built
+
+
+def schedule(name: str, /, **options: Any) -> "LearningRateSchedule":
+    """Build a schedule: `schedule("cosine", warmup=0.05)(step, steps)` is a factor of the learning rate.
+
+    Raises:
+        ExpressionError, UnknownNameError, PluginError, OptionError: as for `build`.
+    """
+    built: LearningRateSchedule = registry().build("schedule", name, **options)
+    return built
 
 
 def components(kind: str | None = None) -> list[Entry]:

@@ -43,10 +43,11 @@ class Resolved:
         defaults = {name: option.default for name, option in self.entry.options().items()}
         return {**defaults, **self._chosen(facts)}
 
-    def build(self, **facts: Any) -> Any:
+    def build(self, *given: Any, **facts: Any) -> Any:
         """Build the component.
 
         Args:
+            given: What components of its kind are called with besides options: an optimizer, with the parameters.
             facts: As for `every_option`.
 
         Raises:
@@ -55,7 +56,7 @@ class Resolved:
         """
         options = self._chosen(facts)
         try:
-            return self.entry.target()(**options)
+            return self.entry.target()(*given, **options)
         except SegregError:
             raise
         except ValueError as error:

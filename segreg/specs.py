@@ -170,5 +170,20 @@ class Dataset(Component):
 
 
 @attrs.frozen(kw_only=True)
+class Augmentation(Component):
+    """An augmentation: `target(*, ...)` moves the pixels of an image and its mask, or changes the image's values."""
+
+
+@attrs.frozen(kw_only=True)
+class Optimizer(Component):
+    """An optimizer: `target(params, *, ...)` returns a `torch.optim.Optimizer`; its options have their own defaults."""
+
+
+@attrs.frozen(kw_only=True)
+class Schedule(Component):
+    """A schedule: `target(*, ...)` maps a step, and the number of steps, to a factor of the learning rate."""
+
+
+@attrs.frozen(kw_only=True)
 class Tracker(Component):
     """A tracker: `target(*, ...)` receives the progress of a run and logs it to another tool."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from segreg.hooks import hookimpl
-from segreg.specs import Architecture, Dataset, Loss, Metric, Tracker
+from segreg.specs import Architecture, Augmentation, Dataset, Loss, Metric, Optimizer, Schedule, Tracker
 
 _ON_THE_HOST = {"update-does-not-wait": "distances between boundaries are computed by SciPy on the CPU"}
 
@@ -180,6 +180,117 @@ def segreg_datasets() -> Iterable[Dataset]:
             target="segreg.builtins.datasets.camvid:CamVid",
             example="segreg.builtins.datasets.camvid:example",
             summary="Road scenes in 11 classes",
+        ),
+    ]
+
+
+@hookimpl
+def segreg_augmentations() -> Iterable[Augmentation]:
+    """Declare the augmentations."""
+    return [
+        Augmentation(
+            name="hflip",
+            target="segreg.builtins.augmentations.hflip:HorizontalFlip",
+            summary="Mirrors half of the images, left to right",
+        ),
+        Augmentation(
+            name="vflip",
+            target="segreg.builtins.augmentations.vflip:VerticalFlip",
+            summary="Mirrors half of the images, top to bottom",
+        ),
+        Augmentation(
+            name="rotate90",
+            target="segreg.builtins.augmentations.rotate90:QuarterTurns",
+            summary="Rotates by a multiple of 90°, or by 0° or 180° if images are not square",
+        ),
+        Augmentation(
+            name="affine",
+            target="segreg.builtins.augmentations.affine:Affine",
+            summary="Rotates, translates, scales and shears half of the images",
+        ),
+        Augmentation(
+            name="zoom",
+            target="segreg.builtins.augmentations.zoom:Zoom",
+            summary="Cuts out a random part, and scales it to the size of the image",
+        ),
+        Augmentation(
+            name="elastic",
+            target="segreg.builtins.augmentations.elastic:Elastic",
+            summary="Displaces pixels by a smooth random field",
+        ),
+        Augmentation(
+            name="brightness",
+            target="segreg.builtins.augmentations.brightness:Brightness",
+            summary="Adds a random number to all pixels",
+        ),
+        Augmentation(
+            name="contrast",
+            target="segreg.builtins.augmentations.contrast:Contrast",
+            summary="Scales the distance from the mean of the image",
+        ),
+        Augmentation(
+            name="gamma",
+            target="segreg.builtins.augmentations.gamma:Gamma",
+            summary="Raises pixels to a random power",
+        ),
+        Augmentation(
+            name="noise",
+            target="segreg.builtins.augmentations.noise:Noise",
+            summary="Adds Gaussian noise",
+        ),
+    ]
+
+
+@hookimpl
+def segreg_optimizers() -> Iterable[Optimizer]:
+    """Declare the optimizers."""
+    return [
+        Optimizer(
+            name="adamw",
+            target="segreg.builtins.optimizers.adamw:AdamW",
+            summary="Adam with decoupled weight decay",
+        ),
+        Optimizer(
+            name="adam",
+            target="segreg.builtins.optimizers.adam:Adam",
+            summary="Steps scaled by the gradient's recent size, one scale per weight",
+        ),
+        Optimizer(
+            name="sgd",
+            target="segreg.builtins.optimizers.sgd:SGD",
+            summary="Stochastic gradient descent with momentum",
+        ),
+    ]
+
+
+@hookimpl
+def segreg_schedules() -> Iterable[Schedule]:
+    """Declare the schedules."""
+    return [
+        Schedule(
+            name="constant",
+            target="segreg.builtins.schedules.constant:Constant",
+            summary="The learning rate stays what it is",
+        ),
+        Schedule(
+            name="onecycle",
+            target="segreg.builtins.schedules.onecycle:OneCycle",
+            summary="Up over the first 10 % of the steps, then down to zero along a cosine",
+        ),
+        Schedule(
+            name="cosine",
+            target="segreg.builtins.schedules.cosine:Cosine",
+            summary="Down to zero along half a cosine, with an optional warm-up",
+        ),
+        Schedule(
+            name="poly",
+            target="segreg.builtins.schedules.poly:Poly",
+            summary="Down to zero along a power of the remaining steps",
+        ),
+        Schedule(
+            name="step",
+            target="segreg.builtins.schedules.step:Step",
+            summary="Multiplied by a factor at given shares of the training",
         ),
     ]
 

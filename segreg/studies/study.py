@@ -28,6 +28,7 @@ from segreg.support.files import is_empty, read_json, read_text, read_toml, read
 from segreg.support.lock import locked
 from segreg.support.progress import Display
 from segreg.training.checkpoint import checkpoint_path, remove_checkpoint
+from segreg.training.first_call import check_without_data
 from segreg.training.fit import open_data, train
 from segreg.training.tracking import check_trackers
 
@@ -166,6 +167,8 @@ def compare(
             # A missing package is reported before any image is read.
             if missing:
                 check_trackers(recipes[0])
+            for recipe in missing:
+                check_without_data(recipe)
             # All runs of a plan share one device, and one dataset at one size.
             shared = (detect(recipes[0].device), open_data(recipes[0], display)) if missing else None
             if shared:

@@ -119,7 +119,7 @@ def notes(configurations: Sequence[Configuration], recipe: Recipe) -> list[str]:
     counts += f"; {skipped} unusable left out" if skipped else ""
     return [
         f"Data: {printable(recipe.data)} ({counts}), resized to {height}×{width}; scores are computed at that size.",
-        f"Training: {counted(recipe.epochs, 'epoch')} of AdamW, batch {recipe.batch}, learning rate {recipe.lr:g}, "
+        f"Training: {counted(recipe.epochs, 'epoch')} of {recipe.optimizer}, batch {recipe.batch}, "
         f"schedule {recipe.schedule}, EMA {'on' if recipe.ema else 'off'}, augmentation "
         f"{', '.join(recipe.augment) or 'none'}, normalisation {recipe.normalize}.",
         f"The weights kept are those of the epoch with the best {recipe.metrics[0]} on valid, which makes that column "

@@ -2,11 +2,12 @@
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
+from torch.optim import Optimizer
 
 from segreg.errors import OptionError, RunError, SegregError, single_line
 from segreg.runs.provenance import IMAGES_OF, KEPT, differences
@@ -23,7 +24,14 @@ _BYTES_PER_SECOND = 200e6
 
 
 def restore_from(
-    run: Run, state: State, provenance: Mapping[str, str], *, epoch: Epoch, epochs: int, force: bool
+    run: Run,
+    state: State,
+    provenance: Mapping[str, str],
+    optimizer: Callable[[Any], Optimizer],
+    *,
+    epoch: Epoch,
+    epochs: int,
+    force: bool,
 ) -> Sequence[str] | None:
     """Restore the checkpoint of a run into a new state.
 
@@ -31,6 +39,7 @@ def restore_from(
         run: The run.
         state: A new state of the recipe's model and optimizer.
         provenance: What must not have changed since the checkpoint was written.
+        optimizer: Builds the recipe's optimizer from parameters.
         epoch: An epoch as the trainer saves it.
         epochs: Number of epochs of the recipe; raising it is not a change.
         force: Restore it even if something has changed; the interrupted epoch then starts over.
@@ -61,7 +70,7 @@ def restore_from(
         done = max(len(saved["history"]), best_epoch_on_disk(run))
         if epochs < done:
             raise OptionError(f"epochs is {epochs}: {run.path} has already completed {done}")
-        restore(state, {**saved, "epoch": None} if changed else saved, epoch)
+        restore(state, {**saved, "epoch": None} if changed else saved, optimizer, epoch)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         if isinstance(error, SegregError):
             raise

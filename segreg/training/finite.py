@@ -30,7 +30,7 @@ def check_finite(recipe: Recipe, state: State, checkpoints: Checkpoints | None) 
         *([f"the weights of epoch {state.best_epoch}"] if state.best_epoch else []),
         *([f"the checkpoint after {checkpoints.last}"] if checkpoints and checkpoints.last else []),
     ]
-    causes = [f"too high a learning rate (try one below {recipe.lr:g})"]
+    causes = [f"too high a learning rate (try one below {state.optimizer.defaults['lr']:g})"]
     if recipe.clip_grad is None:
         causes.append("exploding gradients (try --clip-grad 1)")
     if uses_bf16(epoch.losses.device, recipe.precision):

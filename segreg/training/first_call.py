@@ -1,13 +1,16 @@
 """Builds and calls the components of a recipe once, before the images are read: some options fit only some data."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
+from torch.optim import Optimizer
 
-from segreg.contracts import SegmentationDataset
+from segreg.contracts import DisplacementAugmentation, ImageAugmentation, MatrixAugmentation, SegmentationDataset
 from segreg.data.decode import Skipped, decode
 from segreg.data.image_files import pillow_warnings_ignored
 from segreg.errors import OptionError, SegregError, counted
@@ -20,6 +23,7 @@ from segreg.support.randomness import random_state, restore_random_state
 from segreg.task import task_of
 
 _SIDE = 32
+_STEPS = 1000
 
 
 def check_first_call(recipe: Recipe, dataset: SegmentationDataset, device: torch.device) -> None:
@@ -46,6 +50,68 @@ def check_first_call(recipe: Recipe, dataset: SegmentationDataset, device: torch
                     _check(component, facts, _attempts(component, facts, recipe.size, device))
     finally:
         restore_random_state(before, device)
+
+
+def check_without_data(recipe: Recipe) -> None:
+    """Build and call what depends on no data: optimizer, schedule and augmentations.
+
+    Raises:
+        OptionError: one cannot be built, or does not keep its contract. The message names it.
+    """
+    calls = {"optimizer": _take_a_step, "schedule": _check_schedule, "augmentation": _check_augmentation}
+    for kind, call in calls.items():
+        for component in recipe.components[kind]:
+            try:
+                call(component)
+            except SegregError:
+                raise
+            # Whatever a plugin raises.
+            except Exception as error:
+                reason = one_line(error).removeprefix("ValueError: ")
+                raise OptionError(f"{kind} {component.expression} cannot be used: {reason}") from error
+
+
+def _take_a_step(component: Resolved) -> None:
+    parameter = nn.Parameter(torch.ones(2, 3))
+    optimizer = component.build([parameter])
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"it is of type {type(optimizer).__name__}, not a torch.optim.Optimizer")
+    parameter.square().sum().backward()
+    optimizer.step()
+    if not parameter.isfinite().all():
+        raise ValueError("a step makes weights that are not finite")
+
+
+def _check_schedule(component: Resolved) -> None:
+    schedule = component.build()
+    for step in range(_STEPS):
+        check_factor(schedule(step, _STEPS), step, _STEPS)
+
+
+def check_factor(factor: Any, step: int, steps: int) -> None:
+    """Raise `ValueError` unless it is a factor of the learning rate."""
+    if not isinstance(factor, int | float) or not 0 <= factor < math.inf:
+        raise ValueError(f"its factor is {factor} at step {step} of {steps}: expected a finite number, 0 or more")
+
+
+def _check_augmentation(component: Resolved) -> None:
+    augmentation, size = component.build(), (_SIDE, _SIDE + 8)
+    images = torch.linspace(0, 1, 4 * 3 * size[0] * size[1]).view(4, 3, *size)
+    # The extremes of the uniform numbers, and two between them.
+    u = torch.tensor([0.0, 0.3, 0.7, 1 - 2**-24])[:, None].repeat(1, augmentation.draws)
+    results = {}
+    if isinstance(augmentation, MatrixAugmentation):
+        results["matrix"] = augmentation.matrix(u, size), [4, 3, 3]
+    if isinstance(augmentation, DisplacementAugmentation):
+        results["displacement"] = augmentation.displacement(u, size), [4, *size, 2]
+    if isinstance(augmentation, ImageAugmentation):
+        results["change"] = augmentation.change(images, u), [*images.shape]
+    if not results:
+        raise TypeError("it has none of the methods matrix, displacement and change")
+    for name, (result, shape) in results.items():
+        if list(result.shape) != shape or not result.isfinite().all():
+            fault = f"{list(result.shape)}" if list(result.shape) != shape else "numbers that are not finite"
+            raise ValueError(f"{name} returns {fault}: expected finite numbers of shape {shape}")
 
 
 def _facts(dataset: SegmentationDataset) -> dict[str, Any]:

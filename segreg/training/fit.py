@@ -17,7 +17,7 @@ from segreg.support.files import is_empty, new_directory, refuse_links
 from segreg.support.lock import locked
 from segreg.support.progress import Display
 from segreg.training.checkpoint import checkpoint_path
-from segreg.training.first_call import check_first_call
+from segreg.training.first_call import check_first_call, check_without_data
 from segreg.training.out_of_memory import out_of_memory
 from segreg.training.results import write_results
 from segreg.training.tracking import Tracking, build_trackers, check_trackers
@@ -145,6 +145,7 @@ def _read(recipe: Recipe, dataset: SegmentationDataset, display: Display) -> Dat
 def _train_shown(recipe: Recipe, run: Run, display: Display, force: bool) -> None:
     device = detect(recipe.device)
     check_trackers(recipe)  # a missing package is reported before any image is read
+    check_without_data(recipe)
     [dataset] = recipe.components["dataset"]
     opened = dataset.build()
     check_first_call(recipe, opened, device)

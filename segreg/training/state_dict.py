@@ -1,7 +1,7 @@
 """The state of a run as tensors and plain values, as a checkpoint holds it, and back, once all of it is checked."""
 
-import inspect
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -30,7 +30,7 @@ def to_dict(state: State) -> dict[str, Any]:
     }
 
 
-def restore(state: State, saved: Mapping[str, Any], epoch: Epoch) -> None:
+def restore(state: State, saved: Mapping[str, Any], optimizer: Callable[[Any], Optimizer], epoch: Epoch) -> None:
     """Load what `to_dict` returned into a new state of the same model and optimizer.
 
     Nothing is loaded before all of it is known to fit: a fused optimizer writes beyond moments of another shape.
@@ -38,6 +38,7 @@ def restore(state: State, saved: Mapping[str, Any], epoch: Epoch) -> None:
     Args:
         state: The new state.
         saved: What was saved; it may come from anyone.
+        optimizer: Builds the same optimizer from other parameters.
         epoch: An epoch as it is saved, for the form of its values.
 
     Raises:
@@ -58,12 +59,14 @@ def restore(state: State, saved: Mapping[str, Any], epoch: Epoch) -> None:
             raise ValueError(f"the weights {name} are not finite")
     if saved["epoch"] is not None:
         _check_epoch(saved["epoch"], epoch)
-    moments = _checked_moments(saved["optimizer"]["state"], state.optimizer)
+    moments = _checked_moments(saved["optimizer"]["state"], state.optimizer, optimizer)
+    counters = _checked_counters(saved["optimizer"]["param_groups"], state.optimizer, optimizer)
 
     state.model.load_state_dict(saved["model"])
     state.loss.load_state_dict(saved["loss"])
     # Learning rate and weight decay come from the recipe, which may have changed.
     groups = state.optimizer.state_dict()["param_groups"]
+    groups = [{**group, **counted} for group, counted in zip(groups, counters, strict=True)]
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
     if state.ema and ema:
         state.ema.load_state_dict(saved["ema"])
@@ -124,35 +127,54 @@ def _check_epoch(saved: Any, expected: Epoch) -> None:
         restore_random_state(before, _CPU)
 
 
-def _checked_moments(saved: Any, optimizer: Optimizer) -> dict[int, dict[str, Any]]:
+def _checked_moments(saved: Any, optimizer: Optimizer, build: Callable[[Any], Optimizer]) -> dict[int, dict[str, Any]]:
     """Return what the optimizer keeps of each parameter, checked, and laid out in memory as the parameter is."""
-    form = _kept_of_a_parameter(optimizer)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    forms: dict[tuple[torch.Size, torch.dtype], Mapping[str, Any]] = {}
     checked: dict[int, dict[str, Any]] = {}
     for index, values in saved.items():
-        if type(index) is not int or not 0 <= index < len(parameters) or values.keys() != form.keys():
+        if type(index) is not int or not 0 <= index < len(parameters):
             raise ValueError("the optimizer: its keys are not those of this optimizer")
-        parameter, what = parameters[index], f"the optimizer's state of parameter {index}"
+        parameter = parameters[index]
+        kind = parameter.shape, parameter.dtype
+        if kind not in forms:
+            forms[kind] = _after_a_step(build, *kind).state[0]
+        if values.keys() != forms[kind].keys():
+            raise ValueError("the optimizer: its keys are not those of this optimizer")
         checked[index] = {}
         for name, value in values.items():
-            like_parameter = isinstance(form[name], Tensor) and form[name].shape == _TINY
-            _check(f"{what}: {name}", value, parameter.detach() if like_parameter else form[name])
-            laid_out = torch.empty_like(parameter, device="cpu").copy_(value) if like_parameter else value
+            _check(f"the optimizer's state of parameter {index}: {name}", value, forms[kind][name])
+            moment = isinstance(value, Tensor) and value.shape == parameter.shape
+            laid_out = torch.empty_like(parameter, dtype=value.dtype, device="cpu").copy_(value) if moment else value
             checked[index][name] = laid_out
     return checked
 
 
-_TINY = torch.Size((2, 3))
+def _checked_counters(saved: Any, optimizer: Optimizer, build: Callable[[Any], Optimizer]) -> list[dict[str, Any]]:
+    """Return what the optimizer itself keeps of each group of parameters, besides the options that it was given."""
+    twin = _after_a_step(build, torch.Size((2, 3)), torch.float32)
+    _check("the optimizer's groups", len(saved), len(optimizer.param_groups))
+    counters = []
+    for group in saved:
+        counters.append({name: group[name] for name in twin.counters})
+        _check("the optimizer's groups", counters[-1], twin.counters)
+    return counters
 
 
-def _kept_of_a_parameter(optimizer: Optimizer) -> Mapping[str, Any]:
-    """Return what an optimizer keeps of a parameter of shape [2, 3] after a step."""
-    parameter = nn.Parameter(torch.zeros(_TINY))
-    parameter.grad = torch.zeros(_TINY)
-    accepted = inspect.signature(type(optimizer)).parameters
-    twin = type(optimizer)(
-        [parameter], **{name: value for name, value in optimizer.defaults.items() if name in accepted}
-    )
-    twin.step()
-    kept: Mapping[str, Any] = twin.state[parameter]
-    return kept
+@attrs.frozen
+class _Twin:
+    """What an optimizer keeps after one step: of its only parameter, by position, and of its only group."""
+
+    state: Mapping[int, Mapping[str, Any]]
+    counters: Mapping[str, Any]
+
+
+def _after_a_step(build: Callable[[Any], Optimizer], shape: torch.Size, dtype: torch.dtype) -> _Twin:
+    parameter = nn.Parameter(torch.zeros(shape, dtype=dtype))
+    parameter.grad = torch.zeros_like(parameter)
+    optimizer = build([parameter])
+    before = copy.deepcopy(optimizer.state_dict()["param_groups"][0])
+    optimizer.step()
+    after = optimizer.state_dict()
+    changed = {name: value for name, value in after["param_groups"][0].items() if before.get(name) != value}
+    return _Twin(after["state"] or {0: {}}, changed)

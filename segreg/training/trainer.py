@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import attrs
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
-from segreg.contracts import SegmentationMetric
+from segreg.contracts import LearningRateSchedule, SegmentationMetric
 from segreg.data.split import Data
 from segreg.nn.ema import EMA
 from segreg.nn.normalized import Normalized
@@ -26,9 +25,10 @@ from segreg.support import device as devices
 from segreg.support.files import writing
 from segreg.support.progress import Display
 from segreg.support.randomness import random_state, restore_random_state, seed_all
-from segreg.training.augmentation import Augmentation
+from segreg.training.augmenter import Augmenter
 from segreg.training.checkpoint import Checkpoints, best_epoch_on_disk, restore_from
 from segreg.training.finite import check_finite
+from segreg.training.first_call import check_factor
 from segreg.training.state import Epoch, State
 from segreg.training.tracking import Tracking
 
@@ -62,15 +62,14 @@ class Trainer:
             device=device,
             precision=recipe.precision,
         )
-        optimizer = torch.optim.AdamW(
-            model.parameters(),
-            lr=recipe.lr,
-            weight_decay=recipe.weight_decay,
-            fused=device.type in ("cpu", "cuda"),
-        )
+        [self._optimizer] = recipe.components["optimizer"]
+        optimizer = self._optimizer.build(list(model.parameters()))
         ema = EMA(model) if recipe.ema else None
         self.state = State(model=model, loss=loss, optimizer=optimizer, ema=ema)
-        self.schedule = self._schedule()
+        [schedule] = recipe.components["schedule"]
+        self.schedule: LearningRateSchedule = schedule.build()
+        self.rates = [float(group["lr"]) for group in optimizer.param_groups]
+        self.augmenter = Augmenter([each.build() for each in recipe.components["augmentation"]], recipe.seed)
 
     def fit(self, run: Run, tracking: Tracking, *, force: bool = False) -> None:
         """Train to the last epoch, from the checkpoint that the run has on disk or else from the beginning.
@@ -133,20 +132,20 @@ class Trainer:
         """
         recipe, state, steps, train = self.recipe, self.state, self.steps, self.data.splits["train"]
         state.model.train()
-        # Created for each epoch: it keeps its last batch, which must be freed if memory runs out.
-        augmentation = Augmentation(recipe.augment)
         order = torch.randperm(len(train))
+        uniforms = self.augmenter.uniforms(len(state.history) + 1, len(train))
         for metric in self.metrics.values():
             metric.reset()
         if state.epoch:
             epoch = state.epoch
             self._restore_midway(epoch)
         else:
-            lr = float(self.schedule.get_last_lr()[0])
+            lr = self.rates[0] * self._factor()
             epoch = state.epoch = Epoch(lr=lr, losses=torch.zeros(steps, device=self.device))
         started = time.monotonic() - epoch.seconds
         for images, target in train.batches(recipe.batch, self.device, order[epoch.step * recipe.batch :]):
-            images, target = augmentation(images, target)
+            first = epoch.step * recipe.batch
+            images, target = self.augmenter(images, target, uniforms[first : first + len(images)])
             loss, logits = self.step(images, target)
             epoch.losses[epoch.step] = loss
             epoch.step += 1
@@ -174,16 +173,17 @@ class Trainer:
         Shapes:
             images: float [B, C, H, W] in [0, 1];  target: int64 [B, H, W];  returns: float [], float [B, K, H, W].
         """
-        state = self.state
+        state, factor = self.state, self._factor()
         with devices.autocast(self.device, self.recipe.precision):
             logits: Tensor = state.model(images)
         loss: Tensor = state.loss(logits, target)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.recipe.clip_grad:
             nn.utils.clip_grad_norm_(state.model.parameters(), self.recipe.clip_grad)
+        for group, rate in zip(state.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
         state.optimizer.step()
         state.optimizer.zero_grad()
-        self.schedule.step()
         if state.ema:
             state.ema.update(state.model)
         return loss.detach(), logits.detach()
@@ -198,13 +198,16 @@ class Trainer:
         recipe, data, state = self.recipe, self.data, self.state
         tables = resolved(recipe, data, self.device)
         provenance = provenance_of(recipe, tables, data)
-        changed = restore_from(run, state, provenance, epoch=self._epoch_as_saved(), epochs=recipe.epochs, force=force)
+        changed = restore_from(
+            run,
+            state,
+            provenance,
+            self._optimizer.build,
+            epoch=self._epoch_as_saved(),
+            epochs=recipe.epochs,
+            force=force,
+        )
         resumed = changed is not None
-        if done := state.steps_done(self.steps):
-            # The learning rate follows from the number of steps, and is not saved.
-            at = {"last_epoch": done - 1, "_step_count": done + 1}
-            self.schedule.load_state_dict({**self.schedule.state_dict(), **at})
-            self.schedule.step()
         self.display.line(f"{recipe.label} on {devices.device_name(self.device)}, into {run.path}")
         images = len(data.splits["train"])
         if recipe.batch > images:
@@ -230,13 +233,12 @@ class Trainer:
             last=state.position if resumed else "",
         )
 
-    def _schedule(self) -> LRScheduler:
-        """Return the learning rate schedule, before the first step."""
-        recipe, optimizer, total = self.recipe, self.state.optimizer, self.recipe.epochs * self.steps
-        # OneCycleLR divides by zero with ten steps, and with fewer starts after its own peak.
-        if recipe.schedule == "onecycle" and total > 10:
-            return OneCycleLR(optimizer, recipe.lr, total, pct_start=0.1, cycle_momentum=False)
-        return ConstantLR(optimizer, factor=1.0, total_iters=0)
+    def _factor(self) -> float:
+        """Return the factor of the learning rate at the next step, which follows from the number of steps alone."""
+        step, steps = self.state.steps_done(self.steps), self.recipe.epochs * self.steps
+        factor = self.schedule(step, steps)
+        check_factor(factor, step, steps)
+        return factor
 
     def _is_due(self) -> bool:
         """Whether `checkpoint_every` asks for a checkpoint after this step."""

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segreg.builtins.architectures.blocks import check_positive, crop, pad_to_stride
-from segreg.builtins.losses.common import check_option
 from segreg.compat import patch_torchvision
+from segreg.options import check_option
 
 patch_torchvision()
 

@@ -8,10 +8,11 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_input, check_option, masked_mean
+from segreg.builtins.losses.common import check_input, masked_mean
 from segreg.builtins.losses.cross_entropy import CrossEntropyLoss
 from segreg.builtins.losses.weighted_sum import WeightedSum
 from segreg.compat import patch_torchvision
+from segreg.options import check_option
 
 patch_torchvision()
 

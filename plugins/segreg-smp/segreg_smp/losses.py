@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_input, check_option
+from segreg.builtins.losses.common import check_input
 from segreg.compat import patch_torchvision
 from segreg.contracts import IGNORE_INDEX
+from segreg.options import check_option
 from segreg.task import Task
 
 patch_torchvision()

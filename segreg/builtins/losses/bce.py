@@ -5,7 +5,8 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_input, check_option, masked_mean
+from segreg.builtins.losses.common import check_input, masked_mean
+from segreg.options import check_option
 
 
 class BCELoss(nn.Module):

@@ -7,12 +7,6 @@ from segreg.contracts import check_logits_and_target
 from segreg.task import Task
 
 
-def check_option(name: str, value: object, accepted: bool, allowed: str) -> None:
-    """Raise `ValueError` naming the option, its value and what is allowed, unless the value is accepted."""
-    if not accepted:
-        raise ValueError(f"{name} is {value!r}: expected {allowed}")
-
-
 def check_input(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Task]:
     """Check both and return the logits in float32 (float64 stays), which of them count, and the task.
 

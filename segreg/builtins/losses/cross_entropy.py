@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_input, check_option
+from segreg.builtins.losses.common import check_input
 from segreg.contracts import IGNORE_INDEX
+from segreg.options import check_option
 
 
 class CrossEntropyLoss(nn.Module):

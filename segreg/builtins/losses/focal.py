@@ -4,7 +4,8 @@ import math
 
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_input, check_option, masked_mean
+from segreg.builtins.losses.common import check_input, masked_mean
+from segreg.options import check_option
 from segreg.task import IGNORE_INDEX, Multiclass
 
 

@@ -4,7 +4,8 @@ import math
 
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_option, masked_mean, soft_overlap
+from segreg.builtins.losses.common import masked_mean, soft_overlap
+from segreg.options import check_option
 
 STRAIGHT_BELOW = 1e-6
 """The Tversky loss below which its root is replaced by a straight line: the slope of the root is infinite at 0."""

@@ -4,7 +4,8 @@ import math
 
 from torch import Tensor, nn
 
-from segreg.builtins.losses.common import check_option, masked_mean, soft_overlap
+from segreg.builtins.losses.common import masked_mean, soft_overlap
+from segreg.options import check_option
 
 
 class TverskyLoss(nn.Module):

@@ -1,0 +1,26 @@
+"""Mirroring top to bottom."""
+
+from torch import Tensor
+
+from segreg.builtins.augmentations.common import check_probability, mirrored
+
+
+class VerticalFlip:
+    """Mirrors images and masks top to bottom, without resampling. Leave it out if up and down differ in the images.
+
+    Args:
+        p: Share of the images that are mirrored.
+
+    Raises:
+        ValueError: p is no probability.
+    """
+
+    draws = 1
+
+    def __init__(self, *, p: float = 0.5) -> None:
+        check_probability(p)
+        self.p = p
+
+    def matrix(self, u: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return where each output pixel is taken from, float32 [B, 3, 3]."""
+        return mirrored(u, 1, self.p)

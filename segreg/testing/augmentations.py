@@ -1,0 +1,5 @@
+"""The conformance checks of augmentations."""
+
+from segreg.testing.subject import Check
+
+CHECKS: tuple[Check, ...] = ()

@@ -1,0 +1,118 @@
+"""Random augmentation of the images and masks of a batch."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segreg.contracts import DisplacementAugmentation, ImageAugmentation, MatrixAugmentation
+
+# Keeps the numbers of the augmentation apart from those that order the images.
+_STREAM = 0x5E67
+# What flips, and on a square also quarter turns, are but for their signs.
+_SAME_SIZE = torch.tensor([[[1.0, 0, 0], [0, 1, 0], [0, 0, 1]], [[0, 1, 0], [1, 0, 0], [0, 0, 1]]])
+
+
+class Augmenter:
+    """Augments batches: all that moves pixels in one resampling, then what changes their values.
+
+    All that is random about an image follows from the seed, the epoch and its position in the epoch. Resampling
+    reflects the image at its edges, so that no black corner is learnt as background. Images that are only flipped or
+    rotated by quarter turns are not resampled.
+
+    Args:
+        augmentations: The augmentations, in order.
+        seed: Seed of the run.
+    """
+
+    def __init__(self, augmentations: Sequence[Any], seed: int) -> None:
+        self._seed = seed
+        self._augmentations = list(augmentations)
+        self._draws = [int(each.draws) for each in self._augmentations]
+
+    def uniforms(self, epoch: int, images: int) -> Tensor:
+        """Return the random numbers of an epoch, float32 [images, draws] in [0, 1), by position in it."""
+        # A generator takes 64 bits of a seed.
+        generator = torch.Generator().manual_seed((self._seed << 31) + (epoch << 15) + _STREAM)
+        return torch.rand(images, sum(self._draws), generator=generator)
+
+    def __call__(self, images: Tensor, target: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment a batch.
+
+        Shapes:
+            images: float [B, C, H, W] in [0, 1];  target: int64 [B, H, W];  u: float32 [B, draws], on the CPU;
+            returns: the same.
+        """
+        size = (images.shape[2], images.shape[3])
+        there = u.to(images.device, non_blocking=True)
+        matrix: Tensor | None = None
+        displacement: Tensor | None = None
+        changes = []
+        ends = list(accumulate(self._draws))
+        for each, draws, end in zip(self._augmentations, self._draws, ends, strict=True):
+            mine, mine_there = u[:, end - draws : end], there[:, end - draws : end]
+            if isinstance(each, MatrixAugmentation):
+                # What comes later sees the output of what came before, and so its matrix is applied to a pixel first.
+                further = each.matrix(mine, size)
+                matrix = further if matrix is None else matrix @ further
+            if isinstance(each, DisplacementAugmentation):
+                field = each.displacement(mine_there, size)
+                displacement = field if displacement is None else displacement + field
+            if isinstance(each, ImageAugmentation):
+                changes.append((each, mine_there))
+        if displacement is not None:
+            images, target = _resampled(images, target, matrix, displacement)
+        elif matrix is not None:
+            images, target = _moved(images, target, matrix)
+        for each, mine in changes:
+            images = each.change(images, mine)
+        return images, target
+
+
+def _moved(images: Tensor, target: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Move pixels as the matrices say; resample only those images for which that is needed."""
+    groups: dict[tuple[float, ...] | None, list[int]] = {}
+    kinds = _SAME_SIZE if images.shape[2] == images.shape[3] else _SAME_SIZE[:1]
+    exact = (matrix.abs()[:, None] == kinds).all((2, 3)).any(1).tolist()
+    for index, (is_exact, values) in enumerate(zip(exact, matrix[:, :2, :2].flatten(1).tolist(), strict=True)):
+        groups.setdefault(tuple(values) if is_exact else None, []).append(index)
+    moved_images, moved_target = torch.empty_like(images), torch.empty_like(target)
+    for turn, positions in groups.items():
+        chosen = torch.tensor(positions)
+        there = chosen.to(images.device, non_blocking=True)
+        if turn is None:
+            result = _resampled(images[there], target[there], matrix[chosen], None)
+        else:
+            result = _turned(images[there], turn), _turned(target[there], turn)
+        if len(groups) == 1:
+            return result
+        moved_images[there], moved_target[there] = result
+    return moved_images, moved_target
+
+
+def _turned(pixels: Tensor, turn: tuple[float, ...]) -> Tensor:
+    """Flip and rotate by index, as a matrix of zeros and ±1 says: [xx, xy, yx, yy]."""
+    xx, xy, yx, yy = turn
+    # An output pixel's x comes from the input's y if the image is transposed.
+    if xy:
+        pixels, xx, yy = pixels.transpose(-1, -2), yx, xy
+    flipped = [dimension for dimension, sign in ((-1, xx), (-2, yy)) if sign < 0]
+    return pixels.flip(flipped) if flipped else pixels
+
+
+def _resampled(
+    images: Tensor, target: Tensor, matrix: Tensor | None, displacement: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Sample the images bilinearly and the masks at the nearest pixel."""
+    theta = (torch.eye(3).repeat(len(images), 1, 1) if matrix is None else matrix)[:, :2]
+    theta = theta.to(images.device, images.dtype, non_blocking=True)
+    grid = F.affine_grid(theta, [len(images), 1, *images.shape[2:]], align_corners=False)
+    if displacement is not None:
+        grid = grid + displacement
+    sampled = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    masks = target[:, None].to(images.dtype)
+    nearest = F.grid_sample(masks, grid, mode="nearest", padding_mode="reflection", align_corners=False)
+    return sampled, nearest[:, 0].to(target.dtype)
