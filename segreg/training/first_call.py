@@ -76,7 +76,7 @@ def _take_a_step(component: Resolved) -> None:
     optimizer = component.build([parameter])
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"it is of type {type(optimizer).__name__}, not a torch.optim.Optimizer")
-    parameter.square().sum().backward()
+    parameter.square().sum().backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     if not parameter.isfinite().all():
         raise ValueError("a step makes weights that are not finite")
