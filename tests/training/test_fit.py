@@ -251,7 +251,7 @@ def test_a_finished_run_is_left_alone(run: Run, capsys: pytest.CaptureFixture[st
 
 
 def test_a_metric_of_mistakes_keeps_the_weights_with_the_fewest(tmp_path: Path) -> None:
-    settings = {**SETTINGS, "metrics": ["trial/mistakes"], "lr": 1.0, "schedule": "none", "ema": False}
+    settings = {**SETTINGS, "metrics": ["trial/mistakes"], "lr": 1.0, "schedule": "constant", "ema": False}
     made = segreg.fit("trial/dot", **settings, out=tmp_path / "run", quiet=True)
     mistakes = column(made, "valid_trial/mistakes")
     assert min(mistakes) < mistakes[0]
