@@ -76,6 +76,8 @@ def _take_a_step(component: Resolved) -> None:
     optimizer = component.build([parameter])
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"it is of type {type(optimizer).__name__}, not a torch.optim.Optimizer")
+    if not all("lr" in group for group in optimizer.param_groups):
+        raise ValueError("its groups have no lr, which a schedule scales")
     parameter.square().sum().backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     if not parameter.isfinite().all():
