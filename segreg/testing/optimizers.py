@@ -96,7 +96,7 @@ def learning_rate_is_followed(subject: ComponentSubject) -> None:
         number = f"step {before + 1}"
         # Later steps may go on by momentum.
         expect(
-            none <= (0.9 if before else 1e-3) * full,
+            none <= (0.9 if before else 0.01) * full,
             f"with lr 0, {number} moves weights by {none:.3g}; with its own lr, by {full:.3g}",
         )
         expect(
