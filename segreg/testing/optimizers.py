@@ -155,8 +155,8 @@ def resumes_where_it_stopped(subject: ComponentSubject) -> None:
     ):
         expect(
             same_values(again, one),
-            f"restored from a checkpoint after {_STEPS} steps, it takes another step {number}: "
-            "its state must be in its state dict, in the same form from the first step on",
+            f"restored from a checkpoint after {_STEPS} steps, it does something else in step {number}: its state must "
+            "be in its state dict, in the same form from the first step on",
         )
 
 
