@@ -58,7 +58,7 @@ def is_an_optimizer(subject: ComponentSubject) -> None:
     Each group has an `lr`, which the schedule multiplies, and `zero_grad` clears the gradients.
     """
     parameters = list(_model().parameters())
-    groups = [{"params": parameters[:2]}, {"params": parameters[2:], "lr": 0.015625}]
+    groups = [{"params": iter(parameters[:2])}, {"params": parameters[2:], "lr": 0.015625}]
     for what, given in (("a list", parameters), ("a generator", iter(parameters)), ("groups", groups)):
         optimizer = subject.build(given)
         expect(

@@ -196,6 +196,7 @@ HARMFUL = {
         "is-an-optimizer": {
             "forgets-rates-of-groups": "a group with an lr of 0.015625 gets 0.1",
             "loses-a-generator": "built from a generator, it does not hold the parameters given",
+            "loses-a-group": "built from groups, it does not hold the parameters given",
             "keeps-gradients": "zero_grad leaves gradients behind",
             "has-no-rate": "the lr of a group is None: expected a number above 0",
         },

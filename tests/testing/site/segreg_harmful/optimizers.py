@@ -112,6 +112,15 @@ class LosesAGenerator(_Sound):
         super().__init__(params if isinstance(params, list) else [nn.Parameter(torch.zeros(1))], lr=lr)
 
 
+class LosesAGroup(_Sound):
+    """Reads the parameters of its groups twice."""
+
+    def __init__(self, params: Iterable[Any], *, lr: float = 0.1) -> None:
+        groups = list(params)
+        self.number = sum(len(list(each["params"])) for each in groups if isinstance(each, dict))
+        super().__init__(groups, lr=lr)
+
+
 class KeepsGradients(_Sound):
     """Lets gradients add up over steps."""
 
