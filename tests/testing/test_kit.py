@@ -213,6 +213,22 @@ BROUGHT += conformance_cases(*(f"{name}:width=8" for name in NARROW))
 BROUGHT += conformance_cases(
     "bce:pos_weight=3", "cross-entropy:label_smoothing=0.1", "focal:gamma=0.5", "focal-tversky:gamma=3"
 )
+BROUGHT += conformance_cases(
+    "affine:degrees=180,translate=0.3,scale=[0.2,5],shear=40,p=1",
+    "zoom:area=[0.05,0.1],ratio=[0.2,5],p=1",
+    "elastic:sigma=0.2,grid=8,p=1",
+    "brightness:limit=1,p=1",
+    "contrast:limit=1,p=1",
+    "gamma:limit=9,p=1",
+    "noise:sigma=1,p=1",
+    "adamw:lr=0.1,weight_decay=0.5",
+    "sgd:momentum=0",
+    "sgd:lr=0.05,nesterov=true",
+    "onecycle:warmup=0.9",
+    "cosine:warmup=0.3",
+    "poly:power=3",
+    "step:milestones=[0.01,0.99]",
+)
 
 
 @pytest.mark.parametrize("case", BROUGHT)
