@@ -93,7 +93,7 @@ def _check_schedule(component: Resolved) -> None:
 def check_factor(factor: Any, step: int, steps: int) -> None:
     """Raise `ValueError` unless it is a factor of the learning rate."""
     if not isinstance(factor, int | float) or not 0 <= factor < math.inf:
-        raise ValueError(f"its factor is {factor} at step {step} of {steps}: expected a finite number, 0 or more")
+        raise ValueError(f"its factor is {factor!r} at step {step} of {steps}: expected a finite number, 0 or more")
 
 
 def _check_augmentation(component: Resolved) -> None:
