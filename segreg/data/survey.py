@@ -33,7 +33,7 @@ def mean_and_deviation(split: "Split") -> tuple[tuple[float, ...], tuple[float, 
     histogram = sum(_histogram(images) for images, _ in _portions(split))
     assert isinstance(histogram, Tensor)
     values = torch.arange(_VALUES, dtype=torch.float64) / (_VALUES - 1)
-    shares = histogram / histogram.sum(dim=1, keepdim=True)
+    shares = histogram.double() / histogram.sum(dim=1, keepdim=True)
     mean = shares @ values
     deviation = (shares * (values - mean[:, None]).square()).sum(dim=1).sqrt()
     return tuple(mean.tolist()), tuple(deviation.tolist())
