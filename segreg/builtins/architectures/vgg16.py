@@ -65,8 +65,8 @@ def _file(pretrained: str) -> Path:
         return path
     if not re.fullmatch(r"vgg16_bn(\.\w+)?", pretrained):
         raise ValueError(
-            f"pretrained is {pretrained!r}: expected the path of a .safetensors file, or the name of a VGG16 with batch "
-            f"normalisation of timm, such as 'vgg16_bn.{_TAG}'"
+            f"pretrained is {pretrained!r}: expected the path of a .safetensors file, or the name of a VGG16 of timm "
+            f"with batch normalisation, such as 'vgg16_bn.{_TAG}'"
         )
     return _fetched(pretrained if "." in pretrained else f"{pretrained}.{_TAG}")
 
@@ -85,8 +85,8 @@ def _fetched(name: str) -> Path:
     # Its own errors, and those of its HTTP library.
     except Exception as error:
         raise ValueError(
-            f"pretrained is {name!r}, which cannot be fetched from the Hugging Face Hub: give the path of a .safetensors "
-            f"file ({single_line(error)[:160]})"
+            f"pretrained is {name!r}, which cannot be fetched from the Hugging Face Hub: give the path of a "
+            f".safetensors file ({single_line(error)[:160]})"
         ) from error
 
 
