@@ -72,6 +72,7 @@ _A_COUNT = field_expected("1 or more, and at most 1000000000", lambda value: 1 <
 # NumPy's limit, and far enough below torch's that epoch numbers can be added to it.
 _A_SEED = field_expected("from 0 to 4294967295", lambda value: 0 <= value < 2**32)
 _A_NORM = field_expected("a finite number above 0", lambda value: 0 < value < math.inf)
+_A_SHARE = field_expected("from 0 to 1", lambda value: 0 <= value <= 1)
 _NOT_EMPTY = field_expected("one name or more, the first of which decides which weights are kept", bool)
 
 
@@ -99,8 +100,12 @@ class Recipe:
         augment: Augmentations of the training images, as expressions such as `affine:degrees=90`; `none` for none.
             Those that move pixels come first, then those that change their values, each in the order given. Leave out
             `vflip` if up and down differ in the images.
+        oversample: Share of the training images of each epoch, 0 to 1, that are replaced by images chosen for a class:
+            first a class is drawn, each with the same probability, then an image that shows it. It makes rare classes
+            more frequent.
         normalize: `image` standardizes each channel of each image to zero mean and unit variance, which removes
-            lighting and camera differences; `none` leaves images in [0, 1].
+            lighting and camera differences; `dataset` uses mean and deviation of the training images for all, and
+            `imagenet` those with which most pretrained weights were trained; `none` leaves images in [0, 1].
         precision: `bf16` runs convolutions in bfloat16, `fp32` everything in float32, `auto` depends on the hardware.
         device: `auto`, or a device such as `cpu` or `cuda:1`.
         seed: Seed of the weights, the order of the images and the augmentation, 0 to 4294967295.
@@ -126,6 +131,7 @@ class Recipe:
     schedule: str = "onecycle"
     ema: bool = False
     augment: tuple[str, ...] = ("hflip", "vflip", "affine")
+    oversample: float = attrs.field(default=0.0, validator=_A_SHARE)
     normalize: Normalization = "image"
     precision: Precision = "auto"
     device: str = "auto"

@@ -7,10 +7,12 @@ from typing import Any
 
 import attrs
 import torch
+from torch import nn
 
 from segreg.data.split import Data
 from segreg.kinds import KINDS
 from segreg.recipe import Recipe
+from segreg.resolved import terms_of
 from segreg.support import device as devices
 
 IMAGES_OF = "images of "
@@ -19,8 +21,16 @@ KEPT = ("model", "normalize", "metrics", "size", "classes")
 """What a resumed run keeps, besides its images: else its best weights would be compared with others, or misnamed."""
 
 
-def resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any]:
-    """Return what the names resolved to: every option, the plugin of each component, and the environment."""
+def resolved(recipe: Recipe, data: Data, device: torch.device, loss: nn.Module) -> dict[str, Any]:
+    """Return what the names resolved to: every option, the plugin of each component, and the environment.
+
+    Args:
+        recipe: What is trained.
+        data: The images.
+        device: Device to train on.
+        loss: The loss that was built, for the options whose values it has computed from the data.
+    """
+    built = {"loss": terms_of(recipe.components["loss"], loss)}
     fields = attrs.fields_dict(Recipe)
     tables = [
         {
@@ -30,12 +40,14 @@ def resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any]
             "version": component.entry.plugin.version,
             # TOML has no null; an option that is None is left out.
             "options": {
-                name: setting for name, setting in component.every_option(**data.facts).items() if setting is not None
+                name: setting
+                for name, setting in {**component.every_option(**data.facts), **values_from_data(module)}.items()
+                if setting is not None
             },
         }
         for kind, components in recipe.components.items()
         if fields[KINDS[kind].field].eq
-        for component in components
+        for component, module in zip(components, built.get(kind, [None] * len(components)), strict=True)
     ]
     versions = {name: version(name) for name in ("segreg", "torch", "numpy")}
     return {
@@ -48,6 +60,12 @@ def resolved(recipe: Recipe, data: Data, device: torch.device) -> dict[str, Any]
             **versions,
         },
     }
+
+
+def values_from_data(component: object) -> Mapping[str, Any]:
+    """Return the options whose values a component has computed from the data, such as class weights."""
+    values = getattr(component, "from_data", {})
+    return values if isinstance(values, Mapping) else {}
 
 
 def provenance_of(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict[str, str]:

@@ -24,12 +24,13 @@ class Results(TypedDict):
     """The results of the best weights, and the cost of the run.
 
     `metrics` and `per_class` are by split and metric, None where there is no value; `images` and `digests`
-    are by split.
+    are by split. `class_weights` are those that losses computed from the data, by loss and option.
     """
 
     epoch: int
     metrics: dict[str, dict[str, float | None]]
     per_class: dict[str, dict[str, list[float | None]]]
+    class_weights: dict[str, dict[str, list[float]]]
     worst: list[WorstImage]
     classes: list[str]
     images: dict[str, int]
@@ -59,7 +60,7 @@ def read_results_file(path: Path, metrics: Sequence[str]) -> Results:
     written = read_json(path, "results")
     with reading(path, "results"):
         # A key that is no longer known says that another version wrote the file, and nothing more.
-        known = {name: written[name] for name in Results.__annotations__}
+        known = {name: {"class_weights": {}, **written}[name] for name in Results.__annotations__}
         try:
             results: Results = converter().structure(known, Results)
         except Exception as error:  # cattrs raises a group of them

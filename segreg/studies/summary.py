@@ -121,7 +121,8 @@ def notes(configurations: Sequence[Configuration], recipe: Recipe) -> list[str]:
         f"Data: {printable(recipe.data)} ({counts}), resized to {height}×{width}; scores are computed at that size.",
         f"Training: {counted(recipe.epochs, 'epoch')} of {recipe.optimizer}, batch {recipe.batch}, "
         f"schedule {recipe.schedule}, EMA {'on' if recipe.ema else 'off'}, augmentation "
-        f"{', '.join(recipe.augment) or 'none'}, normalisation {recipe.normalize}.",
+        f"{', '.join(recipe.augment) or 'none'}, normalisation {recipe.normalize}"
+        + (f", {recipe.oversample:.0%} of the images chosen for a class." if recipe.oversample else "."),
         f"The weights kept are those of the epoch with the best {recipe.metrics[0]} on valid, which makes that column "
         "slightly optimistic; test, if there is one, was not used in training.",
         f"In brackets: 95 % bootstrap interval over the images of the split ({counted(seeds, 'seed')}; with more than "

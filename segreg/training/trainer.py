@@ -30,6 +30,8 @@ from segreg.training.augmenter import Augmenter
 from segreg.training.checkpoint import Checkpoints, best_epoch_on_disk, restore_from
 from segreg.training.finite import check_finite
 from segreg.training.first_call import check_factor
+from segreg.training.notes import notes
+from segreg.training.oversampler import Oversampler
 from segreg.training.state import Epoch, State
 from segreg.training.tracking import Tracking
 
@@ -51,7 +53,9 @@ class Trainer:
         self.checkpoints: Checkpoints | None = None
         seed_all(recipe.seed)
         [architecture] = recipe.components["architecture"]
-        model = Normalized(architecture.build(**data.facts), recipe.normalize).to(device).train()
+        self.about = about_model(recipe, data)
+        built = architecture.build(**data.facts)
+        model = Normalized(built, self.about.normalize, self.about.moments).to(device).train()
         loss = build_sum(recipe.components["loss"], **data.facts).to(device)
         self.metrics: Mapping[str, SegmentationMetric] = {
             str(metric.expression): metric.build(**data.facts).to(device) for metric in recipe.components["metric"]
@@ -70,6 +74,7 @@ class Trainer:
         [schedule] = recipe.components["schedule"]
         self.schedule: LearningRateSchedule = schedule.build()
         self.rates = [float(group["lr"]) for group in optimizer.param_groups]
+        self.oversampler = Oversampler(data, recipe.oversample, recipe.seed)
         self.augmenter = Augmenter([each.build() for each in recipe.components["augmentation"]], recipe.seed)
 
     def fit(self, run: Run, tracking: Tracking, *, force: bool = False) -> None:
@@ -133,7 +138,7 @@ class Trainer:
         """
         recipe, state, steps, train = self.recipe, self.state, self.steps, self.data.splits["train"]
         state.model.train()
-        order = torch.randperm(len(train))
+        order = self.oversampler.replaced(torch.randperm(len(train)), len(state.history) + 1)
         uniforms = self.augmenter.uniforms(len(state.history) + 1, len(train))
         for metric in self.metrics.values():
             metric.reset()
@@ -197,7 +202,7 @@ class Trainer:
     def _begin(self, run: Run, tracking: Tracking, force: bool) -> Checkpoints:
         """Restore the run's checkpoint if it has one, and write what is known before the first step."""
         recipe, data, state = self.recipe, self.data, self.state
-        tables = resolved(recipe, data, self.device)
+        tables = resolved(recipe, data, self.device, state.loss)
         provenance = provenance_of(recipe, tables, data)
         changed = restore_from(
             run,
@@ -209,11 +214,8 @@ class Trainer:
         )
         resumed = changed is not None
         self.display.line(f"{recipe.label} on {devices.device_name(self.device)}, into {run.path}")
-        images = len(data.splits["train"])
-        if recipe.batch > images:
-            self.display.note(
-                f"batch {recipe.batch} is more than the {images} training images: each step uses the whole training set"
-            )
+        for note in notes(recipe, data, self.about, state.model.model, state.loss):
+            self.display.note(note)
         if resumed:
             self.display.line(f"resuming after {state.position}")
         with writing(run.path):
@@ -227,7 +229,7 @@ class Trainer:
         tracking.begin(run, recipe, state.history)
         return Checkpoints(
             run,
-            about=attrs.asdict(about_model(recipe, data)),
+            about=attrs.asdict(self.about),
             provenance=provenance,
             ahead=best_epoch_on_disk(run) if resumed and not changed else 0,
             last=state.position if resumed else "",
