@@ -50,6 +50,8 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
     plot_samples(run.path / "samples.png", samples, {recipe.label: samples["predictions"]}, data.task)
     results: Results = {
         "epoch": state.best_epoch,
+        "epochs": len(state.history),
+        "stopped_early": trainer.stopped_early,
         "metrics": {
             split: {name: _or_none(value(metrics[name], kept)) for name, kept in each.items()}
             for split, each in states.items()
