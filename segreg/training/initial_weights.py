@@ -129,8 +129,8 @@ def note_random_and_frozen(recipe: Recipe, model: nn.Module, initial: InitialWei
     random = [name for name, parameter in model.named_parameters() if not parameter.requires_grad and name not in taken]
     if random:
         display.note(
-            f"{counted(len(random), 'tensor')} of the model are frozen at random values, such as {random[0]}: begin "
-            "with trained ones, by init or a pretrained model"
+            f"freeze keeps {counted(len(random), 'tensor')} at random values, such as {random[0]}: begin with trained "
+            "ones, by init or a pretrained model"
         )
 
 

@@ -73,7 +73,7 @@ def fault_of(model: nn.Module, recipe: Recipe) -> str:
         for prefix in prefixes:
             if not any(_prefix_of(name, [prefix]) for name in names):
                 parts = dict.fromkeys(name.partition(".")[0] for name in names)
-                near = did_you_mean(prefix, _all_prefixes(names))
+                near = did_you_mean(prefix.rstrip("."), _all_prefixes(names))
                 return (
                     f"{setting} is {shown(prefix)}, which is not a part of {recipe.model}{near}; "
                     f"available: {', '.join(parts)}, and parts of these"
