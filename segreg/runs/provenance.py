@@ -77,7 +77,7 @@ def provenance_of(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
     """Describe what differs between two results of `provenance_of`, by name.
 
-    More epochs or more patience are no difference: the run is only longer.
+    More epochs or more patience do not count: the run is only longer.
 
     Raises:
         ValueError: a number of epochs is not a number.

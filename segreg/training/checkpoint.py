@@ -31,7 +31,6 @@ def restore_from(
     optimizer: Callable[[Any], Optimizer],
     *,
     epoch: Epoch,
-    epochs: int,
     force: bool,
 ) -> Sequence[str] | None:
     """Restore the checkpoint of a run into a new state.
@@ -42,7 +41,6 @@ def restore_from(
         provenance: What must not have changed since the checkpoint was written.
         optimizer: Builds the recipe's optimizer from parameters.
         epoch: An epoch as the trainer saves it.
-        epochs: Number of epochs of the recipe; raising it is not a change.
         force: Restore it even if something has changed; the interrupted epoch then starts over.
 
     Returns:
@@ -65,7 +63,7 @@ def restore_from(
             )
         if changed and not force:
             raise RunError(f"{run.path} cannot be resumed unchanged: {'; '.join(changed)}: resume anyway with --force")
-        done = max(len(saved["history"]), best_epoch_on_disk(run))
+        epochs, done = int(provenance["epochs"]), max(len(saved["history"]), best_epoch_on_disk(run))
         if epochs < done:
             raise OptionError(f"epochs is {epochs}: {run.path} has already completed {done}")
         restore(state, {**saved, "epoch": None} if changed else saved, optimizer, epoch)

@@ -261,7 +261,6 @@ class Trainer:
             provenance,
             self._optimizer.build,
             epoch=self._epoch_as_saved(),
-            epochs=recipe.epochs,
             force=force,
         )
         resumed = changed is not None
