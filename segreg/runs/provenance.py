@@ -1,5 +1,6 @@
 """The provenance of a run: every name with its options and plugin, the environment, and what has changed since."""
 
+import math
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -17,8 +18,10 @@ from segreg.support import device as devices
 
 IMAGES_OF = "images of "
 _PLUGIN_OF = "plugin of "
-KEPT = ("model", "normalize", "metrics", "size", "classes")
-"""What a resumed run keeps, besides its images: else its best weights would be compared with others, or misnamed."""
+KEPT = ("model", "normalize", "metrics", "size", "classes", "init", "freeze", "lr_scale")
+"""What a resumed run keeps, besides its images: else its best weights would be compared with others, or misnamed, and
+what the optimizer has kept of a parameter would be taken for another's."""
+_RAISED = ("epochs", "patience")
 
 
 def resolved(recipe: Recipe, data: Data, device: torch.device, loss: nn.Module) -> dict[str, Any]:
@@ -91,11 +94,23 @@ def provenance_of(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
-    """Describe what differs between two results of `provenance_of`, by name."""
+    """Describe what differs between two results of `provenance_of`, by name.
+
+    More epochs or more patience do not count: the run is only longer.
+
+    Raises:
+        ValueError: a number of epochs is not a number.
+    """
     return {
         name: f"{name} was {before.get(name, 'none')} and is {now.get(name, 'none')}"
         for name in {**before, **now}
         if before.get(name) != now.get(name)
+        and not (name in _RAISED and _number(before, name) < _number(now, name))
         # Of a component that only one of them has, the setting that names it says enough.
         and not (name.startswith(_PLUGIN_OF) and not (name in before and name in now))
     }
+
+
+def _number(of: Mapping[str, str], name: str) -> float:
+    """Return a number of epochs, which is unlimited if it is not set."""
+    return float(of.get(name, math.inf))

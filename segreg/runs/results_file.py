@@ -23,11 +23,14 @@ class WorstImage(TypedDict):
 class Results(TypedDict):
     """The results of the best weights, and the cost of the run.
 
-    `metrics` and `per_class` are by split and metric, None where there is no value; `images` and `digests`
+    `epoch` is that of the best weights, `epochs` how many were trained, and `stopped_early` whether `patience`
+    ended them. `metrics` and `per_class` are by split and metric, None where there is no value; `images` and `digests`
     are by split. `class_weights` are those that losses computed from the data, by loss and option.
     """
 
     epoch: int
+    epochs: int
+    stopped_early: bool
     metrics: dict[str, dict[str, float | None]]
     per_class: dict[str, dict[str, list[float | None]]]
     class_weights: dict[str, dict[str, list[float]]]
@@ -83,5 +86,7 @@ def _check(results: Results, metrics: Sequence[str]) -> None:
     durations = (results["seconds"], results["images_per_second"])
     if not all(math.isfinite(each) and each >= 0 for each in durations):
         raise ValueError("a duration is negative or not finite")
+    if results["epoch"] > results["epochs"]:
+        raise ValueError(f"its best epoch is {results['epoch']} of {results['epochs']}")
     if min(results["epoch"], *results["images"].values()) < 1 or min(results["parameters"], results["skipped"]) < 0:
         raise ValueError("a number is below its minimum")

@@ -30,6 +30,8 @@ from segreg.support.progress import Display
 from segreg.training.checkpoint import checkpoint_path, remove_checkpoint
 from segreg.training.first_call import check_without_data
 from segreg.training.fit import open_data, train
+from segreg.training.initial_weights import check_initial_weights
+from segreg.training.parts import check_parts
 from segreg.training.tracking import check_trackers
 
 QUICK = "quick"
@@ -169,6 +171,8 @@ def compare(
                 check_trackers(recipes[0])
             for recipe in missing:
                 check_without_data(recipe)
+                check_initial_weights(recipe, made.run(recipe))
+            check_parts(missing)
             # All runs of a plan share one device, and one dataset at one size.
             shared = (detect(recipes[0].device), open_data(recipes[0], display)) if missing else None
             if shared:

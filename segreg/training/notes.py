@@ -27,8 +27,12 @@ def notes(recipe: Recipe, data: Data, about: About, model: nn.Module, loss: nn.M
         loss: The loss that was built.
     """
     images = len(data.splits["train"])
-    if recipe.batch > images:
-        yield f"batch {recipe.batch} is more than the {images} training images: each step uses the whole training set"
+    if recipe.images_per_step > images:
+        accumulated = f" with accumulate {recipe.accumulate}" if recipe.accumulate > 1 else ""
+        yield (
+            f"batch {recipe.batch}{accumulated} is more than the {images} training images: "
+            "each step uses the whole training set"
+        )
     yield from _unsuited_normalization(recipe, about, model)
     yield from _classes_without_pixels(recipe, data, loss)
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,8 +55,9 @@ class Oversampler:
         """
         if not len(self._positions):
             return order
-        generator = torch.Generator().manual_seed((self._seed << 31) + (epoch << 15) + _STREAM)
-        u = torch.rand(len(order), 2, generator=generator, dtype=torch.float64)[self._positions].tolist()
+        # torch's generator on the CPU takes only 32 bits of a seed, which do not hold all of it.
+        generator = np.random.default_rng((self._seed, epoch, _STREAM))
+        u = generator.random((len(order), 2))[self._positions].tolist()
         chosen = []
         for of_class, of_image in u:
             images = self._images_of[math.floor(of_class * len(self._images_of))]

@@ -53,6 +53,8 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
     terms = recipe.components["loss"]
     results: Results = {
         "epoch": state.best_epoch,
+        "epochs": len(state.history),
+        "stopped_early": trainer.stopped_early,
         "metrics": {
             split: {name: _or_none(value(metrics[name], kept)) for name, kept in each.items()}
             for split, each in states.items()

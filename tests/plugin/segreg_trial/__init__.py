@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from segreg import Architecture, Dataset, Loss, Metric, Tracker, hookimpl
+from segreg import Architecture, Dataset, Loss, Metric, Optimizer, Tracker, hookimpl
 
 
 @hookimpl
@@ -15,6 +15,7 @@ def segreg_architectures() -> Iterable[Architecture]:
         Architecture(name="inward", target="segreg_trial.parts:Inward", summary="Asks for values", min_size=1),
         Architecture(name="rounding", target="segreg_trial.parts:Rounding", summary="Divides below zero", min_size=4),
         Architecture(name="demanding", target="segreg_trial.parts:Demanding", summary="Has an option without default"),
+        Architecture(name="dropping", target="segreg_trial.parts:Dropping", summary="Drops features", min_size=1),
         Architecture(name="valued", target="segreg_trial.parts:Valued", summary="Reads its weights", min_size=1),
     ]
 
@@ -46,6 +47,11 @@ def segreg_metrics() -> Iterable[Metric]:
 @hookimpl
 def segreg_datasets() -> Iterable[Dataset]:
     return [Dataset(name="bands", target="segreg_trial.parts:Bands", summary="A band of light for each class")]
+
+
+@hookimpl
+def segreg_optimizers() -> Iterable[Optimizer]:
+    return [Optimizer(name="rateless", target="segreg_trial.parts:Rateless", summary="Has no learning rate to choose")]
 
 
 @hookimpl
