@@ -1,0 +1,61 @@
+"""What the missing runs of a study will cost, as far as it is known before they are started."""
+
+import math
+from contextlib import suppress
+
+from segreg.errors import counted
+from segreg.nn.meta import without_values
+from segreg.recipe import Recipe
+from segreg.specs import Architecture
+from segreg.studies.study import Study
+
+_BYTES_OF_A_NUMBER = 4
+# A checkpoint has the weights, the best ones, and two numbers for each from an optimizer such as Adam.
+_COPIES_IN_A_CHECKPOINT = 4
+
+
+def cost_of(study: Study) -> str:
+    """Return the number of runs, where they are written, the space that they need, and how long they take, as a line."""
+    plan, missing = study.plan, study.missing
+    seeds = max(map(len, plan.configurations))
+    runs = f"{counted(len(missing), 'run')} of {len(plan.recipes)} to train"
+    configurations = f"{counted(len(plan.configurations), 'configuration')}, {counted(seeds, 'seed')}"
+    return f"{runs} ({configurations}) in {study.path}; disk space: {_space(missing)}; time: {_time(study)}"
+
+
+def _space(missing: list[Recipe]) -> str:
+    by_model = {recipe.model: _weights(recipe) for recipe in missing}
+    sizes = [size for recipe in missing if (size := by_model[recipe.model]) is not None]
+    if len(sizes) < len(missing):
+        return "unknown, since not every model can be built without its weights"
+    needed = sum(sizes) + _COPIES_IN_A_CHECKPOINT * max(sizes, default=0)
+    # Plots, samples and scores take about as much as a small model.
+    needed += len(missing) * 1_000_000
+    return f"about {needed / 1e9:.1f} GB" if needed > 1e9 else f"about {math.ceil(needed / 1e6)} MB"
+
+
+def _weights(recipe: Recipe) -> int | None:
+    """Return the size of a model's weights in bytes; None if that cannot be known without much work."""
+    [architecture] = recipe.components["architecture"]
+    record = architecture.entry.record
+    initial = record.pretrained_options if isinstance(record, Architecture) else ()
+    # These might be downloaded.
+    if any(architecture.options.get(option) for option in initial):
+        return None
+    # Whatever a plugin raises: the run itself will report it.
+    with suppress(Exception), without_values():
+        model = architecture.build(in_channels=3, num_classes=1)
+        return _BYTES_OF_A_NUMBER * sum(parameter.numel() for parameter in model.parameters())
+    return None
+
+
+def _time(study: Study) -> str:
+    """Return how long it takes, if runs of the study have shown that."""
+    seconds = [
+        float(study.run(recipe).results["seconds"]) for recipe in study.plan.recipes if study.run(recipe).finished
+    ]
+    if not seconds:
+        return "unknown until the first epochs are done"
+    hours = sum(seconds) / len(seconds) * len(study.missing) / 3600
+    shown = f"{hours:.1f} hours" if hours > 1 else f"{math.ceil(60 * hours)} minutes"
+    return f"about {shown}, if they take as long as the {len(seconds)} finished ones"
