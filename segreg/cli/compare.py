@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "on two cores) or experiment (the same configurations, 40 epochs at 256x256). Default: quick; with --data, "
         "experiment",
     )
-    axes = parser.add_argument_group("axes", "what is compared, in every combination, instead of that axis of the study")
+    axes = parser.add_argument_group(
+        "axes", "what is compared, in every combination, instead of that axis of the study"
+    )
     for axis, setting in AXES.items():
         axes.add_argument(f"--{axis}", nargs="+", metavar=setting.upper(), help=_HELP[axis])
     parser.add_argument("--out", type=Path, help="directory of the study; by default studies/NAME-DATASET")

@@ -15,12 +15,14 @@ _COPIES_IN_A_CHECKPOINT = 4
 
 
 def cost_of(study: Study) -> str:
-    """Return the number of runs, where they are written, the space that they need, and how long they take, as a line."""
+    """Return in a line how many runs are missing, where they are written, and what they need of space and time."""
     plan, missing = study.plan, study.missing
     seeds = max(map(len, plan.configurations))
-    runs = f"{counted(len(missing), 'run')} of {len(plan.recipes)} to train"
-    configurations = f"{counted(len(plan.configurations), 'configuration')}, {counted(seeds, 'seed')}"
-    return f"{runs} ({configurations}) in {study.path}; disk space: {_space(missing)}; time: {_time(study)}"
+    finished = len(plan.recipes) - len(missing)
+    of = [counted(len(plan.configurations), "configuration"), counted(seeds, "seed")]
+    of += [f"{finished} already finished"] if finished else []
+    runs = f"{counted(len(missing), 'run')} to train ({', '.join(of)})"
+    return f"{runs} in {study.path}; disk space: {_space(missing)}; time: {_time(study)}"
 
 
 def _space(missing: list[Recipe]) -> str:
@@ -45,7 +47,7 @@ def _weights(recipe: Recipe) -> int | None:
     # Whatever a plugin raises: the run itself will report it.
     with suppress(Exception), without_values():
         model = architecture.build(in_channels=3, num_classes=1)
-        return _BYTES_OF_A_NUMBER * sum(parameter.numel() for parameter in model.parameters())
+        return _BYTES_OF_A_NUMBER * sum(int(parameter.numel()) for parameter in model.parameters())
     return None
 
 

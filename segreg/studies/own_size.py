@@ -41,9 +41,7 @@ def score_at_own_size(
     for split in splits:
         skipped: dict[tuple[str, str], str] | None = {} if recipe.on_bad_image == "skip" else None
         samples = named_samples(dataset, [split], skipped, predictor.max_pixels)
-        collected = {
-            name: CollectedStates(metric_of(name, run), len(dataset.splits[split])) for name in recipe.metrics
-        }
+        collected = {name: CollectedStates(metric_of(name, run), len(dataset.splits[split])) for name in recipe.metrics}
         for sample, probabilities in with_probabilities(predictor, samples):
             logits = task.logits_of(torch.from_numpy(probabilities))[None]
             target = torch.from_numpy(sample.mask).long()[None]

@@ -81,11 +81,7 @@ class Plan:
 
     def label(self, recipe: Recipe) -> str:
         """Return the label of the configuration that a recipe belongs to."""
-        return next(
-            label
-            for label, recipes in zip(self.labels, self.configurations, strict=True)
-            if recipe in recipes
-        )
+        return next(label for label, recipes in zip(self.labels, self.configurations, strict=True) if recipe in recipes)
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
@@ -150,7 +146,11 @@ def directory_name(recipe: Recipe) -> str:
     settings = recipe.fields_that_affect_results()
     digest = hashlib.sha256(tomli_w.dumps(settings).encode()).hexdigest()[:8]
     default = attrs.fields(Recipe)
-    unusual = [each for each in (recipe.optimizer, recipe.schedule) if each not in (default.optimizer.default, default.schedule.default)]
+    unusual = [
+        each
+        for each in (recipe.optimizer, recipe.schedule)
+        if each not in (default.optimizer.default, default.schedule.default)
+    ]
     return f"{slug(' '.join([recipe.label, *unusual]))}-s{recipe.seed}-{digest}"
 
 
@@ -186,11 +186,11 @@ def _rates_of_several(made: Iterable[tuple[Mapping[str, Any], Recipe]]) -> list[
     used: dict[tuple[str, str], dict[str, None]] = {}
     for settings, recipe in made:
         [optimizer] = recipe.components["optimizer"]
-        for name in sorted(_rates() & settings.keys()):
+        for name in sorted(name for name in _rates() if settings.get(name) is not None):
             used.setdefault((name, str(settings[name])), {})[optimizer.entry.key] = None
     return [
-        f"{name} {value} is used for {' and '.join(optimizers)} alike: to give each its own, leave out {name} and write "
-        f"it into the optimizer, as in {next(iter(optimizers))}:{name}={value}"
+        f"{name} {value} is used for {' and '.join(optimizers)} alike: to give each its own, leave out {name} and "
+        f"write it into the optimizer, as in {next(iter(optimizers))}:{name}={value}"
         for (name, value), optimizers in used.items()
         if len(optimizers) > 1
     ]

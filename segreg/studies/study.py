@@ -305,9 +305,7 @@ def _score_at_own_size(study: Study, opened: _Opened) -> None:
     for recipe in _not_scored(study):
         [dataset] = recipe.components["dataset"]
         label = f"{study.plan.label(recipe)} at the size of the masks"
-        score_at_own_size(
-            study.run(recipe), dataset.build(), opened.device, partial(opened.display.progress, label)
-        )
+        score_at_own_size(study.run(recipe), dataset.build(), opened.device, partial(opened.display.progress, label))
 
 
 def _make_runs(study: Study, missing: Sequence[Recipe], opened: _Opened, force: bool) -> None:

@@ -132,9 +132,7 @@ def score_columns(configurations: Sequence[Configuration], recipe: Recipe) -> di
         ["train", "valid"],
     )
     where = ", own size" if configurations[0].own_size else ""
-    return {
-        (metric, split): f"{metric} {split}{where}" for metric in recipe.metrics for split in dict.fromkeys(splits)
-    }
+    return {(metric, split): f"{metric} {split}{where}" for metric in recipe.metrics for split in dict.fromkeys(splits)}
 
 
 def shared_settings(configurations: Sequence[Configuration]) -> dict[str, str]:

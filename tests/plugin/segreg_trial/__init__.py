@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from segreg import Architecture, Dataset, Loss, Metric, Tracker, hookimpl
+from segreg import Architecture, Dataset, Loss, Metric, Optimizer, Tracker, hookimpl
 
 
 @hookimpl
@@ -46,6 +46,11 @@ def segreg_metrics() -> Iterable[Metric]:
 @hookimpl
 def segreg_datasets() -> Iterable[Dataset]:
     return [Dataset(name="bands", target="segreg_trial.parts:Bands", summary="A band of light for each class")]
+
+
+@hookimpl
+def segreg_optimizers() -> Iterable[Optimizer]:
+    return [Optimizer(name="rateless", target="segreg_trial.parts:Rateless", summary="Has no learning rate to set")]
 
 
 @hookimpl
