@@ -59,5 +59,5 @@ def _time(study: Study) -> str:
     if not seconds:
         return "unknown until the first epochs are done"
     hours = sum(seconds) / len(seconds) * len(study.missing) / 3600
-    shown = f"{hours:.1f} hours" if hours > 1 else f"{math.ceil(60 * hours)} minutes"
+    shown = f"{hours:.1f} hours" if hours > 1 else counted(math.ceil(60 * hours), "minute")
     return f"about {shown}, if they take as long as the {len(seconds)} finished ones"
