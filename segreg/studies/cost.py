@@ -31,8 +31,8 @@ def _space(missing: list[Recipe]) -> str:
     if len(sizes) < len(missing):
         return "unknown, since not every model can be built without its weights"
     needed = sum(sizes) + _COPIES_IN_A_CHECKPOINT * max(sizes, default=0)
-    # Plots, samples and scores take about as much as a small model.
-    needed += len(missing) * 1_000_000
+    # Samples, worst cases and plots, whose size was measured.
+    needed += sum(200_000 + 50 * math.prod(recipe.size) for recipe in missing)
     return f"about {needed / 1e9:.1f} GB" if needed > 1e9 else f"about {math.ceil(needed / 1e6)} MB"
 
 

@@ -15,7 +15,7 @@ import tomli_w
 from segreg.errors import DataError, OptionError, did_you_mean, shown
 from segreg.expression import parse
 from segreg.recipe import Recipe, make_recipe, recipe_options
-from segreg.studies.labels import columns_of, differing, labels_of
+from segreg.studies.labels import as_text, columns_of, differing, labels_of
 from segreg.support.files import read_toml, slug
 
 AXES: Mapping[str, str] = {
@@ -36,6 +36,8 @@ _KEYS = {"name": "text", "seeds": "a list", "preset": "text", "recipe": "a table
 _ALWAYS = ("models", "losses", "seeds")
 # Scores on other images or by other metrics could not be compared, and the others do not change a result.
 _SHARED = frozenset(("data", "on_bad_image", "metrics", "device", "track", "checkpoint_every"))
+# Part of a directory's name unless they have their default value; the digest has the others.
+_IN_DIRECTORIES = ("optimizer", "schedule", "size")
 # Windows treats these as devices, whatever follows a dot.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
@@ -145,13 +147,10 @@ def directory_name(recipe: Recipe) -> str:
     """
     settings = recipe.fields_that_affect_results()
     digest = hashlib.sha256(tomli_w.dumps(settings).encode()).hexdigest()[:8]
-    default = attrs.fields(Recipe)
-    unusual = [
-        each
-        for each in (recipe.optimizer, recipe.schedule)
-        if each not in (default.optimizer.default, default.schedule.default)
-    ]
-    return f"{slug(' '.join([recipe.label, *unusual]))}-s{recipe.seed}-{digest}"
+    defaults = {name: as_text(name, getattr(attrs.fields(Recipe), name).default) for name in _IN_DIRECTORIES}
+    chosen = columns_of(recipe, _IN_DIRECTORIES)
+    readable = [recipe.label, *(text for name, text in chosen.items() if text != defaults[name])]
+    return f"{slug(' '.join(readable))}-s{recipe.seed}-{digest}"
 
 
 def _found(study: str | Path) -> Path:

@@ -22,6 +22,9 @@ from segreg.support.markdown import escaped
 from segreg.task import task_of
 
 
+_NOTED_ELSEWHERE = ("data", "on_bad_image", "size", "metrics", "device")
+
+
 def write_report(path: Path, name: str, configurations: Sequence[Configuration], recipe: Recipe) -> None:
     """Write `results.csv`, `results.md`, `curves.png` and `samples.png`.
 
@@ -134,7 +137,7 @@ def notes(configurations: Sequence[Configuration], recipe: Recipe) -> list[str]:
         )
     else:
         scored = f"resized to {shared['size']}; scores are computed at that size"
-    settings = ", ".join(f"{name} {text}" for name, text in shared.items() if name not in ("data", "size", "device"))
+    settings = ", ".join(f"{name} {text}" for name, text in shared.items() if name not in _NOTED_ELSEWHERE)
     return [
         f"Data: {printable(recipe.data)} ({counts}), {scored}.",
         f"The same for all runs: {printable(settings)}.",
