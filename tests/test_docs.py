@@ -112,8 +112,8 @@ def check(words: list[str]) -> None:
     for argument, kind in KINDS_OF_ARGUMENTS.items():
         value = arguments.get(argument) or ()
         for text in [value] if isinstance(value, str) else value:
-            # An element of `--augments` is a list.
-            for _, component in [term for word in text.split() for term in parse_sum(word)]:
+            words = text.split() if argument == "augments" else [text]
+            for _, component in [term for word in words for term in parse_sum(word)]:
                 if not component.name.startswith(READERS_PLUGIN):
                     registry().resolve(kind, component, KINDS[kind].decided)
 

@@ -21,7 +21,6 @@ from segreg.support.files import write_csv, write_text
 from segreg.support.markdown import escaped
 from segreg.task import task_of
 
-
 _NOTED_ELSEWHERE = ("data", "on_bad_image", "size", "metrics", "device")
 
 
