@@ -199,7 +199,7 @@ def _values(axis: str, value: Any) -> Sequence[Any]:
     """Return the values of an axis.
 
     Raises:
-        OptionError: they are no list, or there are none and the study cannot say so better.
+        OptionError: they are not a list, or the list is empty.
     """
     if axis == "seeds" and isinstance(value, int):
         return [value]

@@ -55,8 +55,8 @@ def ious(run: Run, split: str) -> list[float]:
         with torch.no_grad():
             logits = model(torch.from_numpy(small.copy()).movedim(-1, 0)[None].float() / 255)
         probabilities = F.interpolate(logits.sigmoid(), mask.shape, mode="bilinear", align_corners=False)
-        predicted, truth = probabilities[0, 0].numpy() > 0.5, mask == 1
-        found.append((predicted & truth).sum() / (predicted | truth).sum())
+        predicted, ground_truth = probabilities[0, 0].numpy() > 0.5, mask == 1
+        found.append((predicted & ground_truth).sum() / (predicted | ground_truth).sum())
     return found
 
 
