@@ -25,7 +25,7 @@ class Kind:
         field: The field of `Recipe` that names components of this kind; empty if none does.
         facts: Those of `FACTS` that every component of the kind must have as options; it may have the others. None for
             a kind whose components are built before the data are read.
-        given: Positional parameters that its components are called with, which are no options.
+        given: Positional parameters that its components are called with, besides their options.
         sum: Import string of the class that adds up a weighted sum such as `bce+0.5*dice`; empty where a sum makes no
             sense.
     """

@@ -16,7 +16,7 @@ from segreg.errors import DataError, OptionError, PluginError, UnknownNameError,
 from segreg.expression import format_sum, parse
 from segreg.kinds import KINDS, Kind
 from segreg.nn.normalized import Normalization
-from segreg.options import Option, check_names, field_expected, meanings_of, structure
+from segreg.options import Option, check_names, field_expected, meanings_of, structure, structured
 from segreg.plugins import missing_plugin
 from segreg.registry import registry
 from segreg.resolved import Resolved
@@ -281,8 +281,8 @@ def _fields() -> "list[attrs.Attribute[Any]]":
 def _with_rates(recipe: Recipe, rates: Mapping[str, Any]) -> str:
     """Return the optimizer of a recipe with other values of its options, as an expression."""
     [optimizer] = recipe.components["optimizer"]
-    check_names(optimizer.entry.key, optimizer.entry.options(), rates)
-    return str(attrs.evolve(optimizer.expression, options={**optimizer.expression.options, **rates}))
+    chosen = structured(optimizer.entry.key, optimizer.entry.options(), rates)
+    return str(attrs.evolve(optimizer.expression, options={**optimizer.expression.options, **chosen}))
 
 
 def _changes_values(augmentation: Resolved) -> bool:

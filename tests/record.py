@@ -72,7 +72,7 @@ def record(out: Path, only: Sequence[str]) -> Digests:
     train("ema", f"{TINY} {SMALL} {ema}")
     train("original", f"{TINY} {SMALL} --preset original --epochs 4")
     train("plain", f"{TINY} {SMALL} --normalize none --clip-grad 0.1 --augment hflip --precision fp32")
-    train("bf16", f"{TINY} {SMALL} --precision bf16 --schedule none --seed 7 --batch 5")
+    train("bf16", f"{TINY} {SMALL} --precision bf16 --schedule constant --seed 7 --batch 5")
     for norm in ("group", "instance"):
         train(f"norm-{norm}", f"{TINY},norm={norm} {SMALL}")
     train("folder", f"{TINY} --data folder:root={out / 'binary'} --size 40x56 --epochs 4")

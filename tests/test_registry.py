@@ -72,9 +72,8 @@ def test_components_come_kind_by_kind_with_segreg_first(site: Site) -> None:
     everything = registry.components()
     assert keys(registry)[-4:] == ["aaa/model-a", "aaa/unet", "bbb/model-a", "bbb/unet"]
     assert keys(registry, "loss")[-2:] == ["aaa/model-a", "bbb/model-a"]
-    kinds = ["architecture", "loss", "metric", "dataset", "tracker"]
-    assert [entry.key for entry in everything] == [key for kind in kinds for key in keys(registry, kind)]
-    assert list(dict.fromkeys(entry.kind for entry in everything)) == kinds
+    assert [entry.key for entry in everything] == [key for kind in KINDS for key in keys(registry, kind)]
+    assert list(dict.fromkeys(entry.kind for entry in everything)) == list(KINDS)
 
 
 @pytest.mark.parametrize("name", ["good/model-a", "GOOD/Model_A", "good/FIRST", " Good/model_a "])

@@ -13,8 +13,11 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from segreg.plugins import Entry
-from segreg.registry import build, dataset, metric
+from segreg.registry import augmentation, build, dataset, metric
 from segreg.registry import loss as build_loss
+from segreg.registry import optimizer as build_optimizer
+from segreg.registry import schedule as build_schedule
+from segreg.training.augmenter import Augmenter
 
 # A grey that is legible on light and dark pages, since both use the same file.
 _INK = "#808080"
@@ -22,6 +25,9 @@ _TEAL, _ORANGE = "#00a08a", "#f08020"
 _SIZE = 96
 _RADIUS = 20
 _SHIFTS = range(2 * _RADIUS + 9)
+# Half of the images stay as they are, and some change little.
+_PANELS, _DRAWS, _VISIBLE = 6, 60, 0.006
+_STEPS = 300
 
 
 @attrs.frozen
@@ -123,13 +129,69 @@ def _dataset(name: str) -> dict[str, Drawing]:
         axes.imshow(image)
         axes.contour(mask, [0.5], colors="white", linewidths=1)
         axes.axis("off")
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=120, transparent=True)
+    return {"samples.png": _png(figure, "The first training images; the white line is the border of the mask.")}
+
+
+def _augmentation(name: str) -> dict[str, Drawing]:
+    image, mask = dataset("lesions", size=_SIZE, train=2).splits["train"][1]
+    images = torch.from_numpy(image).movedim(-1, 0)[None] / 255
+    target = torch.from_numpy(mask)[None].long()
+    augment = Augmenter([augmentation(name)], seed=0)
+    shown = [(images, target)]
+    for u in augment.uniforms(epoch=1, images=_DRAWS).split(1):
+        changed = augment(images, target, u)
+        # What cannot be told apart is shown once.
+        if all(float((changed[0] - before).abs().mean()) > _VISIBLE for before, _ in shown):
+            shown.append(changed)
+    figure = _figure(9, 1.7)
+    for axes in figure.subplots(1, _PANELS):
+        axes.axis("off")
+    for axes, (pixels, objects) in zip(figure.axes, shown, strict=False):
+        axes.imshow(pixels[0].movedim(0, -1))
+        axes.contour(objects[0], [0.5], colors="white", linewidths=1)
     return {
-        "samples.png": Drawing(
-            stream.getvalue(), "The first training images; the white line is the border of the mask."
+        "images.png": _png(
+            figure,
+            "An image, and what becomes of it for several random numbers; the white line is the border of the mask.",
         )
     }
+
+
+def _optimizer(name: str) -> dict[str, Drawing]:
+    place = nn.Parameter(torch.tensor([-0.09, 0.06]))
+    steep = torch.tensor([1.0, 10.0])
+    optimizer = build_optimizer(name, [place])
+    path = []
+    for _ in range(_STEPS):
+        path.append(place.detach().clone())
+        optimizer.zero_grad()
+        ((steep * place.square()).sum() / 2).backward()
+        optimizer.step()
+    x, y = torch.stack(path).unbind(1)
+    figure = _figure(6, 3)
+    axes = figure.add_subplot()
+    across, up = torch.meshgrid(torch.linspace(-0.11, 0.06, 86), torch.linspace(-0.055, 0.07, 63), indexing="xy")
+    heights = (steep[0] * across**2 + steep[1] * up**2) / 2
+    axes.contour(across, up, heights.sqrt(), 9, colors=_INK, linewidths=0.5)
+    axes.plot(x, y, color=_TEAL)
+    axes.plot(x[::20], y[::20], ".", color=_TEAL)
+    axes.plot(0, 0, "+", color=_ORANGE, markersize=10)
+    axes.set(xlabel="x", ylabel="y", aspect="equal")
+    axes.locator_params(nbins=5)
+    caption = (
+        f"The path of {_STEPS} steps down (x² + 10 y²) / 2 with the default options, with a dot every 20 steps; "
+        "the cross is the minimum."
+    )
+    return {"path.svg": _svg(figure, caption)}
+
+
+def _schedule(name: str) -> dict[str, Drawing]:
+    steps, schedule = 1000, build_schedule(name)
+    figure = _figure(6, 2.4)
+    axes = figure.add_subplot()
+    axes.plot(range(steps), [schedule(step, steps) for step in range(steps)], color=_TEAL)
+    axes.set(xlabel="step", ylabel="factor of the learning rate", ylim=(-0.03, 1.06))
+    return {"factor.svg": _svg(figure, f"The factor over a training of {steps:,} steps.")}
 
 
 _DRAWN: Mapping[str, Callable[[str], dict[str, Drawing]]] = {
@@ -137,6 +199,9 @@ _DRAWN: Mapping[str, Callable[[str], dict[str, Drawing]]] = {
     "loss": _loss,
     "metric": _metric,
     "dataset": _dataset,
+    "augmentation": _augmentation,
+    "optimizer": _optimizer,
+    "schedule": _schedule,
 }
 
 
@@ -158,6 +223,12 @@ def _mark_apart(axes: Axes) -> None:
 
 def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def _png(figure: Figure, caption: str) -> Drawing:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=120, transparent=True)
+    return Drawing(stream.getvalue(), caption)
 
 
 def _svg(figure: Figure, caption: str) -> Drawing:

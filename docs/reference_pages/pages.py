@@ -20,6 +20,9 @@ _CALLS: Mapping[str, str] = {
     "loss": 'loss = segreg.loss("{}")',
     "metric": 'metric = segreg.metric("{}", num_classes=1)',
     "dataset": 'data = segreg.dataset("{}"{})',
+    "augmentation": 'augmentation = segreg.augmentation("{}")',
+    "optimizer": 'model = segreg.build("unet")\noptimizer = segreg.optimizer("{}", model.parameters())',
+    "schedule": 'schedule = segreg.schedule("{}")\nfactors = [schedule(step, 1000) for step in range(1000)]',
 }
 
 

@@ -191,12 +191,12 @@ def segreg_augmentations() -> Iterable[Augmentation]:
         Augmentation(
             name="hflip",
             target="segreg.builtins.augmentations.hflip:HorizontalFlip",
-            summary="Mirrors half of the images, left to right",
+            summary="Flips half of the images, left to right",
         ),
         Augmentation(
             name="vflip",
             target="segreg.builtins.augmentations.vflip:VerticalFlip",
-            summary="Mirrors half of the images, top to bottom",
+            summary="Flips half of the images, top to bottom",
         ),
         Augmentation(
             name="rotate90",

@@ -14,6 +14,7 @@ from segreg.recipe import Recipe
 from segreg.support import device as devices
 
 IMAGES_OF = "images of "
+_PLUGIN_OF = "plugin of "
 KEPT = ("model", "normalize", "metrics", "size", "classes")
 """What a resumed run keeps, besides its images: else its best weights would be compared with others, or misnamed."""
 
@@ -64,7 +65,7 @@ def provenance_of(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict
         **{
             name: " ".join(map(str, value if isinstance(value, tuple) else [value])) for name, value in settings.items()
         },
-        **{f"plugin of {each['name']}": f"{each['plugin']} {each['version']}" for each in tables["component"]},
+        **{f"{_PLUGIN_OF}{each['name']}": f"{each['plugin']} {each['version']}" for each in tables["component"]},
         **{name: tables["platform"][name] for name in ("torch", "device")},
         "classes": ", ".join(data.classes),
         **{IMAGES_OF + split: f"{len(data.splits[split])} ({digest})" for split, digest in data.digests.items()},
@@ -77,4 +78,6 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, 
         name: f"{name} was {before.get(name, 'none')} and is {now.get(name, 'none')}"
         for name in {**before, **now}
         if before.get(name) != now.get(name)
+        # Of a component that only one of them has, the setting that names it says enough.
+        and not (name.startswith(_PLUGIN_OF) and not (name in before and name in now))
     }

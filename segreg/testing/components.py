@@ -1,6 +1,10 @@
 """The conformance checks of every component, whatever its kind."""
 
+import torch
+from torch import nn
+
 from segreg.errors import did_you_mean
+from segreg.kinds import KINDS
 from segreg.options import REQUIRED, structure
 from segreg.specs import Architecture
 from segreg.testing.subject import Check, ComponentSubject, expect
@@ -37,8 +41,10 @@ def defaults_are_of_their_types(subject: ComponentSubject) -> None:
 def unknown_options_are_refused(subject: ComponentSubject) -> None:
     """The target raises `TypeError` for an option that it does not have, instead of ignoring it."""
     needed = {name: 1 for name, option in subject.entry.options().items() if option.default is REQUIRED}
+    # Only optimizers are given something: the parameters.
+    given = [[nn.Parameter(torch.ones(2, 3))] for _ in KINDS[subject.entry.kind].given]
     try:
-        subject.entry.target()(**{**needed, **subject.options}, no_such_option=1)
+        subject.entry.target()(*given, **{**needed, **subject.options}, no_such_option=1)
     # Whatever it says: a class without a constructor does not name the option.
     except TypeError:
         return

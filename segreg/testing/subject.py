@@ -88,9 +88,9 @@ class ComponentSubject:
         """The checks that, according to its record, it does not pass, with reasons."""
         return self.entry.record.known_failures
 
-    def build(self, **options: Any) -> Any:
-        """Build a new instance of the component."""
-        return self.registry.build(self.entry.kind, self.entry.key, **{**self.options, **options})
+    def build(self, *given: Any, **options: Any) -> Any:
+        """Build a new instance of the component; an optimizer, from parameters."""
+        return self.registry.build(self.entry.kind, self.entry.key, *given, **{**self.options, **options})
 
     @contextmanager
     def prepared(self) -> Iterator[Mapping[str, Any]]:

@@ -30,7 +30,6 @@ def restore_from(
     optimizer: Callable[[Any], Optimizer],
     *,
     epoch: Epoch,
-    epochs: int,
     force: bool,
 ) -> Sequence[str] | None:
     """Restore the checkpoint of a run into a new state.
@@ -38,10 +37,9 @@ def restore_from(
     Args:
         run: The run.
         state: A new state of the recipe's model and optimizer.
-        provenance: What must not have changed since the checkpoint was written.
+        provenance: What must not have changed since the checkpoint was written, but for a larger number of epochs.
         optimizer: Builds the recipe's optimizer from parameters.
         epoch: An epoch as the trainer saves it.
-        epochs: Number of epochs of the recipe; raising it is not a change.
         force: Restore it even if something has changed; the interrupted epoch then starts over.
 
     Returns:
@@ -55,7 +53,7 @@ def restore_from(
     if saved is None:
         return None
     try:
-        before = dict(saved["provenance"])
+        before, epochs = dict(saved["provenance"]), int(provenance["epochs"])
         if epochs > int(before["epochs"]):
             before["epochs"] = provenance["epochs"]
         changes = differences(before, provenance)

@@ -76,6 +76,8 @@ def _take_a_step(component: Resolved) -> None:
     optimizer = component.build([parameter])
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"it is of type {type(optimizer).__name__}, not a torch.optim.Optimizer")
+    if not all("lr" in group for group in optimizer.param_groups):
+        raise ValueError("its groups have no lr, which a schedule scales")
     parameter.square().sum().backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     if not parameter.isfinite().all():
@@ -91,7 +93,7 @@ def _check_schedule(component: Resolved) -> None:
 def check_factor(factor: Any, step: int, steps: int) -> None:
     """Raise `ValueError` unless it is a factor of the learning rate."""
     if not isinstance(factor, int | float) or not 0 <= factor < math.inf:
-        raise ValueError(f"its factor is {factor} at step {step} of {steps}: expected a finite number, 0 or more")
+        raise ValueError(f"its factor is {factor!r} at step {step} of {steps}: expected a finite number, 0 or more")
 
 
 def _check_augmentation(component: Resolved) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from segreg.contracts import LearningRateSchedule, SegmentationMetric
 from segreg.data.split import Data
+from segreg.errors import TrainingError
 from segreg.nn.ema import EMA
 from segreg.nn.normalized import Normalized
 from segreg.recipe import Recipe
@@ -204,7 +205,6 @@ class Trainer:
             provenance,
             self._optimizer.build,
             epoch=self._epoch_as_saved(),
-            epochs=recipe.epochs,
             force=force,
         )
         resumed = changed is not None
@@ -237,7 +237,10 @@ class Trainer:
         """Return the factor of the learning rate at the next step, which follows from the number of steps alone."""
         step, steps = self.state.steps_done(self.steps), self.recipe.epochs * self.steps
         factor = self.schedule(step, steps)
-        check_factor(factor, step, steps)
+        try:
+            check_factor(factor, step, steps)
+        except ValueError as error:
+            raise TrainingError(f"schedule {self.recipe.schedule}: {error}") from error
         return factor
 
     def _is_due(self) -> bool:

@@ -53,7 +53,7 @@ def test_the_docstring_documents_no_option_that_does_not_exist(entry: Entry) -> 
     explained = docstring_parser.parse(
         entry.target().__doc__ or "", style=docstring_parser.DocstringStyle.GOOGLE
     ).params
-    assert [parameter.arg_name for parameter in explained] == list(options)
+    assert [parameter.arg_name for parameter in explained] == [*KINDS[entry.kind].given, *options]
 
 
 @every_component

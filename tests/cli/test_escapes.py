@@ -85,7 +85,7 @@ def plugins(site: Site) -> Iterator[None]:
         ("train zzzz", 2),
         ("train shaky/model", 2),
         ("train colourful/missing", 2),
-        ("train colourful/raises", 1),
+        ("train colourful/raises", 2),
         ("train colourful/exits", 1),
         ("train colourful/panics", 1),
         ("train colourful/refuses", 2),

@@ -53,7 +53,7 @@ def test_the_help_of_train_comes_from_the_recipe() -> None:
     out = " ".join(call("train", "--help")[1].split())
     assert "--epochs EPOCHS Number of passes over the training set, at least 1. Default: 40." in out
     assert "--metrics METRICS [METRICS ...], --metric METRICS" in out
-    assert "translated by up to 5 %" in out
+    assert "such as affine:degrees=90" in out
     assert "--size SIZE" in out
     assert "Default: 256x256." in out
     assert "--preset PRESET settings to start from: default or original" in out

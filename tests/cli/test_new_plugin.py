@@ -58,4 +58,5 @@ def test_a_name_with_the_word_of_the_scaffold_in_it_works_too(
     assert call("new-plugin", name)[0] == 0
     package = f"segreg_{name.replace('-', '_')}"
     assert (tmp_path / f"segreg-{name}" / package / "plugin.py").exists()
+    assert f'target="{package}.haze:Haze"' in (tmp_path / f"segreg-{name}" / package / "plugin.py").read_text()
     assert f'{name} = "{package}.plugin"' in (tmp_path / f"segreg-{name}" / "pyproject.toml").read_text()

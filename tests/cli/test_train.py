@@ -65,10 +65,11 @@ def test_force_changes_the_epochs_and_settings_of_a_run(tmp_path: Path) -> None:
     status, _, shown = call(*longer)
     assert (status, shown) == (
         2,
-        f"segreg: {out} cannot be resumed unchanged: lr was 0.001 and is 0.1: resume anyway with --force\n",
+        f"segreg: {out} cannot be resumed unchanged: optimizer was adamw and is adamw:lr=0.1: "
+        "resume anyway with --force\n",
     )
     assert call(*longer, "--force")[0] == 0
-    assert (Run(out).recipe.lr, len(Run(out).history)) == (0.1, 3)
+    assert (Run(out).recipe.optimizer, len(Run(out).history)) == ("adamw:lr=0.1", 3)
 
 
 def test_force_requires_resume() -> None:

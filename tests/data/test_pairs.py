@@ -134,7 +134,7 @@ def test_another_seed_divides_differently(tmp_path):
 
 
 def test_too_few_images_to_divide_are_an_error(tmp_path):
-    with pytest.raises(DataError, match=r"has 2 image\(s\), too few for train, valid, test"):
+    with pytest.raises(DataError, match=r"has 2 images, too few for train, valid, test"):
         divided(listed("ab", tmp_path), {"train": 0.5, "valid": 0.25, "test": 0.25}, seed=0, where=tmp_path)
     with pytest.raises(ValueError, match="split_seed is -1: expected 0 or more"):
         divided(listed("ab", tmp_path), {"train": 0.5, "valid": 0.5}, seed=-1, where=tmp_path)

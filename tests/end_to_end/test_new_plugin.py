@@ -24,10 +24,11 @@ def test_from_a_name_to_a_plugin_that_conforms(segreg_wheel: Path, tmp_path: Pat
     listed = environment.segreg("list").stdout
     assert "big-nets/dilated-net" in listed
     assert "big-nets/hinge" in listed
+    assert "big-nets/haze" in listed
 
     done = environment.segreg("check", "big-nets", "--slow", "-q")
     assert done.returncode == 0, done.stdout
-    count = sum(map(len, (plugins.CHECKS, CHECKS["architecture"], CHECKS["loss"])))
+    count = sum(map(len, (plugins.CHECKS, CHECKS["architecture"], CHECKS["loss"], CHECKS["augmentation"])))
     assert done.stdout.splitlines()[-1] == f"{count} checks: {count} passed"
 
     slow = sum(check.slow for check in CHECKS["architecture"])

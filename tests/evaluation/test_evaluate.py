@@ -557,7 +557,7 @@ def test_a_bad_image_is_handled_as_the_recipe_specifies(
         assert len(found.models[0].names) == 4
         # That train has another image named train0 is not reported.
         assert len(found.notes) == 2
-        assert re.match(r"1 image\(s\) left out; the first: .*test4\.png", found.notes[1])
+        assert re.match(r"1 image left out; the first: .*test4\.png", found.notes[1])
 
 
 def test_existing_files_are_not_overwritten(run: segreg.Run, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from segreg.errors import OptionError, SegregError
 from segreg.expression import parse, parse_sum
+from segreg.kinds import KINDS
 from segreg.recipe import Recipe, make_recipe, read_recipe, recipe_options
 from segreg.registry import registry
 from segreg.studies.plan import make_plan, shipped
@@ -38,7 +39,7 @@ def refusal(act: Callable[[], object]) -> str:
 
 
 NAMES = st.sampled_from(
-    ["unet", "segnet", "iou", "bce", "dice", "lesions", "folder", "trial/dot", "timm/x", "os:system"]
+    ["unet", "segnet", "iou", "bce", "dice", "lesions", "folder", "affine", "sgd", "step", "trial/dot", "timm/x"]
 )
 OPTIONS = st.sampled_from(
     [
@@ -55,6 +56,9 @@ OPTIONS = st.sampled_from(
         "root",
         "seed",
         "classes",
+        "lr",
+        "degrees",
+        "milestones",
     ]
 )
 NUMBERS = st.integers(-3, 70) | st.integers() | st.floats() | st.sampled_from([10**9, 10**18, 2**63, 10**30])
@@ -125,7 +129,7 @@ def test_a_file_with_damage_anywhere_is_read_or_refused_in_one_line(path: Path, 
     refusal(lambda: make_plan(path))
 
 
-@given(st.sampled_from(["architecture", "loss", "metric", "dataset", "tracker"]), EXPRESSIONS | st.text(max_size=30))
+@given(st.sampled_from(list(KINDS)), EXPRESSIONS | st.text(max_size=30))
 @settings(max_examples=300)
 def test_an_expression_of_anything(kind: Any, text: str) -> None:
     refusal(lambda: registry().resolve(kind, text))

@@ -67,6 +67,30 @@ OBJECTIONS = {
         "splits-are-disjoint": r"valid\[0\] is also in the split 'train'",
         "splits-go-to-workers": "pickle",
     },
+    "augmentation": {
+        "has-one-of-three-methods": "none of the methods matrix, displacement and change",
+        "results-have-their-form": r"change returns torch.float32 \[1, 3, 14, 14\]: expected torch.float32 \[1, 3, 16",
+        "values-stay-in-range": "it returns values from -0.2.* to .*: expected 0 to 1",
+        "any-channels": r"for images \[2, 1, 9, 8\], change returns torch.float32 \[2, 3, 9, 8\]",
+        "something-changes": "it changes none of 64 images",
+        "images-of-a-batch-are-independent": "something else where the batch is in another order",
+        "randomness-follows-from-what-it-is-given": "something else when it is called again",
+        "input-is-not-modified": "changes the images in place",
+        "runs-without-values": "meta",
+    },
+    "optimizer": {
+        "is-an-optimizer": "it is of type IsAnOptimizer, not a torch.optim.Optimizer",
+        "descends": "100 steps on a quadratic function take it from 85.2 to 4.*e",
+        "learning-rate-is-followed": "with lr 0, step 1 moves weights by 1.55; with its own lr, by 1.55",
+        "resumes-where-it-stopped": "restored from a checkpoint after 7 steps, it does something else in step 8",
+        "parameters-without-gradient-are-left-alone": "it changes a parameter that has no gradient",
+        "zero-gradients-stay-finite": "gradients of zero make weights that are not finite",
+    },
+    "schedule": {
+        "factors-are-finite": "its factor is -0.33.* at step 2 of 3: expected a finite number, 0 or more",
+        "something-is-learnt": "its factor is 0 at all of 10 steps",
+        "is-a-pure-function": "step 0 of 1 has the factor 1.*e-05 when it is asked again, not 0.99",
+    },
     "tracker": {
         "tracks-a-run": "TypeError: float",
         "tracks-a-resumed-run": "FileExistsError",
@@ -188,6 +212,22 @@ BROUGHT += conformance_cases(*(f"{name}:width=8" for name in NARROW))
 # Options that change the formula of a loss.
 BROUGHT += conformance_cases(
     "bce:pos_weight=3", "cross-entropy:label_smoothing=0.1", "focal:gamma=0.5", "focal-tversky:gamma=3"
+)
+BROUGHT += conformance_cases(
+    "affine:degrees=180,translate=0.3,scale=[0.2,5],shear=40,p=1",
+    "zoom:area=[0.05,0.1],ratio=[0.2,5],p=1",
+    "elastic:sigma=0.2,grid=8,p=1",
+    "brightness:limit=1,p=1",
+    "contrast:limit=1,p=1",
+    "gamma:limit=9,p=1",
+    "noise:sigma=1,p=1",
+    "adamw:lr=0.1,weight_decay=0.5",
+    "sgd:momentum=0",
+    "sgd:lr=0.05,nesterov=true",
+    "onecycle:warmup=0.9",
+    "cosine:warmup=0.3",
+    "poly:power=3",
+    "step:milestones=[0.01,0.99]",
 )
 
 

@@ -51,7 +51,7 @@ def test_training_from_a_checkpoint_continues_identically(tmp_path: Path) -> Non
     unbroken.keep_best(0.5)
     write(Run(tmp_path), unbroken)
     other = state(1)
-    restore(other, load_checkpoint(Run(tmp_path)) or {}, Epoch(lr=0.0, losses=torch.zeros(1)))
+    restore(other, load_checkpoint(Run(tmp_path)) or {}, torch.optim.AdamW, Epoch(lr=0.0, losses=torch.zeros(1)))
     assert (other.best, other.best_epoch, other.history) == (0.5, 5, unbroken.history)
     assert all(torch.equal(other.best_weights[name], tensor) for name, tensor in unbroken.best_weights.items())
     for trained in (unbroken, other):

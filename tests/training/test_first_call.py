@@ -9,9 +9,11 @@ import torch
 import segreg
 from segreg.errors import DataError, OptionError
 from segreg.recipe import make_recipe
+from segreg.registry import registry
 from segreg.support.randomness import random_state
 from segreg.training.first_call import check_first_call
 from tests.builtins.datasets.files import colours, save
+from tests.conftest import Site
 from tests.trial import call
 
 CPU = torch.device("cpu")
@@ -128,3 +130,146 @@ def test_it_draws_no_random_numbers() -> None:
     after = random_state(CPU)
     assert torch.equal(before.pop("torch"), after.pop("torch"))
     assert before == after
+
+
+ODD_PLUGIN = """
+from segreg import Augmentation, Optimizer, Schedule, hookimpl
+
+def records(kind, names):
+    return [kind(name=name.lower(), target=f"odd_parts:{name}", summary="", reference="ours") for name in names.split()]
+
+@hookimpl
+def segreg_optimizers():
+    return records(Optimizer, "Closing List Exploding NoRate Unscaled")
+
+@hookimpl
+def segreg_schedules():
+    return records(Schedule, "Negative Endless Late Text")
+
+@hookimpl
+def segreg_augmentations():
+    return records(Augmentation, "Cropping Blinding Nothing Twisted")
+"""
+ODD_PARTS = '''
+import torch
+
+class Closing(torch.optim.LBFGS):
+    """Needs a closure."""
+    def __init__(self, params, *, lr: float = 0.1):
+        super().__init__(params, lr=lr)
+
+def List(params, *, lr: float = 0.1):
+    """Is no optimizer."""
+    return list(params)
+
+class Exploding(torch.optim.SGD):
+    """Divides by zero."""
+    def __init__(self, params, *, lr: float = 0.1):
+        super().__init__(params, lr=lr)
+
+    def step(self):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.data /= 0
+
+class NoRate(torch.optim.SGD):
+    """Has no learning rate."""
+    def __init__(self, params, *, momentum: float = 0.9):
+        super().__init__(params, lr=0.1, momentum=momentum)
+
+class Unscaled(torch.optim.Optimizer):
+    """Has no learning rate in its groups."""
+    def __init__(self, params, *, momentum: float = 0.9):
+        super().__init__(params, {"momentum": momentum})
+
+    def step(self):
+        pass
+
+class Negative:
+    """Falls below zero."""
+    def __call__(self, step, steps):
+        return 0.5 - step / steps
+
+class Endless:
+    """Divides by zero."""
+    def __call__(self, step, steps):
+        return float("inf") if step == steps - 1 else 1.0
+
+class Late:
+    """Is right for a thousand steps."""
+    def __call__(self, step, steps):
+        return 1.0 if steps == 1000 or step < 2 else -1.0
+
+class Text:
+    """Returns text."""
+    def __call__(self, step, steps):
+        return "half"
+
+class Cropping:
+    """Cuts the edge off."""
+    draws = 1
+    def change(self, images, u):
+        return images[..., 1:-1]
+
+class Blinding:
+    """Divides by zero."""
+    draws = 1
+    def change(self, images, u):
+        return images / u[:, :, None, None]
+
+class Nothing:
+    """Does nothing."""
+    draws = 1
+
+class Twisted:
+    """Returns a matrix without its last row."""
+    draws = 1
+    def matrix(self, u, size):
+        return torch.eye(3)[:2].repeat(len(u), 1, 1)
+'''
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--optimizer odd/closing", "optimizer odd/closing cannot be used: TypeError: "),
+        (
+            "--optimizer odd/list",
+            "optimizer odd/list cannot be used: TypeError: it is of type list, not a torch.optim.",
+        ),
+        (
+            "--optimizer odd/exploding",
+            "optimizer odd/exploding cannot be used: a step makes weights that are not finite",
+        ),
+        ("--optimizer odd/norate --lr 0.1", "odd/norate has no option 'lr'; available: momentum"),
+        ("--optimizer odd/unscaled", "optimizer odd/unscaled cannot be used: its groups have no lr, which a schedule"),
+        ("--schedule odd/negative", "schedule odd/negative cannot be used: its factor is -0.001"),
+        ("--schedule odd/endless", "schedule odd/endless cannot be used: its factor is inf at step 999 of 1000"),
+        ("--schedule odd/late", "schedule odd/late: its factor is -1.0 at step 2 of 4: expected a finite number, 0 or"),
+        ("--schedule odd/text", "schedule odd/text cannot be used: its factor is half at step 0 of 1000"),
+        ("--augment odd/cropping", "augmentation odd/cropping cannot be used: change returns [4, 3, 32, 38]: expected"),
+        (
+            "--augment odd/blinding",
+            "augmentation odd/blinding cannot be used: change returns numbers that are not finite",
+        ),
+        (
+            "--augment odd/nothing",
+            "augmentation odd/nothing cannot be used: TypeError: it has none of the methods matrix",
+        ),
+        ("--augment odd/twisted", "augmentation odd/twisted cannot be used: matrix returns [4, 2, 3]: expected finite"),
+    ],
+)
+def test_an_optimizer_schedule_or_augmentation_that_breaks_its_contract_is_named(
+    site: Site, tmp_path: Path, words: str, message: str
+) -> None:
+    site.install("odd", ODD_PLUGIN)
+    (site.path / "odd_parts.py").write_text(ODD_PARTS)
+    registry.cache_clear()
+    start = ["train", "trial/dot", "--data", "trial/bands:train=4,valid=2", "--size", "8", "--batch", "2"]
+    status, _, err = call(
+        *start, "--epochs", "2", "--device", "cpu", "-q", *words.split(), "--out", str(tmp_path / "r")
+    )
+    registry.cache_clear()
+    assert status == 2
+    assert err.startswith(f"segreg: {message}")
+    assert err.count("\n") == 1

@@ -91,7 +91,11 @@ def test_the_recipe_has_the_settings_and_what_the_names_resolved_to(run: Run) ->
     written = tomllib.loads((run.path / "recipe.toml").read_text(encoding="utf-8"))
     assert Run(run.path).recipe == make_recipe(model="trial/dot", **SETTINGS)
     components = {(each["kind"], each["name"]): each for each in written["component"]}
-    assert [kind for kind, _ in components] == ["architecture", "loss", "metric", "metric", "metric", "dataset"]
+    assert [kind for kind, _ in components] == [
+        *("architecture", "loss", "metric", "metric", "metric", "dataset"),
+        *("augmentation" for _ in run.recipe.augment),
+        *("optimizer", "schedule"),
+    ]
     dot = components["architecture", "trial/dot"]
     assert (dot["plugin"], dot["version"]) == ("segreg-trial", "1.0")
     assert dot["options"] == {"in_channels": 3, "num_classes": 1, "note": ""}
@@ -251,7 +255,7 @@ def test_a_finished_run_is_left_alone(run: Run, capsys: pytest.CaptureFixture[st
 
 
 def test_a_metric_of_mistakes_keeps_the_weights_with_the_fewest(tmp_path: Path) -> None:
-    settings = {**SETTINGS, "metrics": ["trial/mistakes"], "lr": 1.0, "schedule": "none", "ema": False}
+    settings = {**SETTINGS, "metrics": ["trial/mistakes"], "lr": 1.0, "schedule": "constant", "ema": False}
     made = segreg.fit("trial/dot", **settings, out=tmp_path / "run", quiet=True)
     mistakes = column(made, "valid_trial/mistakes")
     assert min(mistakes) < mistakes[0]
@@ -405,4 +409,4 @@ def test_each_component_is_inspected_once(tmp_path: Path, monkeypatch: pytest.Mo
     run = segreg.fit("trial/dot", loss="bce+dice", metrics="iou trial/mistakes", **QUICK, out=tmp_path / "run")
     assert run.finished
     components = [each for kind in run.recipe.components.values() for each in kind]
-    assert len(parsed) == len(components) + 1 == 7
+    assert len(parsed) == len(components) + 1 == 12

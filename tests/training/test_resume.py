@@ -134,7 +134,7 @@ def stopped(tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def test_a_run_extended_by_more_epochs_ends_as_if_it_had_had_them_from_the_start(stopped: Run, tmp_path: Path) -> None:
     """For a learning rate that does not depend on the number of epochs."""
-    constant = {**TINY, "schedule": "none"}
+    constant = {**TINY, "schedule": "constant"}
     segreg.fit("trial/dot", **{**constant, "epochs": 2}, out=tmp_path / "short")
     longer = resume(tmp_path / "short", epochs=5, quiet=True)
     assert longer.recipe.epochs == 5
@@ -176,7 +176,7 @@ def test_a_recipe_edited_to_more_epochs_is_resumed(stopped: Run) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lr": 0.01}, "lr was 0.001 and is 0.01"),
+        ({"lr": 0.01}, "optimizer was adamw and is adamw:lr=0.01"),
         ({"epochs": 3}, "epochs was 4 and is 3"),
         ({"batch": 3, "seed": 1}, "batch was 2 and is 3; seed was 0 and is 1"),
         ({"clip_grad": 1}, "clip_grad was none and is 1.0"),
@@ -198,7 +198,7 @@ def test_a_changed_recipe_is_reported_and_can_be_forced(stopped: Run, changes: d
 
 
 def test_changed_optimizer_settings_are_used(stopped: Run) -> None:
-    made = resume(stopped.path, lr=0.02, schedule="none", force=True, quiet=True)
+    made = resume(stopped.path, lr=0.02, schedule="constant", force=True, quiet=True)
     assert [row["lr"] for row in made.history][2:] == [0.02, 0.02]
 
 

@@ -27,8 +27,8 @@ def identity(images: int) -> Tensor:
     return torch.eye(3).repeat(images, 1, 1)
 
 
-def mirrored(u: Tensor, axis: int, p: float) -> Tensor:
-    """Return matrices that mirror a share `p` of the images along x (0) or y (1), float32 [B, 3, 3]."""
+def flipped(u: Tensor, axis: int, p: float) -> Tensor:
+    """Return matrices that flip a share `p` of the images along x (0) or y (1), float32 [B, 3, 3]."""
     matrix = identity(len(u))
     matrix[u[:, 0] < p, axis, axis] = -1
     return matrix

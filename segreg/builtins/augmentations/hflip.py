@@ -1,18 +1,18 @@
-"""Mirroring left to right."""
+"""Horizontal flips."""
 
 from torch import Tensor
 
-from segreg.builtins.augmentations.common import check_probability, mirrored
+from segreg.builtins.augmentations.common import check_probability, flipped
 
 
 class HorizontalFlip:
-    """Mirrors images and masks left to right, without resampling.
+    """Flips images and masks left to right, without resampling.
 
     Args:
-        p: Share of the images that are mirrored.
+        p: Share of the images that are flipped.
 
     Raises:
-        ValueError: p is no probability.
+        ValueError: p is outside its range.
     """
 
     draws = 1
@@ -23,4 +23,4 @@ class HorizontalFlip:
 
     def matrix(self, u: Tensor, size: tuple[int, int]) -> Tensor:
         """Return where each output pixel is taken from, float32 [B, 3, 3]."""
-        return mirrored(u, 0, self.p)
+        return flipped(u, 0, self.p)

@@ -1,18 +1,18 @@
-"""Mirroring top to bottom."""
+"""Vertical flips."""
 
 from torch import Tensor
 
-from segreg.builtins.augmentations.common import check_probability, mirrored
+from segreg.builtins.augmentations.common import check_probability, flipped
 
 
 class VerticalFlip:
-    """Mirrors images and masks top to bottom, without resampling. Leave it out if up and down differ in the images.
+    """Flips images and masks top to bottom, without resampling. Leave it out if up and down differ in the images.
 
     Args:
-        p: Share of the images that are mirrored.
+        p: Share of the images that are flipped.
 
     Raises:
-        ValueError: p is no probability.
+        ValueError: p is outside its range.
     """
 
     draws = 1
@@ -23,4 +23,4 @@ class VerticalFlip:
 
     def matrix(self, u: Tensor, size: tuple[int, int]) -> Tensor:
         """Return where each output pixel is taken from, float32 [B, 3, 3]."""
-        return mirrored(u, 1, self.p)
+        return flipped(u, 1, self.p)

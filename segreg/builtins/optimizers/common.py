@@ -13,8 +13,8 @@ Params: TypeAlias = Iterable[nn.Parameter] | Iterable[Mapping[str, Any]]
 
 
 def listed(params: Params) -> list[Any]:
-    """Return the parameters, or their groups, as a list, which can be read more than once."""
-    return [dict(each) if isinstance(each, Mapping) else each for each in params]
+    """Return the parameters, or their groups, as lists, which can be read more than once."""
+    return [{**each, "params": list(each["params"])} if isinstance(each, Mapping) else each for each in params]
 
 
 def on_devices(params: list[Any], *kinds: str) -> bool:

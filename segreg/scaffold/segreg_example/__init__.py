@@ -1,1 +1,1 @@
-"""An architecture and a loss for segreg."""
+"""An architecture, a loss and an augmentation for segreg."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from segreg import Architecture, Loss, hookimpl
+from segreg import Architecture, Augmentation, Loss, hookimpl
 
 
 @hookimpl
@@ -26,5 +26,17 @@ def segreg_losses() -> Iterable[Loss]:
             name="hinge",
             target="segreg_example.hinge:HingeLoss",
             summary="Hinge loss, one class against the rest",
+        )
+    ]
+
+
+@hookimpl
+def segreg_augmentations() -> Iterable[Augmentation]:
+    """Declare the augmentations."""
+    return [
+        Augmentation(
+            name="haze",
+            target="segreg_example.haze:Haze",
+            summary="Blends with white",
         )
     ]

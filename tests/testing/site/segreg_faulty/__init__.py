@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from segreg import Architecture, Dataset, Loss, Metric, Tracker, hookimpl
+from segreg import Architecture, Augmentation, Dataset, Loss, Metric, Optimizer, Schedule, Tracker, hookimpl
 
 HERE = "segreg_faulty"
 
@@ -114,6 +114,45 @@ def segreg_datasets() -> Iterable[Dataset]:
         "splits-go-to-workers",
     ]
     return [Dataset(name=name, target=f"{HERE}.datasets:{_class_name(name)}", summary="") for name in names]
+
+
+@hookimpl
+def segreg_augmentations() -> Iterable[Augmentation]:
+    names = [
+        "has-one-of-three-methods",
+        "results-have-their-form",
+        "values-stay-in-range",
+        "any-channels",
+        "something-changes",
+        "images-of-a-batch-are-independent",
+        "randomness-follows-from-what-it-is-given",
+        "input-is-not-modified",
+        "runs-without-values",
+    ]
+    return [Augmentation(name=name, target=f"{HERE}.augmentations:{_class_name(name)}", summary="") for name in names]
+
+
+@hookimpl
+def segreg_optimizers() -> Iterable[Optimizer]:
+    names = [
+        "is-an-optimizer",
+        "descends",
+        "learning-rate-is-followed",
+        "resumes-where-it-stopped",
+        "parameters-without-gradient-are-left-alone",
+        "zero-gradients-stay-finite",
+    ]
+    return [Optimizer(name=name, target=f"{HERE}.optimizers:{_class_name(name)}", summary="") for name in names]
+
+
+@hookimpl
+def segreg_schedules() -> Iterable[Schedule]:
+    names = [
+        "factors-are-finite",
+        "something-is-learnt",
+        "is-a-pure-function",
+    ]
+    return [Schedule(name=name, target=f"{HERE}.schedules:{_class_name(name)}", summary="") for name in names]
 
 
 @hookimpl

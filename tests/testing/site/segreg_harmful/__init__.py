@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable
 from pathlib import Path
 
-from segreg import Architecture, Dataset, Loss, Metric, Tracker, hookimpl
+from segreg import Architecture, Augmentation, Dataset, Loss, Metric, Optimizer, Schedule, Tracker, hookimpl
 
 _COMMON = {"summary": "", "reference": "ours"}
 
@@ -53,6 +53,21 @@ def segreg_metrics() -> Iterable[Metric]:
 @hookimpl
 def segreg_datasets() -> Iterable[Dataset]:
     return [Dataset(**each) for each in _about("datasets")]
+
+
+@hookimpl
+def segreg_augmentations() -> Iterable[Augmentation]:
+    return [Augmentation(**each) for each in _about("augmentations")]
+
+
+@hookimpl
+def segreg_optimizers() -> Iterable[Optimizer]:
+    return [Optimizer(**each) for each in _about("optimizers")]
+
+
+@hookimpl
+def segreg_schedules() -> Iterable[Schedule]:
+    return [Schedule(**each) for each in _about("schedules")]
 
 
 @hookimpl
