@@ -215,7 +215,7 @@ class Recipe:
     @property
     def label(self) -> str:
         """Model and loss, as the run is called in tables and plots."""
-        return configuration_label(self.model, self.loss)
+        return f"{self.model} · {self.loss}"
 
     @property
     def images_per_step(self) -> int:
@@ -238,11 +238,6 @@ class Recipe:
     def to_toml(self) -> str:
         """Write the recipe as TOML."""
         return tomli_w.dumps(self.to_dict())
-
-
-def configuration_label(model: str, loss: str) -> str:
-    """Return the label of a model with a loss."""
-    return f"{model} · {loss}"
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {

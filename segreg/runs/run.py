@@ -77,7 +77,26 @@ class Run:
         Raises:
             RunError: the file is damaged, or does not contain tensors.
         """
-        return read_tensors(self.path / "scores.safetensors", "the scores of a run")[0]
+        return read_tensors(self.scores_path, "the scores of a run")[0]
+
+    @property
+    def scores_path(self) -> Path:
+        """The file of `scores`."""
+        return self.path / "scores.safetensors"
+
+    @property
+    def own_size_scores(self) -> dict[str, Tensor]:
+        """As `scores`, at the size of each mask. Only a study whose configurations differ in size writes them.
+
+        Raises:
+            RunError: the file is missing or damaged, or does not contain tensors.
+        """
+        return read_tensors(self.own_size_scores_path, "the scores of a run")[0]
+
+    @property
+    def own_size_scores_path(self) -> Path:
+        """The file of `own_size_scores`."""
+        return self.path / "scores-own-size.safetensors"
 
     @property
     def samples(self) -> dict[str, Tensor]:
@@ -160,7 +179,11 @@ class Run:
 
     def write_scores(self, scores: Tensors) -> None:
         """Write the states of the metrics as returned by `scores`."""
-        write_tensors(self.path / "scores.safetensors", scores)
+        write_tensors(self.scores_path, scores)
+
+    def write_own_size_scores(self, scores: Tensors, about: Mapping[str, Any]) -> None:
+        """Write the states of the metrics at the size of each mask, and what they were computed from."""
+        write_tensors(self.own_size_scores_path, scores, about)
 
     def write_samples(self, samples: Tensors) -> None:
         """Write images, masks and predictions as returned by `samples`; the file stores images as [n, C, H, W]."""

@@ -1,9 +1,11 @@
 """The scores of the runs of one configuration: estimates from their metric states of each image."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
+import torch
+from torch import Tensor
 
 from segreg.contracts import SegmentationMetric
 from segreg.errors import RunError
@@ -27,16 +29,17 @@ class Estimate:
         return f"{self.interval.value:.3f}{spread} [{self.interval.low:.3f}, {self.interval.high:.3f}]"
 
 
-def estimates(recipe: Recipe, runs: Sequence[Run]) -> dict[tuple[str, str], Estimate]:
+def estimates(recipe: Recipe, runs: Sequence[Run], *, own_size: bool = False) -> dict[tuple[str, str], Estimate]:
     """Return the estimate of each metric on each split, by `(metric, split)`; none without runs.
 
     Args:
         recipe: The recipe of any of the runs.
         runs: Finished runs that differ only in their seed.
+        own_size: Whether to use the scores at the size of the masks, instead of the training size.
     """
     if not runs:
         return {}
-    stored = [states_of_run(run) for run in runs]
+    stored = [states_of_run(run, own_size=own_size) for run in runs]
     scores = {}
     for name in recipe.metrics:
         metric = metric_of(name, runs[0])
@@ -47,19 +50,34 @@ def estimates(recipe: Recipe, runs: Sequence[Run]) -> dict[tuple[str, str], Esti
     return scores
 
 
+def tensors_of(states: Mapping[str, Mapping[str, States]]) -> dict[str, Tensor]:
+    """Return the states of each metric on each split, by split and metric, as a run keeps them."""
+    return {
+        f"{split}/{metric}/{buffer}": torch.from_numpy(array)
+        for split, each in states.items()
+        for metric, buffers in each.items()
+        for buffer, array in buffers.items()
+    }
+
+
 def metric_of(name: str, run: Run) -> SegmentationMetric:
     """Build a metric of a run."""
     built: SegmentationMetric = registry().build("metric", name, num_classes=len(run.results["classes"]))
     return built
 
 
-def states_of_run(run: Run) -> dict[tuple[str, str], States]:
+def states_of_run(run: Run, *, own_size: bool = False) -> dict[tuple[str, str], States]:
     """Return the states of each metric on each split, by `(split, metric)`.
+
+    Args:
+        run: A finished run.
+        own_size: As for `estimates`.
 
     Raises:
         RunError: the scores on disk are not those of the run's metrics and images.
     """
-    path, results, scores = run.path / "scores.safetensors", run.results, run.scores
+    path = run.own_size_scores_path if own_size else run.scores_path
+    results, scores = run.results, run.own_size_scores if own_size else run.scores
     found: dict[tuple[str, str], States] = {}
     for name in run.recipe.metrics:
         kept = buffers_of(metric_of(name, run))

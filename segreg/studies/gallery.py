@@ -12,7 +12,7 @@ from PIL import Image
 from segreg.errors import printable
 from segreg.recipe import Recipe
 from segreg.runs.worst_cases import read_cases
-from segreg.studies.table import Configuration, best_configuration
+from segreg.studies.table import Configuration, best_configuration, sample_predictions
 from segreg.support.render import TINT, borders, palette, rgb_view
 from segreg.task import Task, task_of
 
@@ -25,11 +25,11 @@ def galleries(configurations: Sequence[Configuration], recipe: Recipe) -> Iterat
     best = best_configuration(configurations)
     if not best:
         return
-    finished = [configuration for configuration in configurations if configuration.runs]
     classes = best.runs[0].results["classes"]
     task = task_of(len(classes))
-    samples = {configuration.label: configuration.runs[0].samples for configuration in finished}
-    images, masks = (samples[best.label][name].numpy() for name in ("images", "masks"))
+    samples = best.runs[0].samples
+    images, masks = (samples[name].numpy() for name in ("images", "masks"))
+    predictions = sample_predictions(configurations, best.recipe.size)
     legend = "Tint: predicted object; white line: border of the ground truth." if task.single_class else ""
     yield {
         "title": "Predictions on validation images",
@@ -41,7 +41,7 @@ def galleries(configurations: Sequence[Configuration], recipe: Recipe) -> Iterat
             _image(
                 rgb_view(image),
                 masks[number],
-                {printable(label): (each["predictions"][number].numpy(), "") for label, each in samples.items()},
+                {printable(label): (each[number], "") for label, each in predictions.items()},
                 task,
             )
             for number, image in enumerate(images)

@@ -18,7 +18,7 @@ from segreg.runs.history import column_name
 from segreg.scoring.estimates import Estimate
 from segreg.studies.gallery import galleries
 from segreg.studies.summary import conclusion, notes
-from segreg.studies.table import Configuration, best_configuration, score_columns
+from segreg.studies.table import Configuration, best_configuration, score_columns, shared_settings
 from segreg.support.files import write_text
 
 
@@ -48,7 +48,7 @@ def write_page(path: Path, name: str, configurations: Sequence[Configuration], r
         conclusion=conclusion(configurations, recipe),
         histories=_histories(configurations, recipe),
         galleries=list(galleries(configurations, recipe)),
-        how=_how(configurations, recipe),
+        how=_how(configurations),
         notes=notes(configurations, recipe),
         recipe="\n".join(map(printable, recipe.to_toml().splitlines())),
     )
@@ -56,18 +56,20 @@ def write_page(path: Path, name: str, configurations: Sequence[Configuration], r
 
 
 def _facts(configurations: Sequence[Configuration], recipe: Recipe) -> list[str]:
-    height, width = recipe.size
+    shared = shared_settings(configurations)
     seeds = max((len(configuration.runs) for configuration in configurations), default=0)
     facts = [counted(len(configurations), "configuration"), *([f"{seeds} seeds"] if seeds > 1 else [])]
-    return [*facts, printable(recipe.data), f"{height}×{width} pixels", counted(recipe.epochs, "epoch")]
+    facts.append(printable(recipe.data))
+    facts += [f"{shared['size']} pixels"] if "size" in shared else []
+    return [*facts, *([counted(recipe.epochs, "epoch")] if "epochs" in shared else [])]
 
 
 def _columns(configurations: Sequence[Configuration], recipe: Recipe) -> list[dict[str, str]]:
     """Return the titles of the columns, and in which direction each is sorted first."""
-    text = [{"title": title, "kind": "text", "first": "ascending"} for title in ("model", "loss")]
+    text = [{"title": title, "kind": "text", "first": "ascending"} for title in configurations[0].settings]
     numbers = [
-        (f"{metric} {split}", "descending" if higher_is_better(metric) else "ascending")
-        for metric, split in score_columns(configurations, recipe)
+        (title, "descending" if higher_is_better(metric) else "ascending")
+        for (metric, _), title in score_columns(configurations, recipe).items()
     ]
     numbers.append(("behind best", "descending" if higher_is_better(recipe.metrics[0]) else "ascending"))
     numbers += [("parameters", "ascending"), ("seconds", "ascending"), ("images/s", "descending")]
@@ -78,7 +80,7 @@ def _lines(configurations: Sequence[Configuration], recipe: Recipe) -> list[dict
     best, columns = best_configuration(configurations), score_columns(configurations, recipe)
     lines: list[dict[str, Any]] = []
     for configuration in configurations:
-        line: dict[str, Any] = {"model": printable(configuration.model), "loss": printable(configuration.loss)}
+        line: dict[str, Any] = {"settings": list(map(printable, configuration.settings.values()))}
         if not configuration.runs:
             line["failed"] = f"failed: {printable(configuration.failure)}" if configuration.failure else "not finished"
             lines.append(line)
@@ -156,23 +158,19 @@ def _histories(configurations: Sequence[Configuration], recipe: Recipe) -> dict[
         for position, configuration in enumerate(configurations)
         if configuration.runs
     ]
-    return {"quantities": quantities, "epochs": recipe.epochs, "rows": drawn}
+    epochs = max(configuration.recipe.epochs for configuration in configurations)
+    return {"quantities": quantities, "epochs": epochs, "rows": drawn}
 
 
 def _rounded(number: float | None) -> float | None:
     return float(f"{number:.5g}") if number is not None and math.isfinite(number) else None
 
 
-def _how(configurations: Sequence[Configuration], recipe: Recipe) -> list[tuple[str, str]]:
-    """Return the settings that it was run with, and what it ran on."""
+def _how(configurations: Sequence[Configuration]) -> list[tuple[str, str]]:
+    """Return the settings that all runs share, and what they ran on."""
     runs = [run for configuration in configurations for run in configuration.runs]
-    settings = {
-        name: " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        for name, value in recipe.fields_that_affect_results().items()
-        # The resolved device is given below.
-        if name not in ("model", "loss", "seed", "size", "device")
-    }
-    how = [*settings.items(), ("size", "×".join(map(str, recipe.size)))]
+    # The resolved device is given below.
+    how = [(name, text) for name, text in shared_settings(configurations).items() if name != "device"]
     if runs:
         seconds = sum(float(run.results["seconds"]) for run in runs)
         how += [

@@ -21,7 +21,7 @@ function sortBy(header) {
   };
   const compare = (a, b) => {
     if (a === null || b === null) return (a === null) - (b === null);
-    return sign * (kind === "text" ? a.localeCompare(b) : a - b);
+    return sign * (kind === "text" ? a.localeCompare(b, undefined, { numeric: true }) : a - b);
   };
   const body = header.closest("table").tBodies[0];
   body.append(...[...body.rows].sort((one, other) => compare(key(one), key(other))));

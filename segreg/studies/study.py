@@ -6,7 +6,7 @@ import math
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from segreg.plugins import one_line
 from segreg.recipe import Recipe, written_recipe
 from segreg.registry import higher_is_better
 from segreg.runs.run import Run
+from segreg.studies.own_size import is_scored, score_at_own_size
 from segreg.studies.page import write_page
 from segreg.studies.plan import Plan, directory_name, make_plan
 from segreg.studies.summary import write_report
@@ -66,14 +67,11 @@ class Study:
         runs = written.get("run")
         if not isinstance(runs, list) or not runs or not all(isinstance(run, dict) for run in runs):
             raise RunError(f"{file} was not written by a study")
-        configurations: dict[Recipe, list[Recipe]] = {}
         try:
-            for recipe in map(written_recipe, runs):
-                configurations.setdefault(attrs.evolve(recipe, seed=0), []).append(recipe)
+            plan = Plan.of(str(written.get("name")), map(written_recipe, runs))
         # It was written by another version, or with a plugin that is no longer installed.
         except SegregError as error:
             raise RunError(f"{file} cannot be resumed here ({error})") from error
-        plan = Plan(name=str(written.get("name")), configurations=tuple(map(tuple, configurations.values())))
         return cls(Path(path), plan)
 
     def run(self, recipe: Recipe) -> Run:
@@ -100,11 +98,18 @@ class Study:
             RunError: runs are damaged, or were trained on different images.
         """
         return summarize(
+            self.plan,
             [
-                [(recipe, self.run(recipe), self.failure(recipe)) for recipe in configuration]
+                [(self.run(recipe), self.failure(recipe)) for recipe in configuration]
                 for configuration in self.plan.configurations
-            ]
+            ],
         )
+
+    @property
+    def missing(self) -> list[Recipe]:
+        """The recipes whose runs are not finished, one size after the other."""
+        missing = [recipe for recipe in self.plan.recipes if not self.run(recipe).finished]
+        return sorted(missing, key=lambda recipe: self.plan.sizes.index(recipe.size))
 
     @property
     def best(self) -> Run | None:
@@ -126,66 +131,109 @@ def compare(
     *,
     models: Sequence[str] | str | None = None,
     losses: Sequence[str] | str | None = None,
+    optimizers: Sequence[str] | str | None = None,
+    schedules: Sequence[str] | str | None = None,
+    augments: Sequence[str | Sequence[str]] | None = None,
+    lrs: Sequence[float | str] | str | None = None,
+    sizes: Sequence[int | str | tuple[int, int]] | str | None = None,
     seeds: Sequence[int | str] | int | str | None = None,
     out: str | Path | None = None,
     force: bool = False,
     quiet: bool = False,
     **settings: Any,
 ) -> Study:
-    """Train every model with every loss and every seed, and write a table, plots and `report.html`.
+    """Train every combination of what is compared, with every seed, and write a table, plots and `report.html`.
 
     Finished runs are kept and interrupted ones resumed. A run that fails is reported in the table, and the others
-    continue. The same command retries it, up to three times in total.
+    continue. The same command retries it, up to three times in total. What is given for an axis replaces that axis in
+    the study.
 
     Args:
         study: A study file, or the name of one that comes with segreg. By default `quick`, seven configurations on
             synthetic lesions in a few minutes, or `experiment`, the same at full length, if `data` is given.
-        models: Architectures, as expressions, instead of the study's.
-        losses: Losses, as expressions, instead of the study's.
-        seeds: Seeds, instead of the study's.
+        models: Architectures, as expressions.
+        losses: Losses, as expressions.
+        optimizers: Optimizers, as expressions.
+        schedules: Schedules, as expressions.
+        augments: Lists of augmentations, such as `["hflip vflip affine", ["hflip", "gamma"], "none"]`.
+        lrs: Learning rates, each used with every optimizer.
+        sizes: Sizes of training. If they differ, all are scored at the size of the masks.
+        seeds: One run of each configuration per seed.
         out: The study's directory; by default `studies/NAME-DATASET`. It may hold an earlier version of this study.
         force: Resume an interrupted run even if a plugin, torch or the device has changed since, and
             retry runs that failed three times.
         quiet: Show no progress.
-        settings: Any field of `Recipe` except `model`, `loss` and `seed`.
+        settings: Any field of `Recipe` except `model`, `loss` and `seed`, the same for all runs.
 
     Raises:
         DataError, OptionError, ExpressionError, UnknownNameError, PluginError: the study or its data are invalid.
         RunError: the directory holds something else, is in use by another process, or cannot be written to, or what an
             interrupted run depends on has changed.
     """
+    axes = {
+        "models": models,
+        "losses": losses,
+        "optimizers": optimizers,
+        "schedules": schedules,
+        "augments": augments,
+        "lrs": lrs,
+        "sizes": sizes,
+        "seeds": seeds,
+    }
+    made = planned(study, out, **axes, **settings)
+    carry_out(made, force=force, quiet=quiet)
+    return made
+
+
+def planned(study: str | Path | None, out: str | Path | None, **given: Any) -> Study:
+    """Return a study whose plan and directory are checked, without reading an image or writing anything.
+
+    Args, Raises: as for `compare`, with axes and settings as `given`.
+    """
     if study is None:
-        study = EXPERIMENT if "data" in settings else QUICK
-    plan = make_plan(study, models=models, losses=losses, seeds=seeds, **settings)
+        study = EXPERIMENT if "data" in given else QUICK
+    plan = make_plan(study, **given)
     made = Study(Path(out) if out else plan.directory, plan)
     _check_ours(made)
+    missing = made.missing
+    # A missing package is reported before any image is read.
+    if missing:
+        check_trackers(missing[0])
+    for recipe in missing:
+        check_without_data(recipe)
+        check_initial_weights(recipe, made.run(recipe))
+    check_parts(missing)
+    return made
+
+
+def carry_out(study: Study, *, force: bool = False, quiet: bool = False) -> None:
+    """Train the runs that are missing, and write the report.
+
+    Args, Raises: as for `compare`.
+    """
+    plan, missing = study.plan, study.missing
     with Display(quiet) as display:
         try:
-            recipes = plan.recipes
-            missing = [recipe for recipe in recipes if not made.run(recipe).finished]
-            if len(missing) < len(recipes):
-                finished = len(recipes) - len(missing)
-                display.line(f"{finished} of {len(recipes)} runs are already finished, in {made.path}")
-            # A missing package is reported before any image is read.
-            if missing:
-                check_trackers(recipes[0])
-            for recipe in missing:
-                check_without_data(recipe)
-                check_initial_weights(recipe, made.run(recipe))
-            check_parts(missing)
-            # All runs of a plan share one device, and one dataset at one size.
-            shared = (detect(recipes[0].device), open_data(recipes[0], display)) if missing else None
-            if shared:
-                trained = [run for run in map(made.run, recipes) if run.finished]
-                check_same_images(trained, shared[1].digests)
-            with locked(made.path):
-                refuse_links(made.path, "runs", nested=False)
-                if shared:
-                    write_text(made.path / "study.toml", plan.to_toml())
-                    _make_runs(made, missing, *shared, display, force)
+            for note in plan.notes:
+                display.note(note)
+            if len(missing) < len(plan.recipes):
+                finished = len(plan.recipes) - len(missing)
+                display.line(f"{finished} of {len(plan.recipes)} runs are already finished, in {study.path}")
+            # A study that is finished may be on another machine, without its device and its data.
+            work = [*missing, *_not_scored(study)]
+            opened = _Opened(detect(work[0].device), display) if work else None
+            if opened:
+                _check_data(study, work[0], opened)
+            with locked(study.path):
+                refuse_links(study.path, "runs", nested=False)
+                if missing:
+                    write_text(study.path / "study.toml", plan.to_toml())
+                if opened:
+                    _make_runs(study, missing, opened, force)
+                    _score_at_own_size(study, opened)
                 display.progress("writing the report", 0, 1)
-                write_report(made.path, plan.name, made.configurations, plan.recipes[0])
-                write_page(made.path, plan.name, made.configurations, plan.recipes[0])
+                write_report(study.path, plan.name, study.configurations, plan.recipes[0])
+                write_page(study.path, plan.name, study.configurations, plan.recipes[0])
         # Ctrl-C, and the signals that the command line turns into SystemExit.
         except (KeyboardInterrupt, SystemExit):
             display.note("interrupted; rerun the same command to resume")
@@ -194,8 +242,7 @@ def compare(
             if isinstance(error.__cause__, OSError):
                 raise RunError(f"{error}; fix that and rerun the same command to resume") from error.__cause__
             raise
-        display.line(f"report: {made.path / 'report.html'}")
-    return made
+        display.line(f"report: {study.path / 'report.html'}")
 
 
 def _check_ours(study: Study) -> None:
@@ -214,17 +261,69 @@ def _check_ours(study: Study) -> None:
         raise RunError(f"{study.path} already holds files that are not a study: choose another --out")
 
 
-def _make_runs(
-    study: Study, missing: Sequence[Recipe], device: torch.device, data: Data, display: Display, force: bool
-) -> None:
-    for number, recipe in enumerate(missing, 1 + len(study.plan.recipes) - len(missing)):
-        run = study.run(recipe)
-        display.line(f"run {number} of {len(study.plan.recipes)}")
+@attrs.define
+class _Opened:
+    """The device, and the images of the study at one size, of which memory may hold no more.
+
+    Args:
+        device: Device to train on.
+        display: Shows the progress.
+    """
+
+    device: torch.device
+    display: Display
+    _size: tuple[int, int] | None = attrs.field(init=False, default=None)
+    _data: Data | None = attrs.field(init=False, default=None)
+
+    def at_size_of(self, recipe: Recipe) -> Data:
+        """Return the images at the size of a recipe."""
+        if self._data is None or self._size != recipe.size:
+            self._data = None
+            self._data, self._size = open_data(recipe, self.display), recipe.size
+        return self._data
+
+
+def _check_data(study: Study, next_one: Recipe, opened: _Opened) -> None:
+    """Raise `RunError` if a finished run was trained on other images than those that are there now.
+
+    Args:
+        study: The study.
+        next_one: What is trained next: the images at its size are left open.
+        opened: Opens the images.
+    """
+    finished = [recipe for recipe in study.plan.recipes if study.run(recipe).finished]
+    one_of_each_size = {recipe.size: recipe for recipe in finished if recipe.size != next_one.size}
+    for recipe in (*one_of_each_size.values(), next_one):
+        runs = [study.run(each) for each in finished if each.size == recipe.size]
+        check_same_images(runs, opened.at_size_of(recipe).digests)
+
+
+def _not_scored(study: Study) -> list[Recipe]:
+    """Return the recipes whose finished runs lack the scores at the size of the masks, if the study needs them."""
+    if len(study.plan.sizes) == 1:
+        return []
+    return [recipe for recipe in study.plan.recipes if study.run(recipe).finished and not is_scored(study.run(recipe))]
+
+
+def _score_at_own_size(study: Study, opened: _Opened) -> None:
+    for recipe in _not_scored(study):
+        [dataset] = recipe.components["dataset"]
+        label = f"{study.plan.label(recipe)} at the size of the masks"
+        score_at_own_size(study.run(recipe), dataset.build(), opened.device, partial(opened.display.progress, label))
+
+
+def _make_runs(study: Study, missing: Sequence[Recipe], opened: _Opened, force: bool) -> None:
+    display, total = opened.display, len(study.plan.recipes)
+    for number, recipe in enumerate(missing, 1 + total - len(missing)):
+        run, label = study.run(recipe), study.plan.label(recipe)
+        display.line(f"run {number} of {total}: {label}, seed {recipe.seed}")
         if not _may_try(run, force):
-            display.note(f"failed {_TRIES} times, retry with --force: {recipe.label}: {study.failure(recipe)}")
+            display.note(f"failed {_TRIES} times, retry with --force: {label}: {study.failure(recipe)}")
             continue
+        # Reading fails for all runs alike.
+        data = opened.at_size_of(recipe)
         try:
-            train(recipe, data, device, run, display, force=force)
+            train(recipe, data, opened.device, run, display, force=force)
             remove_checkpoint(run)
         # The directory is the problem, and would fail the other runs too.
         except RunError:
@@ -233,7 +332,7 @@ def _make_runs(
         # Whatever a plugin's model or loss raises must not cost the other runs.
         except Exception as error:
             _write_failure(run, " ".join(one_line(error).split()), traceback.format_exc())
-            display.note(f"failed: {recipe.label}: {study.failure(recipe)}")
+            display.note(f"failed: {label}: {study.failure(recipe)}")
         except BaseException:
             _forget_tries(run)
             raise

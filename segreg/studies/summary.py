@@ -5,13 +5,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from segreg.errors import counted, printable
 from segreg.recipe import Recipe
 from segreg.runs.plots import plot_curves, plot_samples
-from segreg.studies.table import Configuration, best_configuration, score_columns
+from segreg.studies.table import (
+    Configuration,
+    best_configuration,
+    sample_predictions,
+    score_columns,
+    shared_settings,
+)
 from segreg.support.files import write_csv, write_text
 from segreg.support.markdown import escaped
 from segreg.task import task_of
+
+_NOTED_ELSEWHERE = ("data", "on_bad_image", "size", "metrics", "device")
 
 
 def write_report(path: Path, name: str, configurations: Sequence[Configuration], recipe: Recipe) -> None:
@@ -34,18 +44,20 @@ def write_report(path: Path, name: str, configurations: Sequence[Configuration],
             {configuration.label: [run.history for run in configuration.runs] for configuration in finished},
             metric,
         )
-        predictions = {configuration.label: configuration.runs[0].samples["predictions"] for configuration in finished}
+        predictions = {
+            label: torch.from_numpy(each) for label, each in sample_predictions(finished, first.recipe.size).items()
+        }
         plot_samples(path / "samples.png", first.samples, predictions, task_of(len(first.results["classes"])))
 
 
 def cells(configurations: Sequence[Configuration], recipe: Recipe) -> tuple[list[str], list[list[str]]]:
     """Return the table as text: its header, and one line per row."""
     columns = score_columns(configurations, recipe)
-    header = ["model", "loss", *(f"{metric} {split}" for metric, split in columns)]
+    header = [*configurations[0].settings, *columns.values()]
     header += ["behind best", "parameters", "seconds", "images/s"]
     body = []
     for configuration in configurations:
-        line = [printable(configuration.model), printable(configuration.loss)]
+        line = [*map(printable, configuration.settings.values())]
         if configuration.runs:
             line += [str(configuration.scores[column]) for column in columns]
             line += [
@@ -55,7 +67,7 @@ def cells(configurations: Sequence[Configuration], recipe: Recipe) -> tuple[list
                 f"{configuration.images_per_second:.1f}",
             ]
             if configuration.failure:
-                line[1] += f" (a seed failed: {printable(configuration.failure)})"
+                line[len(configuration.settings) - 1] += f" (a seed failed: {printable(configuration.failure)})"
         else:
             line += [f"failed: {printable(configuration.failure)}" if configuration.failure else "not finished"]
             line += [""] * (len(header) - len(line))
@@ -108,7 +120,7 @@ def notes(configurations: Sequence[Configuration], recipe: Recipe) -> list[str]:
     """Say what the numbers mean and what they do not."""
     seeds = max((len(configuration.runs) for configuration in configurations), default=0)
     devices = sorted({str(run.results["device"]) for configuration in configurations for run in configuration.runs})
-    height, width = recipe.size
+    shared = shared_settings(configurations)
     images: Mapping[str, int] = next(
         (configuration.runs[0].results["images"] for configuration in configurations if configuration.runs), {}
     )
@@ -117,12 +129,17 @@ def notes(configurations: Sequence[Configuration], recipe: Recipe) -> list[str]:
         (run.results.get("skipped", 0) for configuration in configurations for run in configuration.runs), default=0
     )
     counts += f"; {skipped} unusable left out" if skipped else ""
+    if configurations[0].own_size:
+        scored = (
+            "training sizes differ, so each prediction is resized to the size of its mask and scored there; learning "
+            "curves are at the training size and cannot be compared between sizes"
+        )
+    else:
+        scored = f"resized to {shared['size']}; scores are computed at that size"
+    settings = ", ".join(f"{name} {text}" for name, text in shared.items() if name not in _NOTED_ELSEWHERE)
     return [
-        f"Data: {printable(recipe.data)} ({counts}), resized to {height}×{width}; scores are computed at that size.",
-        f"Training: {counted(recipe.epochs, 'epoch')} of {recipe.optimizer}, batch {recipe.batch}, "
-        f"schedule {recipe.schedule}, EMA {'on' if recipe.ema else 'off'}, augmentation "
-        f"{', '.join(recipe.augment) or 'none'}, normalisation {recipe.normalize}"
-        + (f", {recipe.oversample:.0%} of the images chosen for a class." if recipe.oversample else "."),
+        f"Data: {printable(recipe.data)} ({counts}), {scored}.",
+        f"The same for all runs: {printable(settings)}.",
         f"The weights kept are those of the epoch with the best {recipe.metrics[0]} on valid, which makes that column "
         "slightly optimistic; test, if there is one, was not used in training.",
         f"In brackets: 95 % bootstrap interval over the images of the split ({counted(seeds, 'seed')}; with more than "
@@ -150,7 +167,9 @@ def _table(configurations: Sequence[Configuration], recipe: Recipe) -> tuple[lis
     """Return the table in numbers: its header, and one list per row."""
     columns = score_columns(configurations, recipe)
     parts = ("mean", "sd", "low", "high")
-    header = ["model", "loss", "seeds", *(f"{m}_{split}_{part}" for m, split in columns for part in parts)]
+    where = "_own_size" if configurations[0].own_size else ""
+    scores = (f"{metric}_{split}{where}_{part}" for metric, split in columns for part in parts)
+    header = [*configurations[0].settings, "seeds", *scores]
     header += [
         "behind_best",
         "behind_best_low",
@@ -163,7 +182,7 @@ def _table(configurations: Sequence[Configuration], recipe: Recipe) -> tuple[lis
     ]
     body = []
     for configuration in configurations:
-        line: list[Any] = [configuration.model, configuration.loss, len(configuration.runs)]
+        line: list[Any] = [*configuration.settings.values(), len(configuration.runs)]
         if configuration.runs:
             for column in columns:
                 score = configuration.scores[column]

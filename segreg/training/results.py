@@ -15,6 +15,7 @@ from segreg.runs.provenance import values_from_data
 from segreg.runs.results_file import Results, WorstImage
 from segreg.runs.run import SAMPLES, Run
 from segreg.runs.worst_cases import WorstCase, worst_positions, write_cases
+from segreg.scoring.estimates import tensors_of
 from segreg.scoring.metric_states import States, holding_all, value, values_of_images
 from segreg.support import device as devices
 from segreg.support.render import rgb_view
@@ -35,14 +36,7 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
     for name, split in data.splits.items():
         display.progress(f"scoring {name}", 0, len(split))
         states[name] = trainer.evaluator.states(model, split)
-    run.write_scores(
-        {
-            f"{split}/{metric}/{buffer}": torch.from_numpy(array)
-            for split, each in states.items()
-            for metric, buffers in each.items()
-            for buffer, array in buffers.items()
-        },
-    )
+    run.write_scores(tensors_of(states))
     display.progress("drawing plots", 0, 1)
     valid = data.splits["valid"]
     chosen = torch.linspace(0, len(valid) - 1, min(SAMPLES, len(valid))).round().long().tolist()

@@ -82,7 +82,17 @@ def unchecked(recipe: Recipe, **texts: str) -> Recipe:
 
 def report(folder: Path, name: str, rows: Sequence[tuple[str, str, str]], recipe: Recipe) -> tuple[str, str]:
     """The HTML and the Markdown of a study of failed runs."""
-    made = [Configuration(model=model, loss=loss, runs=[], failure=failure, scores={}) for model, loss, failure in rows]
+    made = [
+        Configuration(
+            label=f"{model} · {loss}",
+            settings={"model": model, "loss": loss},
+            recipe=recipe,
+            runs=[],
+            failure=failure,
+            scores={},
+        )
+        for model, loss, failure in rows
+    ]
     write_report(folder, name, made, recipe)
     write_page(folder, name, made, recipe)
     table = cells(made, recipe)[1]

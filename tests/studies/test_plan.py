@@ -7,7 +7,9 @@ import pytest
 
 from segreg.errors import DataError, OptionError, SegregError, UnknownNameError
 from segreg.recipe import make_recipe, recipe_options
+from segreg.studies.labels import labels_of
 from segreg.studies.plan import directory_name, make_plan, shipped
+from segreg.studies.study import Study
 
 SEVEN = [
     ("segnet", "bce"),
@@ -122,9 +124,130 @@ def test_duplicates_are_run_once() -> None:
     assert len(plan.recipes) == 1
 
 
+def labels(**given: Any) -> list[str]:
+    return make_plan("quick", models="trial/dot", losses="bce", **given).labels
+
+
+def test_axes_are_crossed_and_a_label_says_what_differs_and_nothing_else() -> None:
+    given = {"optimizers": ["adamw", "sgd:lr=0.05,momentum=0.9"], "schedules": "onecycle poly"}
+    assert labels(**given) == [
+        "adamw · onecycle",
+        "adamw · poly",
+        "sgd:lr=0.05,momentum=0.9 · onecycle",
+        "sgd:lr=0.05,momentum=0.9 · poly",
+    ]
+    assert labels(**given, augments=[["gamma", "hflip"], "none"], seeds="0 1")[:2] == [
+        "adamw · onecycle · hflip gamma",
+        "adamw · onecycle · augment=none",
+    ]
+    assert labels(sizes=[64, "96x128", (32, 48)]) == ["64x64", "96x128", "32x48"]
+    assert labels(optimizers="sgd") == ["trial/dot · bce"]
+
+
+def test_labels_that_would_be_equal_are_told_apart() -> None:
+    rows = [{"model": "a · b", "loss": "c"}, {"model": "a", "loss": "b · c"}, {"model": "a", "loss": "c"}]
+    assert labels_of(rows) == ["a · b · c (1)", "a · b · c (2)", "a · c"]
+
+
+def test_learning_rates_are_crossed_with_every_optimizer() -> None:
+    assert labels(optimizers="adamw sgd:momentum=0.5", lrs=["0.1", 0.01]) == [
+        "adamw:lr=0.1",
+        "adamw:lr=0.01",
+        "sgd:momentum=0.5,lr=0.1",
+        "sgd:momentum=0.5,lr=0.01",
+    ]
+
+
+def test_blocks_pair_settings_and_are_added(tmp_path: Path) -> None:
+    path = study(
+        tmp_path,
+        """
+        [recipe]
+        data = "trial/bands"
+        size = 32
+        epochs = 2
+        lr = 0.5
+        optimizer = "adam"
+        schedule = "poly"
+        [[grid]]
+        models = ["segnet"]
+        losses = ["bce", "dice"]
+        optimizer = "sgd:momentum=0.5"
+        epochs = 60
+        [[grid]]
+        models = ["unet"]
+        losses = ["bce"]
+        lr = 0.2
+        schedules = ["constant", "onecycle"]
+        """,
+    )
+    plan = make_plan(path)
+    # The optimizer of the first block comes with a rate of its own; the second has that of [recipe].
+    assert plan.labels == [
+        "segnet · bce · sgd:momentum=0.5 · poly · epochs=60",
+        "segnet · dice · sgd:momentum=0.5 · poly · epochs=60",
+        "unet · bce · adam:lr=0.2 · constant · epochs=2",
+        "unet · bce · adam:lr=0.2 · onecycle · epochs=2",
+    ]
+    assert plan.notes == ()
+    # What is given replaces an axis, or its setting, in every block.
+    given = {"losses": "bce", "schedule": "cosine", "epochs": 3}
+    assert make_plan(path, optimizers=["adamw"], models="segnet unet", **given).labels == ["segnet", "unet"]
+    assert make_plan(path, lrs=[1, 2], models="segnet", **given).labels == [
+        "sgd:momentum=0.5,lr=1.0",
+        "sgd:momentum=0.5,lr=2.0",
+        "adam:lr=1.0",
+        "adam:lr=2.0",
+    ]
+
+
+def test_a_study_on_disk_has_the_configurations_of_its_plan(tmp_path: Path) -> None:
+    given = {"augments": [["hflip", "affine:degrees=90"], []], "sizes": ["8x12", 16], "optimizers": "adamw sgd"}
+    plan = make_plan("quick", models="trial/dot", losses="bce", data="trial/bands", seeds=[3, 4], **given)
+    (tmp_path / "study.toml").write_text(plan.to_toml(), encoding="utf-8")
+    read = Study.read(tmp_path).plan
+    assert read == plan
+    assert read.labels == plan.labels
+    assert len({directory_name(recipe) for recipe in plan.recipes}) == len(plan.recipes) == 16
+
+
+def test_one_rate_for_several_optimizers_is_noted() -> None:
+    few = {"models": "trial/dot", "losses": "bce"}
+    [note] = make_plan("quick", **few, optimizers="adamw sgd", lr="0.1").notes
+    assert note.startswith("lr 0.1 is used for adamw and sgd alike: ")
+    assert note.endswith("adamw:lr=0.1")
+    assert not make_plan("quick", **few, optimizers="adamw adamw:weight_decay=0", lr="0.1").notes
+    assert not make_plan("quick", **few, optimizers="adamw sgd", lrs="0.1 0.01").notes
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("optimiser = 'sgd'", ["'optimiser'", "did you mean 'optimizer"]),
+        ("optimizer = 'sgd'\noptimizers = ['sgd']", ["both optimizers and optimizer: keep one"]),
+        ("lrs = []", ["lrs is []: expected one value or more"]),
+        ("lrs = ['fast']", ["lr is 'fast': expected float"]),
+        ("schedules = 'poly'", ["schedules = 'poly': expected a list"]),
+        ("data = 'lesions'", ["data = 'lesions': all runs of a study share it"]),
+        ("metrics = 'dice'", ["metrics = 'dice': all runs of a study share it"]),
+        ("preset = 'original'", ["preset = 'original': all runs of a study share it"]),
+        ("seed = 3", ["'seed'", "did you mean 'seeds'?"]),
+        ("epochs = 0", ["epochs is 0"]),
+        ("sizes = [64, 1]", ["size is 1x1", "unet"]),
+    ],
+)
+def test_a_mistake_in_a_block_is_named(tmp_path: Path, text: str, message: list[str]) -> None:
+    with pytest.raises(OptionError) as error:
+        make_plan(study(tmp_path, f'[[grid]]\nmodels = ["unet"]\nlosses = ["bce"]\n{text}\n'))
+    assert "\n" not in str(error.value)
+    for part in message:
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[recipe]\nmodels = ["unet"]\n', ["axis 'models'", "[[grid]]"]),
         ("seed = [1]\n", ["'seed'", "did you mean 'seeds'?", "grid"]),
         ("seeds = 1\n", ["seeds = 1", "a list"]),
         ("name = 3\n", ["name = 3", "text"]),
@@ -163,10 +286,14 @@ def test_a_mistake_in_a_file_is_named(tmp_path: Path, text: str, message: list[s
         ({"study": "."}, DataError, "cannot be read as TOML"),
         ({"study": "quick", "models": "unett"}, UnknownNameError, "did you mean 'unet'?"),
         ({"study": "quick", "models": []}, OptionError, "compares nothing"),
-        ({"study": "quick", "models": 3}, OptionError, "models is 3: write a list of names"),
-        ({"study": "quick", "seeds": 1.5}, OptionError, "seeds is 1.5: write a list of names"),
+        ({"study": "quick", "models": 3}, OptionError, "models is 3: write a list"),
+        ({"study": "quick", "seeds": 1.5}, OptionError, "seeds is 1.5: write a list"),
         ({"study": "quick", "loss": "bce"}, OptionError, "a study varies 'loss': use losses instead"),
         ({"study": "quick", "epoch": 3}, OptionError, "did you mean 'epochs'?"),
+        ({"study": "quick", "lr": 1, "lrs": [1]}, OptionError, "the study has both lrs and lr: keep one"),
+        ({"study": "quick", "augments": "hflip vflip"}, OptionError, "write a list of lists"),
+        ({"study": "quick", "augments": [["hflp"]]}, UnknownNameError, "did you mean 'hflip'?"),
+        ({"study": "quick", "optimizers": ["trial/rateless"], "lrs": [1]}, OptionError, "rateless has no option 'lr'"),
     ],
 )
 def test_a_mistake_in_a_call_is_named(settings: dict[str, Any], kind: type[SegregError], message: str) -> None:
@@ -190,9 +317,10 @@ def test_runs_that_differ_in_anything_have_directories_that_differ() -> None:
         "patience": 3,
         "batch": 9,
         "accumulate": 2,
+        "optimizer": "sgd",
         "lr": 1.1e-3,
         "weight_decay": 0.0,
-        "schedule": "none",
+        "schedule": "constant",
         "ema": True,
         "augment": (),
         "normalize": "none",

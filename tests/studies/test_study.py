@@ -240,8 +240,8 @@ def test_another_study_in_the_same_directory_is_refused(study: Study) -> None:
 
 
 def test_a_study_of_another_version_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "study.toml").write_text('[[run]]\nmodel = "unet"\noptimizer = "sgd"\n')
-    with pytest.raises(RunError, match=r"study\.toml cannot be resumed here \(recipe has no option 'optimizer'"):
+    (tmp_path / "study.toml").write_text('[[run]]\nmodel = "unet"\nmomentum = 0.9\n')
+    with pytest.raises(RunError, match=r"study\.toml cannot be resumed here \(recipe has no option 'momentum'"):
         compare(**SETTINGS, losses=["bce"], out=tmp_path)
 
 
@@ -292,7 +292,7 @@ def test_the_rows_of_a_long_table_have_the_legend_of_their_curves(study: Study, 
 def test_a_count_of_one_is_in_the_singular(distances: Study) -> None:
     page, table = ((distances.path / name).read_text(encoding="utf-8") for name in ("report.html", "results.md"))
     assert re.search(r'<p class="facts">1 configuration · 2 seeds · .* · 1 epoch</p>', page)
-    assert "- Training: 1 epoch of AdamW, " in table
+    assert "2 seeds; with more" in table
 
 
 @pytest.mark.parametrize("name", ["study.toml", "notes.txt"])
@@ -325,7 +325,7 @@ def test_a_study_with_failed_and_interrupted_runs_is_resumed(
         compare(**settings, losses=losses, out=tmp_path / "study")
     printed = capsys.readouterr().err
     reason = "RuntimeError: a <b>broken</b> loss of two lines"
-    assert f"failed: trial/dot · trial/broken: {reason}\n" in printed
+    assert f"failed: trial/broken: {reason}\n" in printed
     assert "interrupted; rerun the same command to resume\n" in printed
     assert "--resume" not in printed
 
@@ -347,10 +347,8 @@ def test_a_study_with_failed_and_interrupted_runs_is_resumed(
     lines = output.out.splitlines()
     row = next(line for line in lines if "trial/broken" in line)
     assert f"failed: {reason}" in row
-    assert sum("trial/dot" in line for line in lines[:-4]) == 3
-    assert re.fullmatch(
-        r"trial/dot · (dice|trial/fragile) is best on valid, with trial/mistakes 0\.\d{3}\. .*", lines[-4]
-    )
+    assert [line.split()[0] for line in lines[2:5]] == losses
+    assert re.fullmatch(r"(dice|trial/fragile) is best on valid, with trial/mistakes 0\.\d{3}\. .*", lines[-4])
     assert lines[-2] == f"best:   {Study.read(tmp_path / 'study').best.path}"
     assert lines[-1] == f"report: {tmp_path / 'study' / 'report.html'}"
     table = list(csv.DictReader((tmp_path / "study" / "results.csv").read_text(encoding="utf-8").splitlines()))

@@ -26,11 +26,11 @@ def test_a_run_that_fails_is_tried_three_times(tmp_path: Path, capsys: pytest.Ca
     settings = {**SETTINGS, "losses": ["trial/broken", "bce"], "out": tmp_path / "study"}
     for _ in range(3):
         made = compare(**settings)
-        assert "failed: trial/dot · trial/broken: RuntimeError: " in capsys.readouterr().err
+        assert "failed: trial/broken: RuntimeError: " in capsys.readouterr().err
     made = compare(**settings)
     printed = capsys.readouterr().err
     reason = "RuntimeError: a <b>broken</b> loss of two lines"
-    assert f"failed 3 times, retry with --force: trial/dot · trial/broken: {reason}\n" in printed
+    assert f"failed 3 times, retry with --force: trial/broken: {reason}\n" in printed
     assert "failed: " not in printed
     # The table still reports it.
     assert [row.failure for row in made.configurations] == [reason, ""]
@@ -38,7 +38,7 @@ def test_a_run_that_fails_is_tried_three_times(tmp_path: Path, capsys: pytest.Ca
     words += ["--size", "8", "--epochs", "3", "--batch", "2", "--device", "cpu", "--out", str(tmp_path / "study")]
     status, _, printed = call(*words, "--force")
     assert status == 1
-    assert "failed: trial/dot · trial/broken: " in printed
+    assert "failed: trial/broken: " in printed
 
 
 def die_in(made: dict[str, Any], parts: Any, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
@@ -66,7 +66,7 @@ def test_a_run_that_kills_the_process_is_tried_three_times(
         "its process was killed 3 times before its first checkpoint, "
         "by the system if memory ran out, else by a time limit or by hand"
     )
-    assert f"failed 3 times, retry with --force: trial/dot · trial/fragile: {reason}" in capsys.readouterr().err
+    assert f"failed 3 times, retry with --force: trial/fragile: {reason}" in capsys.readouterr().err
     assert [row.failure for row in made.configurations] == [reason, ""]
     again = compare(**settings, force=True)
     assert [row.failure for row in again.configurations] == ["", ""]

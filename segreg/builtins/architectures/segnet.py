@@ -60,8 +60,9 @@ class SegNet(nn.Module):
         self.decoder[-1] = nn.Sequential(ConvNormAct(width, width), nn.Conv2d(width, num_classes, 3, padding=1))
         he_init(self)
         if pretrained:
-            blocks = [each for each in self.encoder.modules() if isinstance(each, ConvNormAct)]
-            load_vgg16([(block[0], block[1]) for block in blocks], pretrained)
+            convolutions = [each for each in self.encoder.modules() if isinstance(each, nn.Conv2d)]
+            norms = [each for each in self.encoder.modules() if isinstance(each, nn.BatchNorm2d)]
+            load_vgg16(list(zip(convolutions, norms, strict=True)), pretrained)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images, float [B, C, H, W], to logits, float [B, K, H, W]."""

@@ -51,7 +51,7 @@ def segreg_datasets() -> Iterable[Dataset]:
 
 @hookimpl
 def segreg_optimizers() -> Iterable[Optimizer]:
-    return [Optimizer(name="rateless", target="segreg_trial.parts:Rateless", summary="Has no learning rate to choose")]
+    return [Optimizer(name="rateless", target="segreg_trial.parts:Rateless", summary="Has no learning rate to set")]
 
 
 @hookimpl

@@ -1,7 +1,7 @@
 """The implementations, which need torch."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +92,6 @@ class Dropping(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.encoder(images))
-
-
-class Rateless(torch.optim.SGD):
-    """Steps of a fixed size."""
-
-    def __init__(self, params: Any) -> None:
-        super().__init__(params, lr=0.01)
 
 
 class Valued(Dot):
@@ -200,6 +193,17 @@ class Mistakes(nn.Module):
     def reset(self) -> None:
         self.wrong.zero_()
         self.pixels.zero_()
+
+
+class Rateless(torch.optim.SGD):
+    """Plain descent at a fixed rate.
+
+    Args:
+        params: Parameters.
+    """
+
+    def __init__(self, params: Iterable[nn.Parameter]) -> None:
+        super().__init__(params, lr=0.01)
 
 
 class Bands:
