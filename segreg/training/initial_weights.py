@@ -123,7 +123,7 @@ def note_random_and_frozen(recipe: Recipe, model: nn.Module, initial: InitialWei
     options = record.pretrained_options if isinstance(record, Architecture) else ()
     # A run that resumes has the weights of its checkpoint.
     resumed = recipe.init is not None and initial is None
-    if resumed or any(architecture.options.get(option) for option in options):
+    if not recipe.freeze or resumed or any(architecture.options.get(option) for option in options):
         return
     taken = initial.fit_in(model) if initial else {}
     random = [name for name, parameter in model.named_parameters() if not parameter.requires_grad and name not in taken]
