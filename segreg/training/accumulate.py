@@ -24,16 +24,16 @@ def why_not_the_mean(recipe: Recipe, data: Data) -> str:
     logits and masks, first without ignored pixels and then with some.
     """
     small = (min(recipe.size[0], _SIDE), min(recipe.size[1], _SIDE))
-    means = f"the mean of {recipe.accumulate} batches of {recipe.batch} is used, and not the loss of all as one batch"
+    averaged = f"averaged over the {recipe.accumulate} batches of a step, which is not the loss of one large batch"
     before = random_state(torch.device("cpu"))
     try:
         # Some losses do not take small images.
         for size in (small, recipe.size):
             with suppress(Exception):
                 if not _is_mean_over_images(recipe, data, size, ignored=False):
-                    return f"{recipe.loss} divides by what differs between images: {means}"
+                    return f"{recipe.loss} divides by what differs between images: it is {averaged}"
                 if not _is_mean_over_images(recipe, data, size, ignored=True):
-                    return f"{recipe.loss} divides by the pixels that are not ignored: if there are any, {means}"
+                    return f"{recipe.loss} divides by the pixels that are not ignored: where some are, it is {averaged}"
                 break
     finally:
         restore_random_state(before, torch.device("cpu"))

@@ -47,12 +47,12 @@ class InitialWeights:
         fitting = {
             name: tensor for name, tensor in self.tensors.items() if name in own and _form(tensor) == _form(own[name])
         }
-        parameters = [name for name, _ in model.named_parameters()]
-        if not fitting.keys() & set(parameters):
-            theirs, ours = (min(names, default="none") for names in (self.tensors, parameters))
+        parameters = dict(model.named_parameters())
+        if not fitting.keys() & parameters.keys():
+            ours, theirs = (_first(tensors) for tensors in (parameters, self.tensors))
             raise OptionError(
-                f"init is {self.source}, whose weights are of another architecture: none has the name and shape of one "
-                f"of this model's, which are named like {ours}, and those in the file like {theirs}"
+                f"init is {self.source}, whose weights are of another architecture: no name and shape is one of this "
+                f"model's; the first of the model is {ours}, that of the file {theirs}"
             )
         return fitting
 
@@ -123,7 +123,7 @@ def note_random_and_frozen(recipe: Recipe, model: nn.Module, initial: InitialWei
     options = record.pretrained_options if isinstance(record, Architecture) else ()
     # A run that resumes has the weights of its checkpoint.
     resumed = recipe.init is not None and initial is None
-    if resumed or any(architecture.options.get(option) for option in options):
+    if not recipe.freeze or resumed or any(architecture.options.get(option) for option in options):
         return
     taken = initial.fit_in(model) if initial else {}
     random = [name for name, parameter in model.named_parameters() if not parameter.requires_grad and name not in taken]
@@ -132,6 +132,10 @@ def note_random_and_frozen(recipe: Recipe, model: nn.Module, initial: InitialWei
             f"freeze keeps {counted(len(random), 'tensor')} at random values, such as {random[0]}: begin with trained "
             "ones, by init or a pretrained model"
         )
+
+
+def _first(tensors: Mapping[str, Tensor]) -> str:
+    return next((f"{name} {list(tensors[name].shape)}" for name in sorted(tensors)), "none")
 
 
 def _form(tensor: Tensor) -> tuple[torch.Size, bool]:

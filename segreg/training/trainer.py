@@ -63,7 +63,7 @@ class Trainer:
     ) -> None:
         self.recipe, self.data, self.device = recipe, data, device
         self.display = display or Display(quiet=True)
-        self.initial = initial
+        self._initial = initial.record if initial else None
         self.steps = math.ceil(len(data.splits["train"]) / recipe.images_per_step)
         self.checkpoints: Checkpoints | None = None
         seed_all(recipe.seed)
@@ -159,7 +159,7 @@ class Trainer:
         return patience is not None and state.epochs_since_best >= patience and len(state.history) < self.recipe.epochs
 
     def train_epoch(self) -> tuple[Epoch, dict[str, float]]:
-        """Take one step per batch, continuing the epoch in progress if there is one.
+        """Train for one epoch, continuing the one in progress if there is one.
 
         Returns:
             The epoch, and the mean loss and the metrics of the predictions made during it.
@@ -186,8 +186,9 @@ class Trainer:
         done = epoch.step * recipe.images_per_step
         for images, target in train.batches(recipe.batch, self.device, order[done:]):
             images, target = self.augmenter(images, target, uniforms[done : done + len(images)])
-            loss, logits = self.add_gradients(images, target, share=len(images) / counts[epoch.step])
-            epoch.losses[epoch.step] += loss
+            share = len(images) / counts[epoch.step]
+            loss, logits = self.add_gradients(images, target, share)
+            epoch.losses[epoch.step].add_(loss, alpha=share)
             done += len(images)
             for metric in self.metrics.values():
                 metric.update(logits, target)
@@ -220,20 +221,21 @@ class Trainer:
         return loss, logits
 
     def add_gradients(self, images: Tensor, target: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Add the gradients of a batch to those of the step.
+        """Add the gradients of a batch to those of the step; return its loss and its logits.
 
         Args:
             images: The images of the batch.
             target: Their masks.
-            share: Share of the step's images that are in the batch, by which its loss is weighted.
+            share: Share of the step's images that are in the batch, by which its gradients are weighted.
 
         Shapes:
-            as for `step`; the loss that is returned is the weighted one.
+            as for `step`.
         """
         with devices.autocast(self.device, self.recipe.precision):
             logits: Tensor = self.state.model(images)
-        loss: Tensor = self.state.loss(logits, target) * share
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss: Tensor = self.state.loss(logits, target)
+        # Of a loss that is not a scalar this is refused, as without a weight.
+        loss.backward(loss.new_full((), share))  # type: ignore[no-untyped-call]
         return loss.detach(), logits.detach()
 
     def update_weights(self) -> None:
@@ -258,7 +260,7 @@ class Trainer:
         recipe, data, state = self.recipe, self.data, self.state
         tables = resolved(recipe, data, self.device, state.loss)
         if recipe.init:
-            tables["init"] = self.initial.record if self.initial else run.initial_weights
+            tables["init"] = self._initial or run.initial_weights
         provenance = provenance_of(recipe, tables, data)
         changed = restore_from(
             run,

@@ -89,7 +89,7 @@ TRAIN = (
 @pytest.mark.parametrize(
     ("loss", "said"),
     [
-        ("bce", "bce divides by the pixels that are not ignored: if there are any, the mean of 3 batches of 2"),
+        ("bce", "bce divides by the pixels that are not ignored: where some are, it is averaged over the 3 batches"),
         ("cross-entropy:class_weights=[1,5]", "class_weights=[1.0,5.0] divides by what differs between images"),
         ("dice", ""),
     ],

@@ -197,8 +197,8 @@ def bad_files(folder: Path, source: Run) -> dict[str, tuple[Path, str]]:
         "missing": (folder / "text.safetensor", "does not exist (did you mean 'text.safetensors'?)"),
         "other": (
             paths["other.safetensors"],
-            "whose weights are of another architecture: none has the name and shape of one of this model's, which are "
-            "named like decoder.0.0.0.weight, and those in the file like layer1.weight",
+            "whose weights are of another architecture: no name and shape is one of this model's; the first of the "
+            "model is decoder.0.0.0.weight [4, 8, 3, 3], that of the file layer1.weight [3]",
         ),
     }
 
