@@ -6,7 +6,7 @@ from torch import Tensor
 
 from segreg.testing.process import expect_no_global_change
 from segreg.testing.subject import Check, CheckFailed, ComponentSubject, expect
-from segreg.training.first_call import check_factor
+from segreg.training.learning_rate import check_factor
 
 _LENGTHS = (1, 2, 3, 10, 11, 100, 1000)
 # A shorter training may have nothing but the first step of a warm-up.

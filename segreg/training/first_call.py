@@ -1,6 +1,5 @@
 """Builds and calls the components of a recipe once, before the images are read: some options fit only some data."""
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -22,6 +21,7 @@ from segreg.runs.model_file import check_normalization
 from segreg.specs import Architecture
 from segreg.support.randomness import random_state, restore_random_state
 from segreg.task import task_of
+from segreg.training.learning_rate import check_factor
 
 _SIDE = 32
 _STEPS = 1000
@@ -91,12 +91,6 @@ def _check_schedule(component: Resolved) -> None:
     schedule = component.build()
     for step in range(_STEPS):
         check_factor(schedule(step, _STEPS), step, _STEPS)
-
-
-def check_factor(factor: Any, step: int, steps: int) -> None:
-    """Raise `ValueError` unless it is a factor of the learning rate."""
-    if not isinstance(factor, int | float) or not 0 <= factor < math.inf:
-        raise ValueError(f"its factor is {factor!r} at step {step} of {steps}: expected a finite number, 0 or more")
 
 
 def _check_augmentation(component: Resolved) -> None:

@@ -12,6 +12,7 @@ from segreg.resolved import terms_of
 from segreg.runs.model_file import About
 from segreg.runs.provenance import values_from_data
 from segreg.specs import Architecture
+from segreg.training.accumulate import why_not_the_mean
 
 _LISTED = 5
 
@@ -33,6 +34,8 @@ def notes(recipe: Recipe, data: Data, about: About, model: nn.Module, loss: nn.M
             f"batch {recipe.batch}{accumulated} is more than the {images} training images: "
             "each step uses the whole training set"
         )
+    if recipe.accumulate > 1 and (why := why_not_the_mean(recipe, data)):
+        yield f"accumulate: {why}"
     yield from _unsuited_normalization(recipe, about, model)
     yield from _classes_without_pixels(recipe, data, loss)
 

@@ -8,9 +8,9 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from segreg.contracts import LearningRateSchedule, SegmentationMetric
+from segreg.contracts import SegmentationMetric
 from segreg.data.split import Data
-from segreg.errors import OptionError, TrainingError, counted
+from segreg.errors import OptionError, counted
 from segreg.nn.ema import EMA
 from segreg.nn.normalized import Normalized
 from segreg.recipe import Recipe
@@ -26,12 +26,11 @@ from segreg.support import device as devices
 from segreg.support.files import writing
 from segreg.support.progress import Display
 from segreg.support.randomness import random_state, restore_random_state, seed_all
-from segreg.training.accumulate import why_not_the_mean
 from segreg.training.augmenter import Augmenter
 from segreg.training.checkpoint import Checkpoints, best_epoch_on_disk, restore_from
 from segreg.training.finite import check_finite
-from segreg.training.first_call import check_factor
 from segreg.training.initial_weights import InitialWeights, note_random_and_frozen
+from segreg.training.learning_rate import LearningRate
 from segreg.training.notes import notes
 from segreg.training.oversampler import Oversampler
 from segreg.training.parts import build_optimizer, fault_of, freeze
@@ -93,8 +92,7 @@ class Trainer:
         ema = EMA(model) if recipe.ema else None
         self.state = State(model=model, loss=loss, optimizer=optimizer, ema=ema)
         [schedule] = recipe.components["schedule"]
-        self.schedule: LearningRateSchedule = schedule.build()
-        self.rates = [float(group["lr"]) for group in optimizer.param_groups]
+        self.learning_rate = LearningRate(schedule, optimizer, recipe.epochs * self.steps)
         self.oversampler = Oversampler(data, recipe.oversample, recipe.seed)
         self.augmenter = Augmenter([each.build() for each in recipe.components["augmentation"]], recipe.seed)
 
@@ -179,7 +177,7 @@ class Trainer:
             epoch = state.epoch
             self._restore_midway(epoch)
         else:
-            lr = self.rates[0] * self._factor()
+            lr = self.learning_rate.at(state.steps_done(steps))
             epoch = state.epoch = Epoch(lr=lr, losses=torch.zeros(steps, device=self.device))
         counts = [recipe.images_per_step] * (steps - 1) + [len(train) - recipe.images_per_step * (steps - 1)]
         started = time.monotonic() - epoch.seconds
@@ -240,11 +238,10 @@ class Trainer:
 
     def update_weights(self) -> None:
         """Take the step of the optimizer whose gradients have been added."""
-        state, factor = self.state, self._factor()
+        state = self.state
         if self.recipe.clip_grad:
             nn.utils.clip_grad_norm_(state.model.parameters(), self.recipe.clip_grad)
-        for group, rate in zip(state.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate * factor
+        self.learning_rate.set(state.steps_done(self.steps))
         state.optimizer.step()
         state.optimizer.zero_grad()
         if state.ema:
@@ -262,20 +259,11 @@ class Trainer:
         if recipe.init:
             tables["init"] = self._initial or run.initial_weights
         provenance = provenance_of(recipe, tables, data)
-        changed = restore_from(
-            run,
-            state,
-            provenance,
-            self._optimizer.build,
-            epoch=self._epoch_as_saved(),
-            force=force,
-        )
+        changed = restore_from(run, state, provenance, self._optimizer.build, epoch=self._epoch_as_saved(), force=force)
         resumed = changed is not None
         self.display.line(f"{recipe.label} on {devices.device_name(self.device)}, into {run.path}")
         for note in notes(recipe, data, self.about, state.model.model, state.loss):
             self.display.note(note)
-        if recipe.accumulate > 1 and (why := why_not_the_mean(recipe, data)):
-            self.display.note(f"accumulate: {why}")
         if resumed:
             self.display.line(f"resuming after {state.position}")
         with writing(run.path):
@@ -294,16 +282,6 @@ class Trainer:
             ahead=best_epoch_on_disk(run) if resumed and not changed else 0,
             last=state.position if resumed else "",
         )
-
-    def _factor(self) -> float:
-        """Return the factor of the learning rate at the next step, which follows from the number of steps alone."""
-        step, steps = self.state.steps_done(self.steps), self.recipe.epochs * self.steps
-        factor = self.schedule(step, steps)
-        try:
-            check_factor(factor, step, steps)
-        except ValueError as error:
-            raise TrainingError(f"schedule {self.recipe.schedule}: {error}") from error
-        return factor
 
     def _is_due(self) -> bool:
         """Whether `checkpoint_every` asks for a checkpoint after this step."""
