@@ -95,7 +95,7 @@ class CLAHE:
 
     Args:
         limit: How much the contrast is raised at most. At least 1.
-        grid: Parts per side. 1 to 64, and less than there are pixels.
+        grid: Parts per side. 1 to 16, and less than there are pixels.
         p: Share of the images that are changed.
 
     Raises:
@@ -108,7 +108,7 @@ class CLAHE:
 
     def __init__(self, *, limit: float = 2.0, grid: int = 4, p: float = 0.5) -> None:
         check_option("limit", limit, 1 <= limit < math.inf, "a finite number, 1 or more")
-        check_option("grid", grid, 1 <= grid <= 64, "from 1 to 64 parts per side")
+        check_option("grid", grid, 1 <= grid <= 16, "from 1 to 16 parts per side")
         check_probability(p)
         self.limit, self.grid, self.p = limit, grid, p
 

@@ -175,7 +175,7 @@ def test_what_is_for_colour_refuses_other_images_in_one_line(name: str, channels
         ("motion:length=4", "length is 4: expected an odd number, from 3 to 99"),
         ("sharpness:factor=[2,1]", r"factor is \(2.0, 1.0\): expected the smallest and the largest, 0 or more"),
         ("clahe:limit=0", "limit is 0.0: expected a finite number, 1 or more"),
-        ("clahe:grid=0", "grid is 0: expected from 1 to 64 parts per side"),
+        ("clahe:grid=0", "grid is 0: expected from 1 to 16 parts per side"),
         ("hue:degrees=200", "degrees is 200.0: expected an angle, 0 to 180"),
         ("saturation:factor=[-1,1]", r"factor is \(-1.0, 1.0\): expected the smallest and the largest, 0 or more"),
         ("jpeg:quality=[0,50]", r"quality is \(0.0, 50.0\): expected the lowest and the highest, 1 to 100"),
