@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-
 from segreg.training.augmentation import Augmentation
 
 
