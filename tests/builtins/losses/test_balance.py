@@ -15,9 +15,9 @@ from segreg.builtins.losses.balance import weights_of_classes
 from segreg.errors import OptionError
 from segreg.runs.run import Run
 from segreg.support.files import read_toml
-from segreg.training.fit import resume
 from tests.builtins.losses.cases import draw_case, sigmoid, tensors
-from tests.trial import call, interrupt, parts, trial, without_times  # noqa: F401
+from tests.trial import call, without_times
+from tests.trial import trial as trial
 
 DATA = "trial/bands:classes=[a,b,c,d],train=5"
 SETTINGS: dict[str, Any] = {
@@ -125,15 +125,6 @@ def test_in_a_sum_each_term_has_its_own(tmp_path: Path) -> None:
     assert list(run.results["class_weights"]) == ["cross-entropy:class_weights=balanced", "bce:pos_weight=balanced"]
     kinds = [table for table in read_toml(run.path / "recipe.toml")["component"] if table["kind"] == "loss"]
     assert [len(table["options"].get("class_weights", [])) for table in kinds] == [0, 4, 0]
-
-
-def test_a_resumed_run_has_the_same_weights(tmp_path: Path, parts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {**SETTINGS, "batch": 2, "loss": "trial/fragile+cross-entropy:class_weights=balanced", "epochs": 3}
-    whole = segreg.fit("trial/dot", out=tmp_path / "whole", **settings)
-    interrupted = interrupt(parts, monkeypatch, 4, "trial/dot", out=tmp_path / "run", **settings)
-    resumed = resume(interrupted.path, quiet=True)
-    assert without_times(resumed.history) == without_times(whole.history)
-    assert resumed.results["class_weights"] == whole.results["class_weights"]
 
 
 def test_a_class_that_no_training_image_shows_is_named(tmp_path: Path) -> None:
