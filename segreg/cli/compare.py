@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="a study file, or the name of one that comes with segreg: quick (synthetic lesions, about three minutes "
         "on two cores), experiment (the same configurations, 40 epochs at 256x256), camvid-segnet-basic or unet-paper "
-        "(the protocols of these papers, which need --data). Default: quick; with --data, experiment",
+        "(the protocols of these papers, for your --data). Default: quick; with --data, experiment",
     )
     parser.add_argument("--models", nargs="+", metavar="MODEL", help="architectures, instead of the study's")
     parser.add_argument("--losses", nargs="+", metavar="LOSS", help="losses, instead of the study's")

@@ -60,7 +60,8 @@ class SegNet(nn.Module):
         self.decoder[-1] = nn.Sequential(ConvNormAct(width, width), nn.Conv2d(width, num_classes, 3, padding=1))
         he_init(self)
         if pretrained:
-            load_vgg16([(block[0], block[1]) for stage in self.encoder for block in stage], pretrained)
+            blocks = [block for block in self.encoder.modules() if isinstance(block, ConvNormAct)]
+            load_vgg16([(block[0], block[1]) for block in blocks], pretrained)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images, float [B, C, H, W], to logits, float [B, K, H, W]."""
