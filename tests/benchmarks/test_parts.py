@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from segreg.training.augmentation import Augmentation
 from torch import Tensor
 
 import segreg
 from segreg.bench.timing import Workload, runner
 from segreg.data.in_memory import InMemory, load_data
 from segreg.support.device import detect
+from segreg.training.augmentation import Augmentation
 from tests.builtins.datasets.files import DATA, realdata
 
 SHAPE = (8, 128, 128)
