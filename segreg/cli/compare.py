@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "study",
         nargs="?",
         help="a study file, or the name of one that comes with segreg: quick (synthetic lesions, about three minutes "
-        "on two cores) or experiment (the same configurations, 40 epochs at 256x256). Default: quick; with --data, "
-        "experiment",
+        "on two cores), experiment (the same configurations, 40 epochs at 256x256), camvid-segnet-basic or unet-paper "
+        "(the protocols of these papers, for your --data). Default: quick; with --data, experiment",
     )
     axes = parser.add_argument_group(
         "axes", "what is compared, in every combination, instead of that axis of the study"

@@ -66,7 +66,7 @@ def resolved(recipe: Recipe, data: Data, device: torch.device, loss: nn.Module) 
 
 
 def values_from_data(component: object) -> Mapping[str, Any]:
-    """Return the options whose values a component has computed from the data, such as class weights."""
+    """Return those options of a component that it has computed from the data, such as class weights."""
     values = getattr(component, "from_data", {})
     return values if isinstance(values, Mapping) else {}
 

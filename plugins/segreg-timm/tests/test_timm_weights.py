@@ -182,3 +182,46 @@ def test_a_run_is_loaded_without_the_weights_that_it_started_from(tmp_path: Path
     images = random_images(1, 3, 32, 32)
     with torch.no_grad():
         assert run.model()(images).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("mean", "normalize", "way_out"),
+    [
+        ((0.485, 0.456, 0.406), "image", "normalize=imagenet does that"),
+        ((0.485, 0.456, 0.406), "imagenet", ""),
+        ((0.5, 0.5, 0.5), "imagenet", "no setting of normalize does that"),
+        ((0.0, 0.0, 0.0), "image", "normalize=none does that"),
+        ((0.0, 0.0, 0.0), "none", ""),
+    ],
+)
+def test_a_run_says_if_it_normalises_otherwise_than_the_weights_expect(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    mean: tuple[float, ...],
+    normalize: str,
+    way_out: str,
+) -> None:
+    weights = tmp_path / "weights.safetensors"
+    saved(weights, "test_resnet")
+    deviation = {0.5: (0.5,) * 3, 0.0: (1.0,) * 3}.get(mean[0], (0.229, 0.224, 0.225))
+    real = timm.create_model
+
+    def created(*names: Any, **options: Any) -> Any:
+        model = real(*names, **options)
+        model.pretrained_cfg = {**model.pretrained_cfg, "mean": mean, "std": deviation}
+        return model
+
+    monkeypatch.setattr(timm, "create_model", created)
+    segreg.fit(
+        f"timm/unet:backbone=test_resnet,pretrained={weights},width=4",
+        data="lesions:train=2,valid=1,test=1,size=32",
+        size=32,
+        epochs=1,
+        normalize=normalize,
+        device="cpu",
+        out=tmp_path / "run",
+    )
+    said = [line for line in "".join(capsys.readouterr()).splitlines() if "the pretrained weights" in line]
+    assert len(said) == bool(way_out)
+    assert way_out in "".join(said)

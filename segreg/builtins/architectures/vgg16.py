@@ -1,6 +1,7 @@
 """Pretrained weights of VGG16 with batch normalisation, from a file or from the Hugging Face Hub."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ _CONVOLUTION = re.compile(r"features\.(\d+)\.weight")
 
 
 @torch.no_grad()
-def load_vgg16(convolutions: list[tuple[nn.Conv2d, nn.BatchNorm2d]], pretrained: str) -> None:
+def load_vgg16(convolutions: Sequence[tuple[nn.Module, nn.Module]], pretrained: str) -> None:
     """Load the 13 convolutions of VGG16, each with its batch normalisation, in order.
 
     A convolution that has no bias gets that of the file from its batch normalisation: the mean is lower by it.
