@@ -10,8 +10,14 @@ import attrs
 
 from segreg.specs import Architecture, Augmentation, Component, Dataset, Loss, Metric, Optimizer, Schedule, Tracker
 
-FACTS = ("in_channels", "num_classes")
-"""Options that the data decide: a component that has one of them receives its value, and a recipe leaves it out."""
+FACTS = ("in_channels", "num_classes", "class_pixels", "class_image_pixels")
+"""Options that the data decide: a component that has one of them receives its value, and a recipe leaves it out.
+
+The last two are about the training images, at the size of training: a number for each of the K values of a mask.
+`class_pixels` are the pixels of a class, and `class_image_pixels` all pixels of the images in which it occurs. Ignored
+pixels are not counted. Where there are no training images, as for a metric in an evaluation, they are left out, so such
+an option needs a default.
+"""
 
 
 @attrs.frozen(kw_only=True)

@@ -145,11 +145,16 @@ def structure(what: str, value: Any, annotation: Any) -> Any:
     try:
         return converter().structure(value, annotation)
     except Exception as error:
-        guess = ""
-        if get_origin(annotation) is Literal and isinstance(value, str):
-            guess = did_you_mean(value, [choice for choice in get_args(annotation) if isinstance(choice, str)])
+        guess = did_you_mean(value, _choices(annotation)) if isinstance(value, str) else ""
         text = " ".join(shown(value).splitlines())
         raise OptionError(f"{what} is {text}{guess}: expected {type_name(annotation)}") from error
+
+
+def _choices(annotation: Any) -> list[str]:
+    """Return the words that a type allows, also where it allows other values besides."""
+    if _is_union(annotation):
+        return [choice for arm in get_args(annotation) for choice in _choices(arm)]
+    return [choice for choice in get_args(annotation) if isinstance(choice, str)] if _is_literal(annotation) else []
 
 
 @cache

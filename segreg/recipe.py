@@ -53,6 +53,30 @@ def read_names(setting: str, value: Any) -> tuple[Any, ...]:
     return tuple(word for word in words if word != "none")
 
 
+def read_lr_scales(value: Any) -> tuple[str, ...]:
+    """Read "encoder=0.1" or several of these; each is returned as it is written in a recipe.
+
+    Raises:
+        OptionError: one is not a prefix with a factor, the factor is out of range, or a prefix is given twice.
+    """
+    scales: dict[str, float] = {}
+    for each in structure("lr_scale", read_names("lr_scale", value), tuple[str, ...]):
+        prefix, _, factor = each.rpartition("=")
+        try:
+            scale = float(factor)
+        except ValueError:
+            scale = math.nan
+        if not prefix or not 0 < scale < math.inf:
+            raise OptionError(
+                f"lr_scale is {shown(each)}: expected PREFIX=FACTOR, such as encoder=0.1, with a finite factor above "
+                "0; to train a part not at all, use freeze"
+            )
+        if prefix in scales:
+            raise OptionError(f"lr_scale has two factors for {shown(prefix)}: expected one")
+        scales[prefix] = scale
+    return tuple(f"{prefix}={scale}" for prefix, scale in scales.items())
+
+
 def _converted(fields: type, settings: "list[attrs.Attribute[Any]]") -> "list[attrs.Attribute[Any]]":
     """Let every setting be given as text, or in a shorter form than its type."""
     return [
@@ -63,6 +87,8 @@ def _converted(fields: type, settings: "list[attrs.Attribute[Any]]") -> "list[at
 def _read(value: Any, field: "attrs.Attribute[Any]") -> Any:
     if field.name == "size":
         return read_size(value)
+    if field.name == "lr_scale":
+        return read_lr_scales(value)
     names = read_names(field.name, value) if isinstance(field.default, tuple) else value
     return structure(field.name, names, field.type)
 
@@ -72,6 +98,9 @@ _A_COUNT = field_expected("1 or more, and at most 1000000000", lambda value: 1 <
 # NumPy's limit, and far enough below torch's that epoch numbers can be added to it.
 _A_SEED = field_expected("from 0 to 4294967295", lambda value: 0 <= value < 2**32)
 _A_NORM = field_expected("a finite number above 0", lambda value: 0 < value < math.inf)
+_A_SHARE = field_expected("from 0 to 1", lambda value: 0 <= value <= 1)
+_IF_SET = {"identifies": "if set"}
+"""Marks a setting that identifies a run only where it is not the default, so that those before it keep their names."""
 _NOT_EMPTY = field_expected("one name or more, the first of which decides which weights are kept", bool)
 
 
@@ -83,13 +112,24 @@ class Recipe:
         model: Architecture, as an expression.
         loss: Loss, as an expression or a weighted sum such as `bce+0.5*dice`.
         metrics: Metrics, as expressions; the first one selects the best weights.
+        init: Weights to begin with: the directory of a run, or a safetensors file. Tensors are taken by name where
+            their shapes fit; the others, such as a head with other classes, begin as they would without it. A resumed
+            run does not read it again.
+        freeze: Parts of the model that are not trained, as prefixes of parameter names such as `encoder`. They compute
+            as in evaluation: batch normalisation keeps its statistics, and dropout is off. `none` for none.
+        lr_scale: Factors of the learning rate of parts of the model, as `encoder=0.1`; the longest prefix of a
+            parameter's name counts. `none` for none.
         data: Dataset, as an expression.
         on_bad_image: What to do about images or masks that cannot be read or used, all of which are found before the
             first epoch: `error` lists them and trains nothing; `skip` leaves them out, prints how many, and lists them
             in `skipped.csv`.
         size: Height and width that images are resized to, in pixels: `128` or `96x128`.
         epochs: Number of passes over the training set, at least 1.
-        batch: Batch size: images per step, at least 1.
+        patience: Stop early once the first metric has not improved on the validation images for this many epochs, at
+            least 1; `none` trains all epochs.
+        batch: Batch size: images that are computed at once, at least 1.
+        accumulate: Batches per step, whose gradients are averaged, at least 1: with more, a step uses as many times the
+            images in the memory of one batch. Batch normalisation still sees one batch at a time.
         optimizer: Optimizer, as an expression such as `sgd:lr=0.05,momentum=0.9`. Each has its own default learning
             rate.
         schedule: Schedule of the learning rate, as an expression: `onecycle` raises it over the first 10 % of the steps
@@ -99,8 +139,12 @@ class Recipe:
         augment: Augmentations of the training images, as expressions such as `affine:degrees=90`; `none` for none.
             Those that move pixels come first, then those that change their values, each in the order given. Leave out
             `vflip` if up and down differ in the images.
+        oversample: Share of the training images of each epoch, 0 to 1, that are replaced by images chosen for a class:
+            first a class is drawn, each with the same probability, then an image that shows it. It makes rare classes
+            more frequent.
         normalize: `image` standardizes each channel of each image to zero mean and unit variance, which removes
-            lighting and camera differences; `none` leaves images in [0, 1].
+            lighting and camera differences; `dataset` uses mean and deviation of the training images for all, and
+            `imagenet` those with which most pretrained weights were trained; `none` leaves images in [0, 1].
         precision: `bf16` runs convolutions in bfloat16, `fp32` everything in float32, `auto` depends on the hardware.
         device: `auto`, or a device such as `cpu` or `cuda:1`.
         seed: Seed of the weights, the order of the images and the augmentation, 0 to 4294967295.
@@ -117,15 +161,21 @@ class Recipe:
     model: str = "unet"
     loss: str = "bce"
     metrics: tuple[str, ...] = attrs.field(default=("iou",), validator=_NOT_EMPTY)
+    init: str | None = None
+    freeze: tuple[str, ...] = attrs.field(default=(), metadata=_IF_SET)
+    lr_scale: tuple[str, ...] = attrs.field(default=(), metadata=_IF_SET)
     data: str = "lesions"
     on_bad_image: OnBadImage = "error"
     size: tuple[int, int] = (256, 256)
     epochs: int = attrs.field(default=40, validator=_A_COUNT)
+    patience: int | None = attrs.field(default=None, validator=optional(_A_COUNT))
     batch: int = attrs.field(default=8, validator=_A_COUNT)
+    accumulate: int = attrs.field(default=1, validator=_A_COUNT, metadata=_IF_SET)
     optimizer: str = "adamw"
     schedule: str = "onecycle"
     ema: bool = False
     augment: tuple[str, ...] = ("hflip", "vflip", "affine")
+    oversample: float = attrs.field(default=0.0, validator=_A_SHARE)
     normalize: Normalization = "image"
     precision: Precision = "auto"
     device: str = "auto"
@@ -167,13 +217,23 @@ class Recipe:
         """Model and loss, as the run is called in tables and plots."""
         return f"{self.model} · {self.loss}"
 
+    @property
+    def images_per_step(self) -> int:
+        """The number of images that a step uses, where the epoch has that many left."""
+        return self.batch * self.accumulate
+
     def to_dict(self) -> dict[str, Any]:
         """Return the settings by name, without those that are None, which TOML cannot express."""
         return attrs.asdict(self, recurse=False, filter=lambda field, value: field.init and value is not None)
 
     def fields_that_affect_results(self) -> dict[str, Any]:
         """Return the settings that affect the results."""
-        return attrs.asdict(self, recurse=False, filter=lambda field, value: field.eq is True and value is not None)
+
+        def counts(field: "attrs.Attribute[Any]", value: Any) -> bool:
+            unset = value is None or (field.metadata == _IF_SET and value == field.default)
+            return field.eq is True and not unset
+
+        return attrs.asdict(self, recurse=False, filter=counts)
 
     def to_toml(self) -> str:
         """Write the recipe as TOML."""

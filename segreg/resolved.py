@@ -75,6 +75,11 @@ class Resolved:
         return {**copy.deepcopy(dict(self.options)), **structured(self.entry.key, self.entry.options(), decided)}
 
 
+def terms_of(terms: Sequence[Resolved], built: Any) -> list[Any]:
+    """Return what `build_sum` built from each of the components."""
+    return [built] if len(terms) == 1 and terms[0].weight == 1.0 else list(built.losses)
+
+
 def build_sum(terms: Sequence[Resolved], **facts: Any) -> Any:
     """Build a weighted sum of components; a single component of weight 1 is built alone."""
     match terms:

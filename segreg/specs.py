@@ -123,7 +123,8 @@ class Architecture(Component):
         min_size: The minimum height and width it accepts, in pixels.
         pretrained_options: Options that only choose the initial weights, such as `("pretrained",)`. When weights are
             loaded from a run's file, the model is built without them, so that nothing is downloaded only to be
-            overwritten.
+            overwritten. Pretrained weights are taken to expect images normalised as ImageNet's; a module with the
+            attribute `pretrained_moments`, mean and deviation of each channel, says otherwise.
     """
 
     min_size: int = attrs.field(default=32, validator=_expected("a whole number from 1 up", _is_size))

@@ -15,6 +15,7 @@ def segreg_architectures() -> Iterable[Architecture]:
         Architecture(
             name="segnet",
             target="segreg.builtins.architectures.segnet:SegNet",
+            pretrained_options=("pretrained",),
             summary="VGG16 encoder; the decoder unpools with the encoder's pooling indices",
         ),
         Architecture(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from segreg.data.decode import Skipped
+from segreg.data.survey import count_classes
 from segreg.kinds import FACTS
 from segreg.task import Task, task_of
 
@@ -80,7 +81,26 @@ class Data:
         """The digest of each split."""
         return {name: split.digest for name, split in self.splits.items()}
 
+    @cached_property
+    def class_counts(self) -> Tensor:
+        """The pixels of each training image by class, int64 [N, K], K the values of a mask; ignored ones not counted.
+
+        In a binary task the first column is the background.
+        """
+        return count_classes(self.splits["train"], self.task)
+
     @property
+    def class_pixels(self) -> tuple[int, ...]:
+        """The training pixels of each class."""
+        return tuple(self.class_counts.sum(0).tolist())
+
+    @property
+    def class_image_pixels(self) -> tuple[int, ...]:
+        """The pixels of the training images in which each class occurs. Ignored ones are not counted."""
+        occurs = (self.class_counts > 0).long()
+        return tuple((occurs.T @ self.class_counts.sum(1)).tolist())
+
+    @cached_property
     def facts(self) -> dict[str, Any]:
         """What components need to know about the data."""
         return {name: getattr(self, name) for name in FACTS}

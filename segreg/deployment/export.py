@@ -18,7 +18,7 @@ from torch.export import Dim, ExportedProgram
 
 from segreg.errors import OptionError, RunError, SegregError, did_you_mean
 from segreg.expression import Expression
-from segreg.nn.normalized import FORMULAS, Normalization, Normalized
+from segreg.nn.normalized import Normalization, Normalized, formula
 from segreg.runs.locate import weights_of
 from segreg.runs.model_file import About, read_model
 from segreg.runs.run import Run
@@ -155,7 +155,7 @@ def _metadata(about: About, minimum: int, normalize: Normalization) -> dict[str,
     height, width = about.size
     channels = "red, green and blue" if about.in_channels == 3 else f"{about.in_channels} channels"
     usage = (
-        f"images: float32 [B, {about.in_channels}, H, W], {channels} in [0, 1], {FORMULAS[normalize]}; "
+        f"images: float32 [B, {about.in_channels}, H, W], {channels} in [0, 1], {formula(normalize, about.moments)}; "
         f"H and W from {minimum} up, trained at {height}×{width}. "
         f"logits: float32 [B, {about.num_classes}, H, W]; {about.task.formula}."
     )
@@ -167,6 +167,7 @@ def _metadata(about: About, minimum: int, normalize: Normalization) -> dict[str,
         "size": about.size,
         "min_size": minimum,
         "normalize": normalize,
+        **({"mean": about.mean, "deviation": about.deviation} if normalize in ("imagenet", "dataset") else {}),
         "usage": usage,
     }
 

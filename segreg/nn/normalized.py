@@ -1,21 +1,35 @@
 """A model together with the normalisation of its input."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-Normalization: TypeAlias = Literal["image", "none"]
-FORMULAS: Mapping[Normalization, str] = {
-    "image": "each channel of each image standardized to mean 0 and standard deviation 1 by "
-    "(x - mean) / max(deviation, 1/255)",
-    "none": "not normalized",
-}
-"""What is done to images in [0, 1], for whoever does it outside segreg."""
+Normalization: TypeAlias = Literal["image", "imagenet", "dataset", "none"]
+Moments: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation of each channel, of images in [0, 1]; both empty if they are not the same for all."""
+
+IMAGENET: Moments = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Those of the images of ImageNet, with which nearly all pretrained weights were trained."""
 
 # A constant channel has no standard deviation to divide by; one step of the 8-bit scale replaces it.
-_MIN_STD = 1 / 255
+MIN_STD = 1 / 255
+
+
+def formula(normalization: Normalization, moments: Moments) -> str:
+    """Say what is done to images in [0, 1], for whoever does it outside segreg."""
+    match normalization:
+        case "image":
+            return (
+                "each channel of each image standardized to mean 0 and standard deviation 1 by "
+                "(x - mean) / max(deviation, 1/255)"
+            )
+        case "none":
+            return "not normalized"
+        case _:
+            mean, deviation = (", ".join(f"{value:.9g}" for value in values) for values in moments)
+            return f"each channel normalized by (x - mean) / deviation, with mean {mean} and deviation {deviation}"
 
 
 class Normalized(nn.Module):
@@ -24,14 +38,23 @@ class Normalized(nn.Module):
     Args:
         model: The model that takes normalised images.
         normalization: `image` standardizes each channel of each image to zero mean and unit variance, which removes
-            lighting and camera differences; `none` leaves images unchanged.
+            lighting and camera differences; `imagenet` and `dataset` use the same moments for all images; `none` leaves
+            images unchanged.
+        moments: Those of `imagenet` and `dataset`.
     """
 
-    def __init__(self, model: nn.Module, normalization: Normalization) -> None:
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, model: nn.Module, normalization: Normalization, moments: Moments = ((), ())) -> None:
         super().__init__()
         self.memory_format = _memory_format(model)
         self.model = model.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.normalization = normalization
+        self.fixed = normalization in ("imagenet", "dataset")
+        # Not in its state: they are in the metadata of a model's file, and a checkpoint's images have the same.
+        self.register_buffer("mean", _per_channel(moments[0]), persistent=False)
+        self.register_buffer("deviation", _per_channel(moments[1]), persistent=False)
 
     def forward(self, images: Tensor, spread: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Map images to logits.
@@ -46,9 +69,15 @@ class Normalized(nn.Module):
         """
         if self.normalization == "image":
             std, mean = spread or torch.std_mean(images, dim=(2, 3), correction=0, keepdim=True)
-            images = (images - mean) / std.clamp(min=_MIN_STD)
+            images = (images - mean) / std.clamp(min=MIN_STD)
+        elif self.fixed:
+            images = (images - self.mean) / self.deviation
         logits: Tensor = self.model(images.contiguous(memory_format=self.memory_format))
         return logits
+
+
+def _per_channel(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
 
 
 def _memory_format(model: nn.Module) -> torch.memory_format:

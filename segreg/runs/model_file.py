@@ -1,5 +1,6 @@
 """A model in a file: its weights, and everything needed to rebuild it by name and to use it."""
 
+import math
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -9,10 +10,11 @@ import attrs
 from torch import Tensor, nn
 
 from segreg.data.split import Data
-from segreg.errors import PluginError, RunError, UnknownNameError, shown, single_line
+from segreg.data.survey import mean_and_deviation
+from segreg.errors import OptionError, PluginError, RunError, UnknownNameError, shown, single_line
 from segreg.expression import Expression, parse
 from segreg.nn.meta import without_values
-from segreg.nn.normalized import Normalization, Normalized
+from segreg.nn.normalized import IMAGENET, MIN_STD, Moments, Normalization, Normalized
 from segreg.plugins import missing_plugin
 from segreg.recipe import Recipe, read_size
 from segreg.registry import registry
@@ -34,6 +36,8 @@ class About:
         classes: One name for a binary task, else one per class.
         size: Height and width that images were resized to in training, in pixels.
         normalize: How its input is normalised, as in `Recipe`.
+        mean: Of each channel of images in [0, 1], if `normalize` is `imagenet` or `dataset`; else empty.
+        deviation: The standard deviation that goes with it.
     """
 
     segreg: str
@@ -43,6 +47,13 @@ class About:
     classes: tuple[str, ...]
     size: tuple[int, int]
     normalize: Normalization
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+
+    @property
+    def moments(self) -> Moments:
+        """Mean and deviation."""
+        return self.mean, self.deviation
 
     @property
     def num_classes(self) -> int:
@@ -69,6 +80,7 @@ class About:
 def about_model(recipe: Recipe, data: Data) -> About:
     """Return the metadata of the weights file of the model that a recipe trains."""
     [architecture] = recipe.components["architecture"]
+    mean, deviation = _moments(recipe.normalize, data)
     return About(
         segreg=version("segreg"),
         architecture=architecture.entry.key,
@@ -77,7 +89,28 @@ def about_model(recipe: Recipe, data: Data) -> About:
         classes=tuple(data.classes),
         size=recipe.size,
         normalize=recipe.normalize,
+        mean=mean,
+        deviation=deviation,
     )
+
+
+def check_normalization(normalize: Normalization, in_channels: int) -> None:
+    """Raise `OptionError` if images of so many channels cannot be normalised like this."""
+    if normalize == "imagenet" and in_channels != len(IMAGENET[0]):
+        raise OptionError(
+            f"normalize is 'imagenet', which is for images of 3 channels, and these have {in_channels}: "
+            "use image, dataset or none"
+        )
+
+
+def _moments(normalize: Normalization, data: Data) -> Moments:
+    check_normalization(normalize, data.in_channels)
+    if normalize == "imagenet":
+        return IMAGENET
+    if normalize == "dataset":
+        mean, deviation = mean_and_deviation(data.splits["train"])
+        return mean, tuple(max(each, MIN_STD) for each in deviation)
+    return (), ()
 
 
 def about_of(written: Mapping[str, Any]) -> About:
@@ -94,11 +127,18 @@ def about_of(written: Mapping[str, Any]) -> About:
         classes=tuple(map(str, written["classes"])),
         size=read_size(written["size"]),
         normalize=written["normalize"],
+        mean=tuple(map(float, written.get("mean", ()))),
+        deviation=tuple(map(float, written.get("deviation", ()))),
     )
     if about.normalize not in get_args(Normalization):
         raise ValueError(f"normalize is {shown(about.normalize)}")
     if about.in_channels < 1:
         raise ValueError(f"in_channels is {about.in_channels}")
+    expected = about.in_channels if about.normalize in ("imagenet", "dataset") else 0
+    if [len(each) for each in about.moments] != [expected] * 2:
+        raise ValueError(f"it has {len(about.mean)} means and {len(about.deviation)} deviations, not {expected}")
+    if not all(map(math.isfinite, about.mean)) or not all(0 < each < math.inf for each in about.deviation):
+        raise ValueError("a mean or a deviation is out of range")
     if about.task.num_classes != about.options["num_classes"]:
         raise ValueError(
             f"it names {about.num_classes} classes, but num_classes is {shown(about.options['num_classes'])}"
@@ -121,7 +161,7 @@ def read_model(path: Path) -> tuple[Normalized, About]:
         about = about_of(written)
         expression = parse(about.architecture)
     try:
-        return Normalized(_rebuilt(expression, about.options, weights), about.normalize).eval(), about
+        return Normalized(_rebuilt(expression, about.options, weights), about.normalize, about.moments).eval(), about
     except UnknownNameError as error:
         distribution, _, its_version = about.plugin.rpartition(" ")
         raise missing_plugin(path, about.architecture, distribution, its_version) from error

@@ -23,13 +23,17 @@ class WorstImage(TypedDict):
 class Results(TypedDict):
     """The results of the best weights, and the cost of the run.
 
-    `metrics` and `per_class` are by split and metric, None where there is no value; `images` and `digests`
-    are by split.
+    `epoch` is that of the best weights, `epochs` how many were trained, and `stopped_early` whether `patience`
+    ended them. `metrics` and `per_class` are by split and metric, None where there is no value; `images` and `digests`
+    are by split. `class_weights` are those that losses computed from the data, by loss and option.
     """
 
     epoch: int
+    epochs: int
+    stopped_early: bool
     metrics: dict[str, dict[str, float | None]]
     per_class: dict[str, dict[str, list[float | None]]]
+    class_weights: dict[str, dict[str, list[float]]]
     worst: list[WorstImage]
     classes: list[str]
     images: dict[str, int]
@@ -59,7 +63,7 @@ def read_results_file(path: Path, metrics: Sequence[str]) -> Results:
     written = read_json(path, "results")
     with reading(path, "results"):
         # A key that is no longer known says that another version wrote the file, and nothing more.
-        known = {name: written[name] for name in Results.__annotations__}
+        known = {name: {"class_weights": {}, **written}[name] for name in Results.__annotations__}
         try:
             results: Results = converter().structure(known, Results)
         except Exception as error:  # cattrs raises a group of them
@@ -82,5 +86,7 @@ def _check(results: Results, metrics: Sequence[str]) -> None:
     durations = (results["seconds"], results["images_per_second"])
     if not all(math.isfinite(each) and each >= 0 for each in durations):
         raise ValueError("a duration is negative or not finite")
+    if results["epoch"] > results["epochs"]:
+        raise ValueError(f"its best epoch is {results['epoch']} of {results['epochs']}")
     if min(results["epoch"], *results["images"].values()) < 1 or min(results["parameters"], results["skipped"]) < 0:
         raise ValueError("a number is below its minimum")

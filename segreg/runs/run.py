@@ -126,6 +126,17 @@ class Run:
             environment = {**dict(tables.get("platform", {})), **plugins}
         return {str(name): str(value) for name, value in environment.items()}
 
+    @property
+    def initial_weights(self) -> dict[str, str]:
+        """The weights that it began with: `source`, a run or a file, and `digest`; empty if it began without.
+
+        Raises:
+            RunError: the file was not written by segreg.
+        """
+        tables = read_toml(self.path / "recipe.toml")
+        with reading(self.path / "recipe.toml", "the recipe of a run"):
+            return {str(name): str(value) for name, value in dict(tables.get("init", {})).items()}
+
     def model(self) -> nn.Module:
         """Rebuild the model with its best weights, in evaluation mode, from `model.safetensors` alone.
 

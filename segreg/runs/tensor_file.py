@@ -54,6 +54,27 @@ def read_tensors(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, An
     return tensors, about
 
 
+def read_any_tensors(path: Path, what: str) -> dict[str, Tensor]:
+    """Return the tensors in a safetensors file, on the CPU, whoever wrote it.
+
+    Args:
+        path: The file.
+        what: What the file should be.
+
+    Raises:
+        RunError: the file is damaged, or not in this format.
+    """
+    with reading(path, what), safe_open(path, "pt") as file:
+        ours = _KEY in (file.metadata() or {})
+        tensors = {} if ours else {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a mapping
+    return read_tensors(path, what)[0] if ours else tensors
+
+
+def digest_of(tensors: Tensors) -> str:
+    """Return a digest of the names, types, shapes and values of tensors."""
+    return _digest(tensors, {})
+
+
 def read_about(path: Path, what: str) -> dict[str, Any]:
     """Return the values in a file without reading its tensors, and so without comparing the digest.
 

@@ -31,6 +31,8 @@ from segreg.support.progress import Display
 from segreg.training.checkpoint import checkpoint_path, remove_checkpoint
 from segreg.training.first_call import check_without_data
 from segreg.training.fit import open_data, train
+from segreg.training.initial_weights import check_initial_weights
+from segreg.training.parts import check_parts
 from segreg.training.tracking import check_trackers
 
 QUICK = "quick"
@@ -200,6 +202,8 @@ def planned(study: str | Path | None, out: str | Path | None, **given: Any) -> S
     # Of many runs, only a few differ in what is checked.
     for recipe in {(recipe.optimizer, recipe.schedule, recipe.augment): recipe for recipe in missing}.values():
         check_without_data(recipe)
+        check_initial_weights(recipe, made.run(recipe))
+    check_parts(missing)
     return made
 
 

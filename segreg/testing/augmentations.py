@@ -13,12 +13,16 @@ from segreg.testing.subject import Check, ComponentSubject, expect, same_values
 # Square, wide and tall.
 _SIZES = ((16, 16), (9, 20), (21, 8))
 _HIGHEST = 1 - 2**-24
-# So many images that one that is rarely changed is among them, and so many calls that slow changes show.
+# So many images that those that are rarely changed are among them, and so many calls that slow changes show.
 _MANY, _CALLS = 64, 60
 
 
 def _uniforms(augmentation: Any, images: int) -> Tensor:
-    return torch.rand(images, augmentation.draws)
+    u = torch.rand(images, augmentation.draws)
+    # In many rows close to 0 or 1, so that what is rarely done to an image is done to some.
+    u[1::3] **= 8
+    u[2::3] = (1 - u[2::3] ** 8).clamp(max=_HIGHEST)
+    return u
 
 
 def _results(augmentation: Any, images: Tensor, u: Tensor) -> Mapping[str, Tensor]:
@@ -119,7 +123,7 @@ def something_changes(subject: ComponentSubject) -> None:
 def images_of_a_batch_are_independent(subject: ComponentSubject) -> None:
     """An image's result depends on its own pixels and its own row of `u` only: any batch size gives the same."""
     augmentation = subject.build()
-    images, u = torch.rand(8, 3, 9, 12), _uniforms(augmentation, 8)
+    images, u = torch.rand(_MANY, 3, 9, 12), _uniforms(augmentation, _MANY)
     results = _results(augmentation, images, u)
     turned = _results(augmentation, images.flip(0), u.flip(0))
     for name, result in results.items():
@@ -138,7 +142,7 @@ def images_of_a_batch_are_independent(subject: ComponentSubject) -> None:
 def randomness_follows_from_what_it_is_given(subject: ComponentSubject) -> None:
     """The same images and `u` give the same, whatever was called before and by which instance: it keeps no state."""
     augmentation = subject.build()
-    images, u = torch.rand(4, 3, 9, 12), _uniforms(augmentation, 4)
+    images, u = torch.rand(_MANY, 3, 9, 12), _uniforms(augmentation, _MANY)
     first = {name: result.clone() for name, result in _results(augmentation, images, u).items()}
 
     def expect_same(results: Mapping[str, Tensor], when: str) -> None:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segreg.contracts import IGNORE_INDEX
+from segreg.task import task_of
 from segreg.testing.components import REFERENCE
 from segreg.testing.mistakes import Mistakes, confident, confused, ground_truth, misplaced
 from segreg.testing.process import expect_no_global_change, expect_seeded
@@ -24,7 +25,8 @@ def _cases(height: int = 6, width: int = 5) -> Iterator[tuple[str, Tensor, Tenso
 
 
 def _built(subject: ComponentSubject, classes: int) -> Any:
-    facts = {"in_channels": 3, "num_classes": classes}
+    alike = (1,) * task_of(classes).num_values
+    facts = {"in_channels": 3, "num_classes": classes, "class_pixels": alike, "class_image_pixels": alike}
     return subject.build(**{name: value for name, value in facts.items() if name in subject.entry.options()})
 
 

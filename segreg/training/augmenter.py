@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from segreg.contracts import DisplacementAugmentation, ImageAugmentation, MatrixAugmentation
 
-# Keeps the numbers of the augmentation apart from those that order the images.
-_STREAM = 0x5E67
 # What flips, and on a square also quarter turns, are but for their signs.
 _SAME_SIZE = torch.tensor([[[1.0, 0, 0], [0, 1, 0], [0, 0, 1]], [[0, 1, 0], [1, 0, 0], [0, 0, 1]]])
 
@@ -35,9 +34,9 @@ class Augmenter:
 
     def uniforms(self, epoch: int, images: int) -> Tensor:
         """Return the random numbers of an epoch, float32 [images, draws] in [0, 1), by position in it."""
-        # A generator takes 64 bits of a seed.
-        generator = torch.Generator().manual_seed((self._seed << 31) + (epoch << 15) + _STREAM)
-        return torch.rand(images, sum(self._draws), generator=generator)
+        # torch's generator on the CPU takes only 32 bits of a seed, which do not hold both.
+        generator = np.random.default_rng((self._seed, epoch))
+        return torch.from_numpy(generator.random((images, sum(self._draws)), dtype=np.float32))
 
     def __call__(self, images: Tensor, target: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
         """Augment a batch.
@@ -83,13 +82,14 @@ def _moved(images: Tensor, target: Tensor, matrix: Tensor) -> tuple[Tensor, Tens
     for turn, positions in groups.items():
         chosen = torch.tensor(positions)
         there = chosen.to(images.device, non_blocking=True)
+        # These copy whole images, in a fraction of the time that `images[there]` takes on a CPU.
+        some_images, some_target = images.index_select(0, there), target.index_select(0, there)
         if turn is None:
-            result = _resampled(images[there], target[there], matrix[chosen], None)
+            some_images, some_target = _resampled(some_images, some_target, matrix[chosen], None)
         else:
-            result = _turned(images[there], turn), _turned(target[there], turn)
-        if len(groups) == 1:
-            return result
-        moved_images[there], moved_target[there] = result
+            some_images, some_target = _turned(some_images, turn), _turned(some_target, turn)
+        moved_images.index_copy_(0, there, some_images)
+        moved_target.index_copy_(0, there, some_target)
     return moved_images, moved_target
 
 

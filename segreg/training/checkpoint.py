@@ -1,5 +1,6 @@
 """The checkpoint of a run: written between epochs and within them, and read back and checked to resume."""
 
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -53,19 +54,16 @@ def restore_from(
     if saved is None:
         return None
     try:
-        before, epochs = dict(saved["provenance"]), int(provenance["epochs"])
-        if epochs > int(before["epochs"]):
-            before["epochs"] = provenance["epochs"]
-        changes = differences(before, provenance)
+        changes = differences(dict(saved["provenance"]), provenance)
         changed = list(changes.values())
         if any(name in KEPT or name.startswith(IMAGES_OF) for name in changes):
             raise RunError(
                 f"{run.path} cannot be resumed: {'; '.join(changed)}: a run keeps its images, model and metrics, even "
-                "with --force; start a new run with another --out"
+                f"with --force; start a new run from its weights with --init {shlex.quote(str(run.path))}"
             )
         if changed and not force:
             raise RunError(f"{run.path} cannot be resumed unchanged: {'; '.join(changed)}: resume anyway with --force")
-        done = max(len(saved["history"]), best_epoch_on_disk(run))
+        epochs, done = int(provenance["epochs"]), max(len(saved["history"]), best_epoch_on_disk(run))
         if epochs < done:
             raise OptionError(f"epochs is {epochs}: {run.path} has already completed {done}")
         restore(state, {**saved, "epoch": None} if changed else saved, optimizer, epoch)

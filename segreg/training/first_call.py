@@ -18,6 +18,7 @@ from segreg.nn.meta import without_values
 from segreg.plugins import one_line
 from segreg.recipe import Recipe
 from segreg.resolved import Resolved
+from segreg.runs.model_file import check_normalization
 from segreg.specs import Architecture
 from segreg.support.randomness import random_state, restore_random_state
 from segreg.task import task_of
@@ -42,6 +43,8 @@ def check_first_call(recipe: Recipe, dataset: SegmentationDataset, device: torch
     facts = _facts(dataset)
     if not facts:
         return
+    if "in_channels" in facts:
+        check_normalization(recipe.normalize, facts["in_channels"])
     before = random_state(device)
     try:
         for kind in ("architecture", "loss", "metric"):
@@ -118,11 +121,13 @@ def _check_augmentation(component: Resolved) -> None:
 
 def _facts(dataset: SegmentationDataset) -> dict[str, Any]:
     """Return what is known about the data from one image; nothing if it is wrong, which is reported with the others."""
-    facts = {"num_classes": len(dataset.classes)}
+    facts: dict[str, Any] = {"num_classes": len(dataset.classes)}
     try:
         limit = task_of(len(dataset.classes)).num_values
     except ValueError:
         return {}
+    # How often each class occurs is not known yet.
+    facts |= dict.fromkeys(("class_pixels", "class_image_pixels"), (1,) * limit)
     if len(dataset.splits.get("train", ())):
         with pillow_warnings_ignored():
             read = decode("train", dataset.splits["train"], 0, "0", limit)

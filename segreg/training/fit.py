@@ -18,7 +18,9 @@ from segreg.support.lock import locked
 from segreg.support.progress import Display
 from segreg.training.checkpoint import checkpoint_path
 from segreg.training.first_call import check_first_call, check_without_data
+from segreg.training.initial_weights import check_initial_weights, read_initial_weights
 from segreg.training.out_of_memory import out_of_memory
+from segreg.training.parts import check_parts
 from segreg.training.results import write_results
 from segreg.training.tracking import Tracking, build_trackers, check_trackers
 from segreg.training.trainer import Trainer
@@ -75,13 +77,16 @@ def resume(directory: str | Path, *, force: bool = False, quiet: bool = False, *
     run = Run(Path(directory))
     recipe = make_recipe(**{**run.recipe.to_dict(), **settings})
     with Display(quiet) as display:
-        if run.finished and recipe.epochs <= len(run.history):
+        if run.finished and (why := _nothing_left(run, recipe)):
             if recipe != run.recipe:
-                raise RunError(f"{run.path} is finished: only its number of epochs can be changed, and only raised")
+                raise RunError(f"{run.path} is finished: {why}")
             display.note(f"{run.path} is already finished")
             return run
         if run.finished and not checkpoint_path(run).exists():
-            raise RunError(f"{run.path} is finished and has no checkpoint to resume: start a new run for more epochs")
+            raise RunError(
+                f"{run.path} is finished and has no checkpoint to resume: start a new run from its weights with --init "
+                f"{shlex.quote(str(run.path))}"
+            )
         _train_shown(recipe, run, display, force)
     return Run(run.path)
 
@@ -101,7 +106,7 @@ def train(recipe: Recipe, data: Data, device: torch.device, run: Run, display: D
         RunError, TrainingError, OptionError: as for `fit` and `resume`.
     """
     keep_freed_memory()
-    trainer = Trainer(recipe, data, device, display)
+    trainer = Trainer(recipe, data, device, display, read_initial_weights(recipe, run))
     with locked(run.path), Tracking(build_trackers(recipe, display), display) as tracking:
         refuse_links(run.path, "checkpoint", "worst")
         fits = True
@@ -142,10 +147,20 @@ def _read(recipe: Recipe, dataset: SegmentationDataset, display: Display) -> Dat
     return data
 
 
+def _nothing_left(run: Run, recipe: Recipe) -> str:
+    """Say why a finished run has nothing left to train with a recipe, and what would continue it; empty if it has."""
+    epochs, earlier = len(run.history), run.recipe.patience
+    if run.results["stopped_early"] and earlier and recipe.patience and recipe.patience <= earlier:
+        return f"it stopped early after epoch {epochs}, and only a patience above {earlier}, or none, continues it"
+    return "only its number of epochs can be changed, and only raised" if recipe.epochs <= epochs else ""
+
+
 def _train_shown(recipe: Recipe, run: Run, display: Display, force: bool) -> None:
     device = detect(recipe.device)
     check_trackers(recipe)  # a missing package is reported before any image is read
     check_without_data(recipe)
+    check_parts([recipe])
+    check_initial_weights(recipe, run)
     [dataset] = recipe.components["dataset"]
     opened = dataset.build()
     check_first_call(recipe, opened, device)

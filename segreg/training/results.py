@@ -1,7 +1,7 @@
 """The results of a run: the scores of the best weights on every split, and images to look at."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -9,7 +9,9 @@ from torch import Tensor
 
 from segreg.contracts import SegmentationMetric
 from segreg.registry import higher_is_better
+from segreg.resolved import terms_of
 from segreg.runs.plots import plot_curves, plot_samples
+from segreg.runs.provenance import values_from_data
 from segreg.runs.results_file import Results, WorstImage
 from segreg.runs.run import SAMPLES, Run
 from segreg.runs.worst_cases import WorstCase, worst_positions, write_cases
@@ -42,8 +44,11 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
     run.write_samples(samples)
     plot_curves(run.path / "curves.png", {recipe.label: [state.history]}, recipe.metrics[0])
     plot_samples(run.path / "samples.png", samples, {recipe.label: samples["predictions"]}, data.task)
+    terms = recipe.components["loss"]
     results: Results = {
         "epoch": state.best_epoch,
+        "epochs": len(state.history),
+        "stopped_early": trainer.stopped_early,
         "metrics": {
             split: {name: _or_none(value(metrics[name], kept)) for name, kept in each.items()}
             for split, each in states.items()
@@ -51,6 +56,11 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
         "per_class": {
             split: {name: _per_class(metrics[name], kept) for name, kept in each.items()}
             for split, each in states.items()
+        },
+        "class_weights": {
+            str(term.expression): {name: _listed(values) for name, values in values_from_data(built).items()}
+            for term, built in zip(terms, terms_of(terms, state.loss), strict=True)
+            if values_from_data(built)
         },
         "worst": _write_worst(trainer, run, states["valid"][recipe.metrics[0]]),
         "classes": list(data.classes),
@@ -96,6 +106,10 @@ def _per_class(metric: SegmentationMetric, states: States) -> list[float | None]
     """Return the value of each class, if the metric keeps them."""
     per_class = getattr(holding_all(metric, states), "per_class", None)
     return [_or_none(each) for each in per_class().tolist()] if per_class else []
+
+
+def _listed(values: float | Sequence[float]) -> list[float]:
+    return [float(value) for value in (values if isinstance(values, Sequence) else [values])]
 
 
 def _or_none(number: float) -> float | None:

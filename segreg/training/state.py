@@ -75,6 +75,11 @@ class State:
             return f"step {self.epoch.step} of epoch {len(self.history) + 1}"
         return f"epoch {len(self.history)}"
 
+    @property
+    def epochs_since_best(self) -> int:
+        """The number of epochs in which the first metric has not improved."""
+        return len(self.history) - self.best_epoch
+
     def steps_done(self, steps: int) -> int:
         """Return the number of completed steps, with `steps` per epoch."""
         return steps * len(self.history) + (self.epoch.step if self.epoch else 0)

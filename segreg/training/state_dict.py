@@ -171,7 +171,7 @@ class _Twin:
 
 def _after_a_step(build: Callable[[Any], Optimizer], shape: torch.Size, dtype: torch.dtype) -> _Twin:
     parameter = nn.Parameter(torch.zeros(shape, dtype=dtype))
-    parameter.grad = torch.zeros_like(parameter)
+    parameter.grad = torch.ones_like(parameter)
     optimizer = build([parameter])
     before = copy.deepcopy(optimizer.state_dict()["param_groups"][0])
     optimizer.step()

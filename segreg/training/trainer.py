@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from segreg.contracts import LearningRateSchedule, SegmentationMetric
 from segreg.data.split import Data
-from segreg.errors import TrainingError
+from segreg.errors import OptionError, TrainingError, counted
 from segreg.nn.ema import EMA
 from segreg.nn.normalized import Normalized
 from segreg.recipe import Recipe
@@ -26,10 +26,15 @@ from segreg.support import device as devices
 from segreg.support.files import writing
 from segreg.support.progress import Display
 from segreg.support.randomness import random_state, restore_random_state, seed_all
+from segreg.training.accumulate import why_not_the_mean
 from segreg.training.augmenter import Augmenter
 from segreg.training.checkpoint import Checkpoints, best_epoch_on_disk, restore_from
 from segreg.training.finite import check_finite
 from segreg.training.first_call import check_factor
+from segreg.training.initial_weights import InitialWeights, note_random_and_frozen
+from segreg.training.notes import notes
+from segreg.training.oversampler import Oversampler
+from segreg.training.parts import build_optimizer, fault_of, freeze
 from segreg.training.state import Epoch, State
 from segreg.training.tracking import Tracking
 
@@ -42,16 +47,36 @@ class Trainer:
         data: The splits, at the training size.
         device: Device to train on.
         display: Shows the progress; by default nothing is shown.
+        initial: Weights to begin with.
+
+    Raises:
+        OptionError: the initial weights are of another architecture, or the model lacks a part that the recipe names.
     """
 
-    def __init__(self, recipe: Recipe, data: Data, device: torch.device, display: Display | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Data,
+        device: torch.device,
+        display: Display | None = None,
+        initial: InitialWeights | None = None,
+    ) -> None:
         self.recipe, self.data, self.device = recipe, data, device
         self.display = display or Display(quiet=True)
-        self.steps = math.ceil(len(data.splits["train"]) / recipe.batch)
+        self.initial = initial
+        self.steps = math.ceil(len(data.splits["train"]) / recipe.images_per_step)
         self.checkpoints: Checkpoints | None = None
         seed_all(recipe.seed)
         [architecture] = recipe.components["architecture"]
-        model = Normalized(architecture.build(**data.facts), recipe.normalize).to(device).train()
+        self.about = about_model(recipe, data)
+        built = architecture.build(**data.facts)
+        model = Normalized(built, self.about.normalize, self.about.moments).to(device).train()
+        if fault := fault_of(model.model, recipe):
+            raise OptionError(fault)
+        if initial:
+            initial.load_into(model.model, self.display)
+        self.frozen = freeze(model.model, recipe.freeze)
+        note_random_and_frozen(recipe, model.model, initial, self.display)
         loss = build_sum(recipe.components["loss"], **data.facts).to(device)
         self.metrics: Mapping[str, SegmentationMetric] = {
             str(metric.expression): metric.build(**data.facts).to(device) for metric in recipe.components["metric"]
@@ -64,12 +89,13 @@ class Trainer:
             precision=recipe.precision,
         )
         [self._optimizer] = recipe.components["optimizer"]
-        optimizer = self._optimizer.build(list(model.parameters()))
+        optimizer = build_optimizer(self._optimizer, model.model, recipe)
         ema = EMA(model) if recipe.ema else None
         self.state = State(model=model, loss=loss, optimizer=optimizer, ema=ema)
         [schedule] = recipe.components["schedule"]
         self.schedule: LearningRateSchedule = schedule.build()
         self.rates = [float(group["lr"]) for group in optimizer.param_groups]
+        self.oversampler = Oversampler(data, recipe.oversample, recipe.seed)
         self.augmenter = Augmenter([each.build() for each in recipe.components["augmentation"]], recipe.seed)
 
     def fit(self, run: Run, tracking: Tracking, *, force: bool = False) -> None:
@@ -91,7 +117,8 @@ class Trainer:
         checkpoints = self.checkpoints = self._begin(run, tracking, force)
         higher = higher_is_better(recipe.metrics[0])
         try:
-            for epoch in range(len(state.history) + 1, recipe.epochs + 1):
+            while len(state.history) < recipe.epochs and not self.stopped_early:
+                epoch = len(state.history) + 1
                 # All randomness of an epoch follows from this line, so that a resumed run equals an uninterrupted one.
                 seed_all(recipe.seed + 1_000_003 * epoch)
                 done, trained = self.train_epoch()
@@ -121,6 +148,15 @@ class Trainer:
             checkpoints.write_best(state)
         if checkpoints.last != state.position:
             checkpoints.write(state)
+        if self.stopped_early:
+            name, epochs = recipe.metrics[0], counted(state.epochs_since_best, "epoch")
+            self.display.line(f"stopped early: {name} on valid has not improved for {epochs}")
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the first metric has not improved for so long that no further epoch is trained."""
+        patience, state = self.recipe.patience, self.state
+        return patience is not None and state.epochs_since_best >= patience and len(state.history) < self.recipe.epochs
 
     def train_epoch(self) -> tuple[Epoch, dict[str, float]]:
         """Take one step per batch, continuing the epoch in progress if there is one.
@@ -133,7 +169,9 @@ class Trainer:
         """
         recipe, state, steps, train = self.recipe, self.state, self.steps, self.data.splits["train"]
         state.model.train()
-        order = torch.randperm(len(train))
+        for module in self.frozen:
+            module.eval()
+        order = self.oversampler.replaced(torch.randperm(len(train)), len(state.history) + 1)
         uniforms = self.augmenter.uniforms(len(state.history) + 1, len(train))
         for metric in self.metrics.values():
             metric.reset()
@@ -143,15 +181,20 @@ class Trainer:
         else:
             lr = self.rates[0] * self._factor()
             epoch = state.epoch = Epoch(lr=lr, losses=torch.zeros(steps, device=self.device))
+        counts = [recipe.images_per_step] * (steps - 1) + [len(train) - recipe.images_per_step * (steps - 1)]
         started = time.monotonic() - epoch.seconds
-        for images, target in train.batches(recipe.batch, self.device, order[epoch.step * recipe.batch :]):
-            first = epoch.step * recipe.batch
-            images, target = self.augmenter(images, target, uniforms[first : first + len(images)])
-            loss, logits = self.step(images, target)
-            epoch.losses[epoch.step] = loss
-            epoch.step += 1
+        done = epoch.step * recipe.images_per_step
+        for images, target in train.batches(recipe.batch, self.device, order[done:]):
+            images, target = self.augmenter(images, target, uniforms[done : done + len(images)])
+            loss, logits = self.add_gradients(images, target, share=len(images) / counts[epoch.step])
+            epoch.losses[epoch.step] += loss
+            done += len(images)
             for metric in self.metrics.values():
                 metric.update(logits, target)
+            if done < epoch.step * recipe.images_per_step + counts[epoch.step]:
+                continue
+            self.update_weights()
+            epoch.step += 1
             self.display.training(recipe.label, len(state.history) + 1, recipe.epochs, epoch.step, steps)
             if self.checkpoints and epoch.step < steps and self._is_due():
                 check_finite(recipe, state, self.checkpoints)
@@ -161,10 +204,8 @@ class Trainer:
         check_finite(recipe, state, self.checkpoints)
         epoch.seconds = time.monotonic() - started
         state.epoch = None
-        counts = torch.full((steps,), recipe.batch).clamp(max=len(train))
-        counts[-1] = len(train) - recipe.batch * (steps - 1)
         return epoch, {
-            "loss": float(epoch.losses.cpu().double() @ counts.double()) / len(train),
+            "loss": float(epoch.losses.cpu().double() @ torch.tensor(counts).double()) / len(train),
             **{name: metric.compute() for name, metric in self.metrics.items()},
         }
 
@@ -174,11 +215,30 @@ class Trainer:
         Shapes:
             images: float [B, C, H, W] in [0, 1];  target: int64 [B, H, W];  returns: float [], float [B, K, H, W].
         """
-        state, factor = self.state, self._factor()
+        loss, logits = self.add_gradients(images, target)
+        self.update_weights()
+        return loss, logits
+
+    def add_gradients(self, images: Tensor, target: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Add the gradients of a batch to those of the step.
+
+        Args:
+            images: The images of the batch.
+            target: Their masks.
+            share: Share of the step's images that are in the batch, by which its loss is weighted.
+
+        Shapes:
+            as for `step`; the loss that is returned is the weighted one.
+        """
         with devices.autocast(self.device, self.recipe.precision):
-            logits: Tensor = state.model(images)
-        loss: Tensor = state.loss(logits, target)
+            logits: Tensor = self.state.model(images)
+        loss: Tensor = self.state.loss(logits, target) * share
         loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach(), logits.detach()
+
+    def update_weights(self) -> None:
+        """Take the step of the optimizer whose gradients have been added."""
+        state, factor = self.state, self._factor()
         if self.recipe.clip_grad:
             nn.utils.clip_grad_norm_(state.model.parameters(), self.recipe.clip_grad)
         for group, rate in zip(state.optimizer.param_groups, self.rates, strict=True):
@@ -187,7 +247,6 @@ class Trainer:
         state.optimizer.zero_grad()
         if state.ema:
             state.ema.update(state.model)
-        return loss.detach(), logits.detach()
 
     def validate(self) -> dict[str, float]:
         """Return the loss and the metrics on the validation split."""
@@ -197,7 +256,9 @@ class Trainer:
     def _begin(self, run: Run, tracking: Tracking, force: bool) -> Checkpoints:
         """Restore the run's checkpoint if it has one, and write what is known before the first step."""
         recipe, data, state = self.recipe, self.data, self.state
-        tables = resolved(recipe, data, self.device)
+        tables = resolved(recipe, data, self.device, state.loss)
+        if recipe.init:
+            tables["init"] = self.initial.record if self.initial else run.initial_weights
         provenance = provenance_of(recipe, tables, data)
         changed = restore_from(
             run,
@@ -209,11 +270,10 @@ class Trainer:
         )
         resumed = changed is not None
         self.display.line(f"{recipe.label} on {devices.device_name(self.device)}, into {run.path}")
-        images = len(data.splits["train"])
-        if recipe.batch > images:
-            self.display.note(
-                f"batch {recipe.batch} is more than the {images} training images: each step uses the whole training set"
-            )
+        for note in notes(recipe, data, self.about, state.model.model, state.loss):
+            self.display.note(note)
+        if recipe.accumulate > 1 and (why := why_not_the_mean(recipe, data)):
+            self.display.note(f"accumulate: {why}")
         if resumed:
             self.display.line(f"resuming after {state.position}")
         with writing(run.path):
@@ -227,7 +287,7 @@ class Trainer:
         tracking.begin(run, recipe, state.history)
         return Checkpoints(
             run,
-            about=attrs.asdict(about_model(recipe, data)),
+            about=attrs.asdict(self.about),
             provenance=provenance,
             ahead=best_epoch_on_disk(run) if resumed and not changed else 0,
             last=state.position if resumed else "",

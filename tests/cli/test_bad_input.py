@@ -217,7 +217,7 @@ def test_a_target_that_has_become_nan(data: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["qick"], ["unknown study 'qick' (did you mean 'quick'?)", "experiment, quick"]),
+        (["qick"], ["unknown study 'qick' (did you mean 'quick'?)", "experiment, quick, unet-paper"]),
         (["--models", "unett"], ["'unett'", "did you mean 'unet'?"]),
         (["--losses", "bce+"], ["'bce+'", "empty term"]),
         (["--seeds", "one"], ["seed", "'one'", "int"]),

@@ -216,6 +216,8 @@ EVIL_MODULE = "from pathlib import Path\nPath({mark!r}).touch()\nPayload = paylo
 # The results of a run with the metric `iou`.
 SOUND_RESULTS: dict[str, Any] = {
     "epoch": 1,
+    "epochs": 2,
+    "stopped_early": False,
     "metrics": {"train": {"iou": 0.5}, "valid": {"iou": None}},
     "per_class": {"train": {"iou": [0.5]}, "valid": {"iou": [None]}},
     "worst": [{"name": "1", "value": 0.5}],

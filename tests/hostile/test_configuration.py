@@ -39,7 +39,21 @@ def refusal(act: Callable[[], object]) -> str:
 
 
 NAMES = st.sampled_from(
-    ["unet", "segnet", "iou", "bce", "dice", "lesions", "folder", "affine", "sgd", "step", "trial/dot", "timm/x"]
+    [
+        "unet",
+        "segnet",
+        "iou",
+        "bce",
+        "dice",
+        "lesions",
+        "folder",
+        "affine",
+        "sgd",
+        "step",
+        "trial/dot",
+        "timm/x",
+        "os:system",
+    ]
 )
 OPTIONS = st.sampled_from(
     [

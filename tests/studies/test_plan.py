@@ -40,8 +40,24 @@ def test_the_shipped_studies_have_the_seven_configurations_of_the_experiment(nam
     assert plan.directory == Path("studies") / f"{name}-lesions"
 
 
-def test_no_other_studies_are_shipped() -> None:
-    assert list(shipped()) == ["experiment", "quick"]
+def test_no_other_studies_are_shipped_than_these_and_the_protocols_of_two_papers() -> None:
+    assert list(shipped()) == ["camvid-segnet-basic", "experiment", "quick", "unet-paper"]
+
+
+def test_segnet_basic_is_trained_as_in_its_paper() -> None:
+    recipe = make_plan("camvid-segnet-basic").recipes[0]
+    [optimizer] = recipe.components["optimizer"]
+    assert (recipe.size, recipe.batch, recipe.schedule, recipe.augment) == ((360, 480), 12, "constant", ())
+    assert (optimizer.entry.key, optimizer.options) == ("sgd", {"lr": 0.1, "momentum": 0.9})
+    assert recipe.loss == "cross-entropy:class_weights=median-frequency"
+
+
+def test_unet_is_trained_as_in_its_paper() -> None:
+    recipe = make_plan("unet-paper").recipes[0]
+    [optimizer], [architecture] = recipe.components["optimizer"], recipe.components["architecture"]
+    assert (recipe.batch, optimizer.options["momentum"], architecture.options["norm"]) == (1, 0.99, "none")
+    [elastic] = [each for each in recipe.components["augmentation"] if each.entry.key == "elastic"]
+    assert elastic.options == {"sigma": 0.0175, "grid": 3, "p": 1}
 
 
 def test_the_experiment_has_the_default_recipe() -> None:
@@ -264,7 +280,8 @@ def test_a_mistake_in_a_file_is_named(tmp_path: Path, text: str, message: list[s
         (
             {"study": "quik"},
             DataError,
-            "study 'quik' (did you mean 'quick'?): expected a file, or one of experiment, quick",
+            "study 'quik' (did you mean 'quick'?): expected a file, or one of camvid-segnet-basic, experiment, quick, "
+            "unet-paper",
         ),
         ({"study": "."}, DataError, "cannot be read as TOML"),
         ({"study": "quick", "models": "unett"}, UnknownNameError, "did you mean 'unet'?"),
@@ -290,11 +307,16 @@ def test_runs_that_differ_in_anything_have_directories_that_differ() -> None:
         "model": "trial/dot",
         "loss": "dice",
         "metrics": ("dice",),
+        "init": "runs/a",
+        "freeze": ("encoder",),
+        "lr_scale": ("encoder=0.1",),
         "data": "lesions:size=64",
         "on_bad_image": "skip",
         "size": (256, 257),
         "epochs": 41,
+        "patience": 3,
         "batch": 9,
+        "accumulate": 2,
         "optimizer": "sgd",
         "lr": 1.1e-3,
         "weight_decay": 0.0,

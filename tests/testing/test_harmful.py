@@ -166,6 +166,7 @@ HARMFUL = {
         },
         "images-of-a-batch-are-independent": {
             "mixes-images": "something else where the batch is in another order",
+            "rarely-mixes-images": "something else where the batch is in another order",
             "standardizes-the-batch": "something else in a batch of one",
         },
         "something-changes": {"treats-all-alike": "it treats 64 images alike, whatever u"},

@@ -72,6 +72,8 @@ class SMPModel(nn.Module):
         model = _built(arch, encoder, weights, in_channels, num_classes)
         _take_single_values(model.decoder)
         self.model = model
+        # What segreg compares with the normalisation of a run.
+        self.pretrained_moments = _moments(encoder, weights) if weights else None
         # DPT halves the encoder's last map once more, PAN three times.
         self.stride: int = model.encoder.output_stride * (2 if arch == "dpt" else 1)
         self.minimum = 8 if arch == "pan" else 2
@@ -108,6 +110,19 @@ def _check_encoder(encoder: str) -> None:
         names = [f"tu-{name}" for name in timm.list_models()] if of_timm else smp.encoders.get_encoder_names()
         near = did_you_mean(encoder, names)
         raise ValueError(f"encoder is {encoder!r}{near}: expected an encoder of smp, or tu- and a model of timm")
+
+
+def _moments(encoder: str, weights: str) -> tuple[list[float], list[float]] | None:
+    """Return mean and deviation of the images that an encoder was trained on, in [0, 1]; None if that is not known."""
+    try:
+        with unreachable_hub_skipped():
+            settings = smp.encoders.get_preprocessing_params(encoder, weights)
+    # They are in a file on the hub.
+    except Exception:
+        return None
+    white = settings["input_range"][1]
+    mean, deviation = ([value / white for value in settings[name]] for name in ("mean", "std"))
+    return mean, deviation
 
 
 def _built(arch: Arch, encoder: str, weights: str | None, in_channels: int, num_classes: int) -> Any:

@@ -1,1 +1,1 @@
-"""timm's backbones for segreg. Nothing is imported here: plugin.py lists the components."""
+"""timm's backbones and optimizers for segreg. Nothing is imported here: plugin.py lists the components."""

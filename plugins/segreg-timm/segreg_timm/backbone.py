@@ -48,6 +48,8 @@ class Backbone(nn.Module):
         super().__init__()
         check_positive(in_channels=in_channels)
         self.model = create(name, pretrained=pretrained, in_channels=in_channels, dilate=dilate)
+        # What segreg compares with the normalisation of a run.
+        self.pretrained_moments = (self.model.pretrained_cfg["mean"], self.model.pretrained_cfg["std"])
         self.fixed_size = fixed_size(self.model)
         levels = _levels(self.model.feature_info)
         taken = [level for level in levels if min_stride <= level[0] <= max_stride]

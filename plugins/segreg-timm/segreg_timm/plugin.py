@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from segreg.hooks import hookimpl
-from segreg.specs import Architecture
+from segreg.specs import Architecture, Optimizer
 
 
 @hookimpl
@@ -28,4 +28,31 @@ def segreg_architectures() -> Iterable[Architecture]:
             pretrained_options=("pretrained",),
             summary="Dilated convolutions over the last features of any timm backbone, refined by early ones",
         ),
+    ]
+
+
+@hookimpl
+def segreg_optimizers() -> Iterable[Optimizer]:
+    """Declare the optimizers, each under timm's name."""
+    summaries = {
+        "adabelief": "Adam whose steps are larger where the gradient is as expected",
+        "adamp": "Adam without steps that only lengthen normalised weights",
+        "adan": "Adam with Nesterov momentum from differences of gradients",
+        "adopt": "Adam that scales a gradient by those before it",
+        "lamb": "Adam scaled by the norm of each layer, for large batches",
+        "laprop": "Adam that averages gradients after scaling them",
+        "lars": "SGD scaled by the norm of each layer, for large batches",
+        "lion": "Steps of one size, with the sign of the averaged gradient",
+        "madgrad": "AdaGrad by dual averaging, with momentum",
+        "mars": "AdamW on gradients of reduced variance",
+        "muon": "Orthogonal steps for matrices and convolutions, AdamW for the rest",
+        "nadamw": "AdamW with Nesterov momentum",
+        "novograd": "Momentum of gradients scaled by the norm of their layer",
+        "radam": "Adam that does not scale its first steps",
+        "rmsproptf": "RMSprop as in TensorFlow",
+        "sgdw": "SGD with Nesterov momentum and decoupled weight decay",
+    }
+    return [
+        Optimizer(name=name, target=f"segreg_timm.optimizers:{name}", summary=summary)
+        for name, summary in summaries.items()
     ]

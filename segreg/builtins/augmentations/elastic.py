@@ -17,7 +17,8 @@ class Elastic:
     are the 10 pixels of U-Net's images of 572.
 
     Args:
-        sigma: Standard deviation of the displacements, as a share of the image's shorter side. 0 or more.
+        sigma: Standard deviation of the displacements of the grid's points, as a share of the image's shorter side. 0
+            or more.
         grid: Points of the grid per side. 2 or more.
         p: Share of the images that are changed.
 

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-_TURNS = torch.tensor([[[1.0, 0], [0, 1]], [[0, 1], [-1, 0]], [[-1, 0], [0, -1]], [[0, -1], [1, 0]]])
+_TURNS = torch.tensor([[[1.0, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [-1, 0]]])
 
 
 class QuarterTurns:
-    """Rotates images and masks by 0°, 90°, 180° or 270°, each as often, without resampling.
+    """Rotates images and masks by 0°, 90°, 180° or 270° counter-clockwise, each as often, without resampling.
 
     Images that are not square are rotated by 0° or 180°, since their size must not change.
     """

@@ -14,7 +14,8 @@ class Zoom:
 
     Args:
         area: Smallest and largest share of the image's area that is cut out. Above 0, at most 1.
-        ratio: Smallest and largest width over height of the part, relative to those of the image. Above 0.
+        ratio: Smallest and largest width over height of the part, relative to those of the image. Above 0. A part that
+            would be wider or higher than the image ends at its edges.
         p: Share of the images that are changed.
 
     Raises:

@@ -1,9 +1,12 @@
 """Focal loss."""
 
 import math
+from collections.abc import Mapping
+from typing import Literal
 
 from torch import Tensor, nn
 
+from segreg.builtins.losses.balance import check_counted
 from segreg.builtins.losses.common import check_input, masked_mean
 from segreg.options import check_option
 from segreg.task import IGNORE_INDEX, Multiclass
@@ -22,7 +25,9 @@ class FocalLoss(nn.Module):
     Args:
         gamma: How fast the weight falls as p approaches 1. 0 is plain cross-entropy. Finite, at least 0.
         alpha: Weight of the foreground (class 1), against 1 - alpha for the background, in [0, 1]; the paper's is
-            0.25. `None` weighs all classes alike. Only for binary tasks, K = 1 or 2.
+            0.25. `None` weighs all classes alike, and `balanced` is the background's share of the training pixels, so
+            that both have the same sum of weights. Only for binary tasks, K = 1 or 2.
+        class_pixels: The training pixels of each class, for weights that follow from the data. Training passes them.
 
     Shapes:
         logits: float [B, K, H, W];  target: int64 [B, H, W];  returns: float [].
@@ -35,8 +40,21 @@ class FocalLoss(nn.Module):
         paper divides the sum by the number of anchors assigned to an object; here it is a mean over pixels.
     """
 
-    def __init__(self, *, gamma: float = 2.0, alpha: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        gamma: float = 2.0,
+        alpha: float | Literal["balanced"] | None = None,
+        class_pixels: tuple[int, ...] = (),
+    ) -> None:
         super().__init__()
+        self.from_data: Mapping[str, object] = {}
+        if isinstance(alpha, str):
+            check_counted(alpha, class_pixels)
+            if len(class_pixels) != 2:
+                raise ValueError(f"alpha is {alpha!r}: expected None with {len(class_pixels)} classes")
+            alpha = class_pixels[0] / sum(class_pixels)
+            self.from_data = {"alpha": alpha}
         check_option("gamma", gamma, 0 <= gamma < math.inf, "a finite number, at least 0")
         check_option("alpha", alpha, alpha is None or 0 <= alpha <= 1, "None or in [0, 1]")
         self.gamma = gamma

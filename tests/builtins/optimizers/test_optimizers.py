@@ -115,6 +115,13 @@ def test_it_is_fused_where_torch_can_do_that(name: str, on_a_cpu: bool) -> None:
     assert not fused(here, elsewhere)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
+def test_it_is_fused_on_a_gpu(name: str) -> None:
+    [group] = segreg.optimizer(name, [nn.Parameter(torch.zeros(2, device="cuda"))]).param_groups
+    assert group["fused"]
+
+
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
 def test_groups_have_options_of_their_own(name: str) -> None:
     params = parameters()

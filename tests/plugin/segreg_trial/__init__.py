@@ -15,6 +15,7 @@ def segreg_architectures() -> Iterable[Architecture]:
         Architecture(name="inward", target="segreg_trial.parts:Inward", summary="Asks for values", min_size=1),
         Architecture(name="rounding", target="segreg_trial.parts:Rounding", summary="Divides below zero", min_size=4),
         Architecture(name="demanding", target="segreg_trial.parts:Demanding", summary="Has an option without default"),
+        Architecture(name="dropping", target="segreg_trial.parts:Dropping", summary="Drops features", min_size=1),
         Architecture(name="valued", target="segreg_trial.parts:Valued", summary="Reads its weights", min_size=1),
     ]
 

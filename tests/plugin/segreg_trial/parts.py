@@ -78,6 +78,22 @@ class Demanding(nn.Module):
         super().__init__()
 
 
+class Dropping(nn.Module):
+    """An encoder that drops features, and a head.
+
+    Args:
+        p: Probability of zeroing a feature.
+    """
+
+    def __init__(self, *, in_channels: int = 3, num_classes: int = 1, p: float = 0.5) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(in_channels, 4, 1), nn.Dropout(p))
+        self.head = nn.Conv2d(4, num_classes, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.encoder(images))
+
+
 class Valued(Dot):
     """Cannot be built without values. With more than one class, not at all."""
 

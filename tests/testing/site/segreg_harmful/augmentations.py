@@ -77,6 +77,16 @@ class MixesImages(Sound):
         return super().change(0.9 * images + 0.1 * images.roll(1, 0), u)
 
 
+class RarelyMixesImages(Sound):
+    """Blends one image of fifty with the next one."""
+
+    draws = 3
+
+    def change(self, images: Tensor, u: Tensor) -> Tensor:
+        share = 0.1 * (u[:, 2] < 0.02)[:, None, None, None]
+        return super().change((1 - share) * images + share * images.roll(1, 0), u)
+
+
 class StandardizesTheBatch(Sound):
     """Uses the mean of all images."""
 

@@ -1,0 +1,1 @@
+"""kornia's augmentations for segreg. Nothing is imported here: plugin.py lists the components."""
