@@ -19,7 +19,7 @@ _VERBS = {
     "new-plugin": "write a small plugin to start from",
     "check": "run the conformance checks on plugins and components",
     "train": "train a model and keep its best weights",
-    "compare": "train every model with every loss, and report them side by side",
+    "compare": "train every combination of models, losses and training recipes, and report them side by side",
     "evaluate": "score a trained model, or two against each other, on images with masks",
     "predict": "write masks for images, with a trained model",
     "export": "write a trained model as a file that runs without segreg: ONNX, or a program of torch.export",

@@ -26,7 +26,7 @@ def cost_of(study: Study) -> str:
 
 
 def _space(missing: list[Recipe]) -> str:
-    by_model = {recipe.model: _weights(recipe) for recipe in missing}
+    by_model = {model: _weights(recipe) for model, recipe in {recipe.model: recipe for recipe in missing}.items()}
     sizes = [size for recipe in missing if (size := by_model[recipe.model]) is not None]
     if len(sizes) < len(missing):
         return "unknown, since not every model can be built without its weights"

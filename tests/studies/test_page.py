@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import tomli_w
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from segreg.studies.study import Study, compare
@@ -29,15 +30,12 @@ ARGUMENTS = [
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A study of four configurations with two seeds, the last of which failed."""
     settings: dict[str, Any] = {"size": (12, 8), "epochs": 3, "batch": 4, "lr": 0.1, "device": "cpu", "quiet": True}
-    return compare(
-        "quick",
-        models=[EVIL],
-        losses=LOSSES,
-        seeds=[0, 1],
-        data="trial/bands:test=3",
-        out=tmp_path_factory.mktemp("page") / "study",
-        **settings,
-    )
+    folder = tmp_path_factory.mktemp("page")
+    # Models differ, so that the evil one is part of the labels.
+    grid = [{"models": [EVIL], "losses": LOSSES[:3]}, {"models": ["trial/dot"], "losses": LOSSES[3:]}]
+    file = folder / "quick.toml"
+    file.write_text(tomli_w.dumps({"seeds": [0, 1], "grid": grid}), encoding="utf-8")
+    return compare(file, data="trial/bands:test=3", out=folder / "study", **settings)
 
 
 @pytest.fixture(scope="module")

@@ -323,6 +323,7 @@ def test_runs_that_differ_in_anything_have_directories_that_differ() -> None:
         "schedule": "constant",
         "ema": True,
         "augment": (),
+        "oversample": 0.33,
         "normalize": "none",
         "precision": "fp32",
         "device": "cpu",

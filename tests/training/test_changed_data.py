@@ -87,6 +87,23 @@ def test_a_study_is_not_grown_on_changed_data(tmp_path: Path, change: Callable[[
     assert len(segreg.compare(**study, losses=["bce", "dice"]).configurations) == 2
 
 
+def test_a_study_is_not_grown_by_a_size_on_changed_data(tmp_path: Path) -> None:
+    """What was trained at one size is compared with the images at that size, before another is trained."""
+    example(tmp_path / "data")
+    study: dict[str, Any] = {
+        **{name: value for name, value in SETTINGS.items() if name != "size"},
+        "models": ["trial/dot"],
+        "losses": ["bce"],
+        "data": f"folder:root={tmp_path / 'data'}",
+        "out": tmp_path / "study",
+    }
+    segreg.compare(**study, sizes=[(6, 8)])
+    invert_masks(tmp_path / "data")
+    with pytest.raises(RunError, match=r"was trained on other images .*delete it to train"):
+        segreg.compare(**study, sizes=[(12, 16), (6, 8)])
+    assert len(list((tmp_path / "study" / "runs").iterdir())) == 1
+
+
 def test_a_study_is_not_grown_after_images_were_removed(tmp_path: Path) -> None:
     example(tmp_path / "data")
     study: dict[str, Any] = {
