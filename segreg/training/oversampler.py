@@ -57,7 +57,7 @@ class Oversampler:
             return order
         # torch's generator on the CPU takes only 32 bits of a seed, which do not hold all of it.
         generator = np.random.default_rng((self._seed, epoch, _STREAM))
-        u = generator.random((len(order), 2))[self._positions].tolist()
+        u = generator.random((len(order), 2))[self._positions.numpy()].tolist()
         chosen = []
         for of_class, of_image in u:
             images = self._images_of[math.floor(of_class * len(self._images_of))]
