@@ -17,6 +17,7 @@ from segreg.support.files import is_empty, new_directory, refuse_links
 from segreg.support.lock import locked
 from segreg.support.progress import Display
 from segreg.training.checkpoint import checkpoint_path
+from segreg.training.early_stopping import nothing_left
 from segreg.training.first_call import check_first_call, check_without_data
 from segreg.training.initial_weights import check_initial_weights, read_initial_weights
 from segreg.training.out_of_memory import out_of_memory
@@ -77,7 +78,7 @@ def resume(directory: str | Path, *, force: bool = False, quiet: bool = False, *
     run = Run(Path(directory))
     recipe = make_recipe(**{**run.recipe.to_dict(), **settings})
     with Display(quiet) as display:
-        if run.finished and (why := _nothing_left(run, recipe)):
+        if run.finished and (why := nothing_left(run, recipe)):
             if recipe != run.recipe:
                 raise RunError(f"{run.path} is finished: {why}")
             display.note(f"{run.path} is already finished")
@@ -145,14 +146,6 @@ def _read(recipe: Recipe, dataset: SegmentationDataset, display: Display) -> Dat
         left_out = counted(len(data.skipped), "image")
         display.note(f"{left_out} left out, see skipped.csv; the first: {data.skipped[0].reason}")
     return data
-
-
-def _nothing_left(run: Run, recipe: Recipe) -> str:
-    """Say why a finished run has nothing left to train with a recipe, and what would continue it; empty if it has."""
-    epochs, earlier = len(run.history), run.recipe.patience
-    if run.results["stopped_early"] and earlier and recipe.patience and recipe.patience <= earlier:
-        return f"it stopped early after epoch {epochs}, and only a patience above {earlier}, or none, continues it"
-    return "only its number of epochs can be changed, and only raised" if recipe.epochs <= epochs else ""
 
 
 def _train_shown(recipe: Recipe, run: Run, display: Display, force: bool) -> None:

@@ -19,6 +19,7 @@ from segreg.scoring.estimates import tensors_of
 from segreg.scoring.metric_states import States, holding_all, value, values_of_images
 from segreg.support import device as devices
 from segreg.support.render import rgb_view
+from segreg.training.early_stopping import stopped_early
 from segreg.training.tracking import Tracking
 from segreg.training.trainer import Trainer
 
@@ -48,7 +49,7 @@ def write_results(trainer: Trainer, run: Run, tracking: Tracking) -> None:
     results: Results = {
         "epoch": state.best_epoch,
         "epochs": len(state.history),
-        "stopped_early": trainer.stopped_early,
+        "stopped_early": stopped_early(trainer.recipe, trainer.state),
         "metrics": {
             split: {name: _or_none(value(metrics[name], kept)) for name, kept in each.items()}
             for split, each in states.items()

@@ -28,6 +28,7 @@ from segreg.support.progress import Display
 from segreg.support.randomness import random_state, restore_random_state, seed_all
 from segreg.training.augmenter import Augmenter
 from segreg.training.checkpoint import Checkpoints, best_epoch_on_disk, restore_from
+from segreg.training.early_stopping import stopped_early
 from segreg.training.finite import check_finite
 from segreg.training.initial_weights import InitialWeights, note_random_and_frozen
 from segreg.training.learning_rate import LearningRate
@@ -115,7 +116,7 @@ class Trainer:
         checkpoints = self.checkpoints = self._begin(run, tracking, force)
         higher = higher_is_better(recipe.metrics[0])
         try:
-            while len(state.history) < recipe.epochs and not self.stopped_early:
+            while len(state.history) < recipe.epochs and not stopped_early(recipe, state):
                 epoch = len(state.history) + 1
                 # All randomness of an epoch follows from this line, so that a resumed run equals an uninterrupted one.
                 seed_all(recipe.seed + 1_000_003 * epoch)
@@ -146,15 +147,9 @@ class Trainer:
             checkpoints.write_best(state)
         if checkpoints.last != state.position:
             checkpoints.write(state)
-        if self.stopped_early:
+        if stopped_early(recipe, state):
             name, epochs = recipe.metrics[0], counted(state.epochs_since_best, "epoch")
             self.display.line(f"stopped early: {name} on valid has not improved for {epochs}")
-
-    @property
-    def stopped_early(self) -> bool:
-        """Whether the first metric has not improved for so long that no further epoch is trained."""
-        patience, state = self.recipe.patience, self.state
-        return patience is not None and state.epochs_since_best >= patience and len(state.history) < self.recipe.epochs
 
     def train_epoch(self) -> tuple[Epoch, dict[str, float]]:
         """Train for one epoch, continuing the one in progress if there is one.
