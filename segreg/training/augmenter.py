@@ -56,7 +56,7 @@ class Augmenter:
             if isinstance(each, MatrixAugmentation):
                 # What comes later sees the output of what came before, and so its matrix is applied to a pixel first.
                 further = each.matrix(mine, size)
-                matrix = further if matrix is None else matrix @ further
+                matrix = further if matrix is None else (matrix[..., None] * further[:, None]).sum(2)
             if isinstance(each, DisplacementAugmentation):
                 field = each.displacement(mine_there, size)
                 displacement = field if displacement is None else displacement + field
@@ -107,12 +107,23 @@ def _resampled(
     images: Tensor, target: Tensor, matrix: Tensor | None, displacement: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Sample the images bilinearly and the masks at the nearest pixel."""
-    theta = (torch.eye(3).repeat(len(images), 1, 1) if matrix is None else matrix)[:, :2]
-    theta = theta.to(images.device, images.dtype, non_blocking=True)
-    grid = F.affine_grid(theta, [len(images), 1, *images.shape[2:]], align_corners=False)
+    size = (images.shape[2], images.shape[3])
+    matrix = torch.eye(3)[None] if matrix is None else matrix
+    grid = _grid(matrix.to(images.device, non_blocking=True), size)
     if displacement is not None:
         grid = grid + displacement
     sampled = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     masks = target[:, None].to(images.dtype)
     nearest = F.grid_sample(masks, grid, mode="nearest", padding_mode="reflection", align_corners=False)
     return sampled, nearest[:, 0].to(target.dtype)
+
+
+def _grid(matrix: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return where pixels are taken from, float32 [B, H, W, 2].
+
+    Neither here nor where matrices are composed are they multiplied by torch, whose rounding depends on how many there
+    are: an image would depend on the size of its batch.
+    """
+    y, x = ((2 * torch.arange(side, device=matrix.device) + 1) / side - 1 for side in size)
+    rows = matrix[:, :2, :, None, None].unbind(1)
+    return torch.stack([row[:, 0] * x + row[:, 1] * y[:, None] + row[:, 2] for row in rows], -1)

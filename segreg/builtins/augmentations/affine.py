@@ -56,5 +56,5 @@ class Affine:
         shift = 2 * between(u[:, 4:6], -self.translate, self.translate)
         matrix = identity(len(u))
         matrix[:, :2, :2] = linear
-        matrix[:, :2, 2:] = -linear @ shift[..., None]
+        matrix[:, :2, 2] = -(linear * shift[:, None]).sum(2)
         return torch.where((u[:, 0] < self.p)[:, None, None], matrix, identity(len(u)))
