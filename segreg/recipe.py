@@ -50,6 +50,8 @@ def read_names(setting: str, value: Any) -> tuple[Any, ...]:
     words = value.split() if isinstance(value, str) else value
     if not isinstance(words, Sequence):
         raise OptionError(f"{setting} is {shown(value)}: write a list of names")
+    if "none" in words and len(words) > 1:
+        raise OptionError(f"{setting} is {shown(value)}: none stands alone, or leave it out")
     return tuple(word for word in words if word != "none")
 
 
@@ -267,7 +269,7 @@ def make_recipe(preset: str = "default", **settings: Any) -> Recipe:
         raise OptionError(f"unknown preset {shown(preset)}{near}; available: {', '.join(PRESETS)}")
     given = {**PRESETS[preset], **settings}
     check_names("recipe", recipe_options(), given)
-    rates = {name: value for name in _OF_THE_OPTIMIZER if (value := given.pop(name, None)) is not None}
+    rates = {name: value for name in _OF_THE_OPTIMIZER if (value := given.pop(name, None)) not in (None, "none")}
     recipe = Recipe(**given)
     return attrs.evolve(recipe, optimizer=_with_rates(recipe, rates)) if rates else recipe
 

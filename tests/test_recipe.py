@@ -126,6 +126,8 @@ def test_a_component_is_spelled_in_one_way() -> None:
         ({"precision": "fp16"}, OptionError, ["precision", "'fp16'", "'bf16'", "'fp32'"]),
         ({"augment": "hflip vlip"}, UnknownNameError, ["augmentation", "vlip", "'vflip'"]),
         ({"normalize": "batch"}, OptionError, ["normalize", "'batch'", "'image'"]),
+        ({"augment": "none hflip"}, OptionError, ["augment is 'none hflip'", "none stands alone"]),
+        ({"freeze": ["none", "encoder"]}, OptionError, ["freeze", "none stands alone"]),
         ({"augment": 3}, OptionError, ["augment", "3", "list of names"]),
         ({"metrics": []}, OptionError, ["metrics", "one name or more"]),
         ({"metrics": "none"}, OptionError, ["metrics", "one name or more"]),

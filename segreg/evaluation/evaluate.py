@@ -239,8 +239,8 @@ def _notes(
     skipped: Sequence[str],
 ) -> list[str]:
     notes = [
-        "Each image is scored at its own size, against its mask on disk; the table of a study is computed at the "
-        "training size and differs slightly."
+        "Each image is scored at its own size, against its mask on disk; the table of a study whose runs "
+        "share a training size is computed at that size, and differs slightly."
     ]
     names = _given_names(dataset, splits)
     if own and "train" in splits:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import tomli_w
 
-from segreg.errors import DataError, OptionError, did_you_mean, shown
+from segreg.errors import DataError, OptionError, counted, did_you_mean, shown
 from segreg.expression import parse
 from segreg.recipe import Recipe, make_recipe, recipe_options
 from segreg.studies.labels import as_text, columns_of, differing, labels_of
@@ -128,6 +128,7 @@ def make_plan(study: str | Path, **given: Any) -> Plan:
     _check_settings(f"[recipe] of {path}", shared)
     _check_settings("the study", given)
     made: list[tuple[dict[str, Any], Recipe]] = []
+    with_own_rates: set[Recipe] = set()
     for block in table.get("grid") or [{}]:
         _check_block(f"a grid of {path}", block)
         settings = _over(_over(shared, block), given)
@@ -137,7 +138,14 @@ def make_plan(study: str | Path, **given: Any) -> Plan:
         for values in product(*axes.values()):
             varied = {AXES[axis]: value for axis, value in zip(axes, values, strict=True)}
             made.append((settings, make_recipe(**settings, **varied)))
-    return Plan.of(table.get("name", path.stem), [recipe for _, recipe in made], _rates_of_several(made))
+            own = {name: value for name, value in {**settings, **varied}.items() if name not in _rates()}
+            with_own_rates.add(make_recipe(**own))
+    notes = _rates_of_several(made)
+    plan = Plan.of(table.get("name", path.stem), [recipe for _, recipe in made], notes)
+    if (lost := len(with_own_rates) - len(plan.recipes)) > 0:
+        merged = f"{counted(lost, 'run')} fewer: the rates that were given replace those by which optimizers differed"
+        plan = attrs.evolve(plan, notes=(*plan.notes, merged))
+    return plan
 
 
 def directory_name(recipe: Recipe) -> str:

@@ -31,7 +31,7 @@ from segreg.support.progress import Display
 from segreg.training.checkpoint import checkpoint_path, remove_checkpoint
 from segreg.training.first_call import check_without_data
 from segreg.training.fit import open_data, train
-from segreg.training.initial_weights import check_initial_weights
+from segreg.training.initial_weights import check_initial_weights, read_initial_weights
 from segreg.training.parts import check_parts
 from segreg.training.tracking import check_trackers
 
@@ -202,9 +202,27 @@ def planned(study: str | Path | None, out: str | Path | None, **given: Any) -> S
     # Of many runs, only a few differ in what is checked.
     for recipe in {(recipe.optimizer, recipe.schedule, recipe.augment): recipe for recipe in missing}.values():
         check_without_data(recipe)
+    for recipe in {(recipe.model, recipe.init): recipe for recipe in missing}.values():
         check_initial_weights(recipe, made.run(recipe))
     check_parts(missing)
+    _check_same_beginning(made)
     return made
+
+
+def _check_same_beginning(study: Study) -> None:
+    """Raise `RunError` if runs begin with weights of one name that are not the same."""
+    for init in {recipe.init for recipe in study.missing if recipe.init}:
+        named = [recipe for recipe in study.plan.recipes if recipe.init == init]
+        begun = [study.run(recipe) for recipe in named if (study.run(recipe).path / "recipe.toml").exists()]
+        digests = {run.initial_weights["digest"] for run in begun}
+        fresh = [recipe for recipe in named if study.run(recipe) not in begun]
+        if fresh and digests and (weights := read_initial_weights(fresh[0], study.run(fresh[0]))):
+            digests.add(weights.record["digest"])
+        if len(digests) > 1:
+            raise RunError(
+                f"{init} has changed since {begun[0].path} began with its weights, so that runs could not be compared: "
+                "choose another --out, or delete the runs that have begun"
+            )
 
 
 def carry_out(study: Study, *, force: bool = False, quiet: bool = False) -> None:

@@ -136,10 +136,18 @@ def notes(configurations: Sequence[Configuration], recipe: Recipe) -> list[str]:
         )
     else:
         scored = f"resized to {shared['size']}; scores are computed at that size"
+    optimizers = {
+        optimizer.entry.key: optimizer.every_option().get("lr")
+        for configuration in configurations
+        for optimizer in configuration.recipe.components["optimizer"]
+        if "lr" not in optimizer.expression.options
+    }
+    rates = [f"{name} {lr:g}" for name, lr in optimizers.items() if isinstance(lr, int | float)]
     settings = ", ".join(f"{name} {text}" for name, text in shared.items() if name not in _NOTED_ELSEWHERE)
     return [
         f"Data: {printable(recipe.data)} ({counts}), {scored}.",
         f"The same for all runs: {printable(settings)}.",
+        *([f"Learning rates: {', '.join(rates)}."] if rates else []),
         f"The weights kept are those of the epoch with the best {recipe.metrics[0]} on valid, which makes that column "
         "slightly optimistic; test, if there is one, was not used in training.",
         f"In brackets: 95 % bootstrap interval over the images of the split ({counted(seeds, 'seed')}; with more than "

@@ -94,7 +94,7 @@ def learning_rate_is_followed(subject: ComponentSubject) -> None:
     for before in (0, _STEPS):
         full, tenth, none = (_moved(subject, factor, before) for factor in (1, 0.1, 0))
         number = f"step {before + 1}"
-        # Later steps may go on by momentum.
+        # Later steps may continue by momentum.
         expect(
             none <= (0.9 if before else 0.01) * full,
             f"with lr 0, {number} moves weights by {none:.3g}; with its own lr, by {full:.3g}",

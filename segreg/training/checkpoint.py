@@ -58,8 +58,9 @@ def restore_from(
         changed = list(changes.values())
         if any(name in KEPT or name.startswith(IMAGES_OF) for name in changes):
             raise RunError(
-                f"{run.path} cannot be resumed: {'; '.join(changed)}: a run keeps its images, model and metrics, even "
-                f"with --force; start a new run from its weights with --init {shlex.quote(str(run.path))}"
+                f"{run.path} cannot be resumed: {'; '.join(changed)}: a run keeps its images, model, metrics and what "
+                "it began with, even with --force; start a new run from its weights with "
+                f"--init {shlex.quote(str(run.path))}"
             )
         if changed and not force:
             raise RunError(f"{run.path} cannot be resumed unchanged: {'; '.join(changed)}: resume anyway with --force")

@@ -116,22 +116,22 @@ def check_initial_weights(recipe: Recipe, run: Run) -> None:
         weights.fit_in(model)
 
 
-def note_random_and_frozen(recipe: Recipe, model: nn.Module, initial: InitialWeights | None, display: Display) -> None:
-    """Say which parts are frozen at random values, which nobody wants, before they are trained around."""
+def random_and_frozen(recipe: Recipe, model: nn.Module, initial: InitialWeights | None) -> str:
+    """Say which parts of a new run are frozen at random values, which nobody wants; empty if none is."""
     [architecture] = recipe.components["architecture"]
     record = architecture.entry.record
     options = record.pretrained_options if isinstance(record, Architecture) else ()
-    # A run that resumes has the weights of its checkpoint.
-    resumed = recipe.init is not None and initial is None
-    if not recipe.freeze or resumed or any(architecture.options.get(option) for option in options):
-        return
+    if not recipe.freeze or any(architecture.options.get(option) for option in options):
+        return ""
     taken = initial.fit_in(model) if initial else {}
     random = [name for name, parameter in model.named_parameters() if not parameter.requires_grad and name not in taken]
-    if random:
-        display.note(
-            f"freeze keeps {counted(len(random), 'tensor')} at random values, such as {random[0]}: begin with trained "
-            "ones, by init or a pretrained model"
-        )
+    if not random:
+        return ""
+    tensors = counted(len(random), "tensor")
+    return (
+        f"freeze keeps {tensors} at random values, such as {random[0]}: begin with trained ones, by init "
+        "or a pretrained model"
+    )
 
 
 def _first(tensors: Mapping[str, Tensor]) -> str:

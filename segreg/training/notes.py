@@ -34,7 +34,7 @@ def notes(recipe: Recipe, data: Data, about: About, model: nn.Module, loss: nn.M
             f"batch {recipe.batch}{accumulated} is more than the {images} training images: "
             "each step uses the whole training set"
         )
-    if recipe.accumulate > 1 and (why := why_not_the_mean(recipe, data)):
+    if recipe.accumulate > 1 and recipe.batch < images and (why := why_not_the_mean(recipe, data)):
         yield f"accumulate: {why}"
     yield from _unsuited_normalization(recipe, about, model)
     yield from _classes_without_pixels(recipe, data, loss)

@@ -30,7 +30,7 @@ from segreg.training.augmenter import Augmenter
 from segreg.training.checkpoint import Checkpoints, best_epoch_on_disk, restore_from
 from segreg.training.early_stopping import stopped_early
 from segreg.training.finite import check_finite
-from segreg.training.initial_weights import InitialWeights, note_random_and_frozen
+from segreg.training.initial_weights import InitialWeights, random_and_frozen
 from segreg.training.learning_rate import LearningRate
 from segreg.training.notes import notes
 from segreg.training.oversampler import Oversampler
@@ -76,7 +76,7 @@ class Trainer:
         if initial:
             initial.load_into(model.model, self.display)
         self.frozen = freeze(model.model, recipe.freeze)
-        note_random_and_frozen(recipe, model.model, initial, self.display)
+        self._random_and_frozen = random_and_frozen(recipe, model.model, initial)
         loss = build_sum(recipe.components["loss"], **data.facts).to(device)
         self.metrics: Mapping[str, SegmentationMetric] = {
             str(metric.expression): metric.build(**data.facts).to(device) for metric in recipe.components["metric"]
@@ -259,6 +259,8 @@ class Trainer:
         self.display.line(f"{recipe.label} on {devices.device_name(self.device)}, into {run.path}")
         for note in notes(recipe, data, self.about, state.model.model, state.loss):
             self.display.note(note)
+        if self._random_and_frozen and not resumed:
+            self.display.note(self._random_and_frozen)
         if resumed:
             self.display.line(f"resuming after {state.position}")
         with writing(run.path):

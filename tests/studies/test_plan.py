@@ -335,3 +335,15 @@ def test_runs_that_differ_in_anything_have_directories_that_differ() -> None:
     names = [directory_name(recipe) for recipe in recipes]
     assert len(set(names)) == len(recipes)
     assert directory_name(make_recipe(checkpoint_every=5, track="tensorboard")) == names[0]
+
+
+def test_configurations_that_a_given_rate_makes_equal_are_pointed_out() -> None:
+    given = {"models": ["trial/dot"], "losses": ["bce"], "optimizers": ["adamw:lr=0.01", "adamw:lr=0.02"]}
+    assert make_plan("quick", **given).notes == ()
+    [note] = make_plan("quick", **given, lr=0.1).notes
+    assert note == "1 run fewer: the rates that were given replace those by which optimizers differed"
+
+
+def test_a_rate_of_a_study_can_be_unset() -> None:
+    plans = [make_plan("quick", optimizers=["sgd"], **rates) for rates in ({}, {"lr": "none", "weight_decay": None})]
+    assert plans[0] == plans[1]

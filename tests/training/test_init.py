@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import segreg
+from segreg.errors import RunError
 from segreg.runs.run import Run
 from segreg.support.files import read_toml
 from segreg.training.checkpoint import load_checkpoint
@@ -246,3 +247,17 @@ def test_a_frozen_part_that_was_taken_is_not_random(source: Run, tmp_path: Path)
     # With its statistics.
     assert all(torch.equal(after[name], before[name]) for name in before if name.startswith("encoder."))
     assert not torch.equal(after["head.weight"], before["head.weight"])
+
+
+def test_a_study_does_not_compare_runs_that_began_with_other_weights(tmp_path: Path) -> None:
+    model, settings = "unet:width=4,depth=1", {"size": 32, "batch": 4, "device": "cpu", "quiet": True}
+    data = "lesions:size=32,train=4,valid=2,test=2"
+    first = segreg.fit(model, data=data, epochs=1, **settings, out=tmp_path / "first")
+    study = {"models": [model], "losses": ["bce"], "data": data, "epochs": 1, "init": str(first.path), **settings}
+    segreg.compare(**study, seeds=[0], out=tmp_path / "study")
+    assert len(segreg.compare(**study, seeds=[0, 1], out=tmp_path / "study").plan.recipes) == 2
+    resume(first.path, epochs=2, quiet=True)
+    with pytest.raises(RunError, match=r"first has changed since .* began with its weights, .*choose another --out"):
+        segreg.compare(**study, seeds=[0, 1, 2], out=tmp_path / "study")
+    # What is finished can still be read.
+    assert len(segreg.compare(**study, seeds=[0, 1], out=tmp_path / "study").configurations[0].runs) == 2

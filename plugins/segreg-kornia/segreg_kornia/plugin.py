@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from segreg.hooks import hookimpl
 from segreg.specs import Augmentation
 
+_COLOUR = {"any-channels": "it is about colours, and takes images of 3 channels only"}
+_ASKS_FOR_VALUES = {"runs-without-values": "kornia asks for values of the images' tensors"}
+
 
 @hookimpl
 def segreg_augmentations() -> Iterable[Augmentation]:
@@ -14,6 +17,7 @@ def segreg_augmentations() -> Iterable[Augmentation]:
             name="blur",
             target="segreg_kornia.augmentations:Blur",
             summary="Blurs with a Gaussian of random width",
+            known_failures=_ASKS_FOR_VALUES,
         ),
         Augmentation(
             name="motion",
@@ -34,16 +38,19 @@ def segreg_augmentations() -> Iterable[Augmentation]:
             name="hue",
             target="segreg_kornia.augmentations:Hue",
             summary="Shifts the hue of colour images",
+            known_failures=_COLOUR,
         ),
         Augmentation(
             name="saturation",
             target="segreg_kornia.augmentations:Saturation",
             summary="Scales the saturation of colour images",
+            known_failures=_COLOUR,
         ),
         Augmentation(
             name="jpeg",
             target="segreg_kornia.augmentations:JPEG",
             summary="Gives colour images the artefacts of JPEG compression",
+            known_failures={**_COLOUR, **_ASKS_FOR_VALUES},
         ),
         Augmentation(
             name="cutout",

@@ -73,8 +73,8 @@ def test_sharpness_is_pillows() -> None:
     images = (random_images(5) * 255).round() / 255
     u = uniform("sharpness", 5)
     for image, one, row in zip(changed("sharpness:p=1", images, u), images, u.tolist(), strict=True):
-        picture = Image.fromarray((one * 255).round().byte().permute(1, 2, 0).numpy())
-        expected = np.asarray(ImageEnhance.Sharpness(picture).enhance(3 * row[1])).transpose(2, 0, 1) / 255
+        shown = Image.fromarray((one * 255).round().byte().permute(1, 2, 0).numpy())
+        expected = np.asarray(ImageEnhance.Sharpness(shown).enhance(3 * row[1])).transpose(2, 0, 1) / 255
         # Pillow rounds the smoothed copy and the result, and extrapolates from it with a factor of up to 3.
         assert np.abs(image - expected).max() < 3.5 / 255
 
@@ -100,8 +100,8 @@ def test_jpeg_is_close_to_pillows() -> None:
     errors = []
     for image, one, row in zip(changed("jpeg:quality=[10,90],p=1", images, u), images, u.tolist(), strict=True):
         file = io.BytesIO()
-        picture = Image.fromarray((one * 255).round().byte().permute(1, 2, 0).numpy())
-        picture.save(file, "JPEG", quality=round(10 + 80 * row[1]), subsampling="4:2:0")
+        shown = Image.fromarray((one * 255).round().byte().permute(1, 2, 0).numpy())
+        shown.save(file, "JPEG", quality=round(10 + 80 * row[1]), subsampling="4:2:0")
         expected = np.asarray(Image.open(file)).transpose(2, 0, 1) / 255
         assert np.abs(image - expected).mean() < 0.3 * np.abs(one.numpy() - expected).mean() + 2 / 255
         errors.append(np.abs(image - one.numpy()).mean())

@@ -98,7 +98,7 @@ def test_options_reach_timm_and_groups_keep_theirs(name: str) -> None:
 
 
 @every
-def test_a_restored_state_goes_on_exactly(name: str) -> None:
+def test_a_restored_state_continues_exactly(name: str) -> None:
     whole, broken = model(), model()
     train(whole, optimizer := segreg.optimizer(f"timm/{name}", whole.parameters()), 3, seed=1)
     train(whole, optimizer, 3, seed=2)

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import segreg
+from segreg.builtins.optimizers.adamw import AdamW
 from segreg.errors import RunError
 from segreg.runs.run import Run
 from segreg.training.checkpoint import load_checkpoint
@@ -29,15 +30,15 @@ SETTINGS: dict[str, Any] = {
 
 def test_a_stopped_run_ends_the_same_and_heeds_the_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unbroken = segreg.fit(MODEL, **SETTINGS, out=tmp_path / "unbroken")
-    step, steps = torch.optim.AdamW.step, []
+    step, steps = AdamW.step, []
 
-    def breaking(optimizer: torch.optim.AdamW, *arguments: Any) -> Any:
+    def breaking(optimizer: AdamW, *arguments: Any) -> Any:
         if len(steps) == 5:
             raise KeyboardInterrupt
         steps.append(None)
         return step(optimizer, *arguments)
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", breaking)
+    monkeypatch.setattr(AdamW, "step", breaking)
     with pytest.raises(KeyboardInterrupt):
         segreg.fit(MODEL, **SETTINGS, checkpoint_every=4, out=tmp_path / "broken")
     monkeypatch.undo()

@@ -63,15 +63,17 @@ class AveragesLate(_Sound):
 
 
 class AdaptsItsGroup(_Sound):
-    """Keeps an estimate in its group, which gradients of zero do not change."""
+    """Keeps an estimate in its group, which the first step does not change."""
 
     def __init__(self, params: Iterable[Any], *, lr: float = 0.1) -> None:
         super().__init__(params, lr=lr)
         for group in self.param_groups:
-            group["seen"] = 0.1
+            group["seen"], self.steps = 0.1, 0
 
     def change(self, parameter: nn.Parameter, gradient: Tensor, group: dict[str, Any]) -> Tensor:
-        group["seen"] = max(group["seen"], float(gradient.norm()))
+        self.steps += 1
+        if self.steps > 8:
+            group["seen"] = max(group["seen"], float(gradient.norm()))
         return group["lr"] * gradient / group["seen"]
 
 
