@@ -4,7 +4,7 @@ import inspect
 import os
 import re
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from numbers import Integral, Real
@@ -128,7 +128,7 @@ def structured(owner: str, options: Mapping[str, Option], given: Mapping[str, An
     return {name: structure(f"{owner}: {name}", value, options[name].type) for name, value in given.items()}
 
 
-def check_names(owner: str, options: Mapping[str, Option], names: Iterable[str]) -> None:
+def check_names(owner: str, options: Collection[str], names: Iterable[str]) -> None:
     """Raise `OptionError` unless every name is that of an option."""
     for name in names:
         if name not in options:

@@ -14,6 +14,7 @@ import tomli_w
 
 from segreg.errors import DataError, OptionError, counted, did_you_mean, shown
 from segreg.expression import parse
+from segreg.options import check_names
 from segreg.recipe import Recipe, make_recipe, recipe_options
 from segreg.studies.labels import as_text, columns_of, differing, labels_of
 from segreg.support.files import read_toml, slug
@@ -238,10 +239,13 @@ def _check_block(where: str, block: Any) -> None:
 
 
 def _check_settings(where: str, settings: Mapping[str, Any]) -> None:
-    """Raise `OptionError` for a setting that every study varies, and for one that is given with its axis."""
+    """Raise `OptionError` for an unknown one, one that every study varies, and one that is given with its axis."""
     for axis, setting in AXES.items():
         if setting in settings and axis in _ALWAYS:
             raise OptionError(f"a study varies {setting!r}: use {axis} instead")
+    always = [AXES[axis] for axis in _ALWAYS]
+    check_names(where, [*AXES, *(name for name in recipe_options() if name not in always), "preset"], settings)
+    for axis, setting in AXES.items():
         if setting in settings and axis in settings:
             raise OptionError(f"{where} has both {axis} and {setting}: keep one")
 

@@ -27,4 +27,4 @@ class Poly:
 
     def __call__(self, step: int, steps: int) -> float:
         """Return the factor of a step."""
-        return float((1 - step / steps) ** self.power)
+        return float(max(1 - step / steps, 0) ** self.power)
