@@ -50,9 +50,10 @@ def read_names(setting: str, value: Any) -> tuple[Any, ...]:
     words = value.split() if isinstance(value, str) else value
     if not isinstance(words, Sequence):
         raise OptionError(f"{setting} is {shown(value)}: write a list of names")
-    if "none" in words and len(words) > 1:
+    names = tuple(word for word in words if word != "none")
+    if names and len(names) < len(words):
         raise OptionError(f"{setting} is {shown(value)}: none stands alone, or leave it out")
-    return tuple(word for word in words if word != "none")
+    return names
 
 
 def read_lr_scales(value: Any) -> tuple[str, ...]:

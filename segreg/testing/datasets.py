@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import islice
+from threading import Barrier
 from types import FrameType
 from typing import Any
 
@@ -178,7 +179,10 @@ def threads_agree(subject: ComponentSubject) -> None:
         expected = {place: _digest(*alone.splits[place[0]][place[1]]) for place in places}
         order = places * (1 + _READINGS // len(places))
 
+        together = Barrier(_READERS)
+
         def read(reader: int) -> None:
+            together.wait()
             sys.settrace(_give_way)
             try:
                 for split, index in order[reader * 5 :][:_READINGS]:

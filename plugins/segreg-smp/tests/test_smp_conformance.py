@@ -9,7 +9,7 @@ SMALL = conformance_cases(
     "smp/unet:encoder=tu-test_resnet",
     "smp/pspnet:encoder=tu-test_resnet",
     "smp/pan:encoder=tu-test_resnet",
-    "smp/segformer",
+    "smp/segformer:encoder=tu-test_resnet",
 )
 
 
