@@ -271,8 +271,11 @@ def test_what_would_harm_a_run_does_not_pass(kind: str, check: str, name: str, o
         for case in conformance_cases(f"harmful/{name}")
         if (case.subject.label, case.check.name) == (f"{kind} harmful/{name}", check)
     ]
-    with pytest.raises(CheckFailed, match=f"{check}: .*(?:{objection})"):
-        case.run()
+    # Threads do not get in each other's way every time.
+    attempts = 8 if check == "threads-agree" else 1
+    with pytest.raises(CheckFailed, match=f"{check}: .*(?:{objection})"):  # noqa: PT012
+        for _ in range(attempts):
+            case.run()
 
 
 def test_every_harmful_component_is_in_the_list() -> None:
