@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from segreg.specs import Optimizer as Optimizer
     from segreg.specs import Schedule as Schedule
     from segreg.specs import Tracker as Tracker
+    from segreg.studies.compare import compare as compare
     from segreg.studies.study import Study as Study
-    from segreg.studies.study import compare as compare
     from segreg.training.fit import fit as fit
 
 _HOME = {
@@ -78,7 +78,8 @@ _HOME = {
         "schedule",
     ),
     "segreg.specs": ("Architecture", "Augmentation", "Dataset", "Loss", "Metric", "Optimizer", "Schedule", "Tracker"),
-    "segreg.studies.study": ("Study", "compare"),
+    "segreg.studies.compare": ("compare",),
+    "segreg.studies.study": ("Study",),
     "segreg.training.fit": ("fit",),
     "segreg.recipe": ("Recipe",),
     "segreg.runs.run": ("Run",),

@@ -7,9 +7,10 @@ from segreg.cli.output import print_table, show, warn
 from segreg.cli.settings import add_settings, given_settings
 from segreg.cli.stop import stoppable
 from segreg.errors import OptionError
+from segreg.studies.compare import carry_out, planned
 from segreg.studies.cost import cost_of
 from segreg.studies.plan import AXES
-from segreg.studies.study import Study, carry_out, planned
+from segreg.studies.study import Study
 from segreg.studies.summary import cells, conclusion
 
 _MANY_RUNS = 50

@@ -72,7 +72,7 @@ def train(out: Path, settings: Mapping[str, Any], pipe: Connection) -> None:
 
 def compare(out: Path, settings: Mapping[str, Any], pipe: Connection) -> None:
     """Start a study, or resume it."""
-    from segreg.studies.study import compare
+    from segreg.studies.compare import compare
 
     settle()
     report_writes(pipe)

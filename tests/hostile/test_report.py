@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from segreg.errors import printable
 from segreg.recipe import Recipe, make_recipe
 from segreg.runs.run import Run
+from segreg.studies.compare import compare
 from segreg.studies.page import write_page
 from segreg.studies.plan import Plan, directory_name, make_plan
-from segreg.studies.study import compare
 from segreg.studies.summary import cells, write_report
 from segreg.studies.table import Configuration
 from segreg.support.files import new_directory, read_csv, slug

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from segreg.evaluation.evaluate import evaluate
-from segreg.studies.study import compare
+from segreg.studies.compare import compare
 
 NAMES = ["=cmd|' calc'!A0", "+1+1", "-1-1", "@SUM(1)", "\t=1", "\r=1", "'=1", "plain"]
 CLASSES = ["=1+1", "@SUM(1)", "-2"]

@@ -8,7 +8,8 @@ import pytest
 import tomli_w
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from segreg.studies.study import Study, compare
+from segreg.studies.compare import compare
+from segreg.studies.study import Study
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")

@@ -14,7 +14,8 @@ import segreg
 from segreg.errors import RunError
 from segreg.runs.run import Run
 from segreg.runs.tensor_file import read_tensors, write_tensors
-from segreg.studies.study import Study, compare
+from segreg.studies.compare import compare
+from segreg.studies.study import Study
 
 SMALL, OWN = (6, 4), (12, 8)
 SETTINGS: dict[str, Any] = {

@@ -18,8 +18,9 @@ from PIL import Image
 from segreg.cli.main import main
 from segreg.errors import DataError, OptionError, RunError
 from segreg.scoring.statistics import Comparison, Interval
+from segreg.studies.compare import compare
 from segreg.studies.page import write_page
-from segreg.studies.study import Study, compare
+from segreg.studies.study import Study
 from segreg.studies.summary import conclusion
 from segreg.studies.table import best_configuration
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from segreg.errors import RunError
-from segreg.studies.study import Study, compare
+from segreg.studies.compare import compare
+from segreg.studies.study import Study
 from segreg.training.checkpoint import load_checkpoint
 from tests.trial import call
 

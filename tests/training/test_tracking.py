@@ -10,7 +10,7 @@ import segreg
 from segreg.errors import OptionError, PluginError, UnknownNameError
 from segreg.recipe import make_recipe
 from segreg.runs.run import Run
-from segreg.studies.study import compare
+from segreg.studies.compare import compare
 from segreg.support.progress import Display
 from segreg.task import task_of
 from segreg.training.fit import resume
