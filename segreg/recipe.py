@@ -102,8 +102,6 @@ _A_COUNT = field_expected("1 or more, and at most 1000000000", lambda value: 1 <
 _A_SEED = field_expected("from 0 to 4294967295", lambda value: 0 <= value < 2**32)
 _A_NORM = field_expected("a finite number above 0", lambda value: 0 < value < math.inf)
 _A_SHARE = field_expected("from 0 to 1", lambda value: 0 <= value <= 1)
-_IF_SET = {"identifies": "if set"}
-"""Marks a setting that identifies a run only where it is not the default, so that those before it keep their names."""
 _NOT_EMPTY = field_expected("one name or more, the first of which decides which weights are kept", bool)
 
 
@@ -165,15 +163,15 @@ class Recipe:
     loss: str = "bce"
     metrics: tuple[str, ...] = attrs.field(default=("iou",), validator=_NOT_EMPTY)
     init: str | None = None
-    freeze: tuple[str, ...] = attrs.field(default=(), metadata=_IF_SET)
-    lr_scale: tuple[str, ...] = attrs.field(default=(), metadata=_IF_SET)
+    freeze: tuple[str, ...] = ()
+    lr_scale: tuple[str, ...] = ()
     data: str = "lesions"
     on_bad_image: OnBadImage = "error"
     size: tuple[int, int] = (256, 256)
     epochs: int = attrs.field(default=40, validator=_A_COUNT)
     patience: int | None = attrs.field(default=None, validator=optional(_A_COUNT))
     batch: int = attrs.field(default=8, validator=_A_COUNT)
-    accumulate: int = attrs.field(default=1, validator=_A_COUNT, metadata=_IF_SET)
+    accumulate: int = attrs.field(default=1, validator=_A_COUNT)
     optimizer: str = "adamw"
     schedule: str = "onecycle"
     ema: bool = False
@@ -217,7 +215,7 @@ class Recipe:
 
     @property
     def label(self) -> str:
-        """Model and loss, as the run is called in tables and plots."""
+        """Model and loss, as a run is called on the screen."""
         return f"{self.model} · {self.loss}"
 
     @property
@@ -231,12 +229,7 @@ class Recipe:
 
     def fields_that_affect_results(self) -> dict[str, Any]:
         """Return the settings that affect the results."""
-
-        def counts(field: "attrs.Attribute[Any]", value: Any) -> bool:
-            unset = value is None or (field.metadata == _IF_SET and value == field.default)
-            return field.eq is True and not unset
-
-        return attrs.asdict(self, recurse=False, filter=counts)
+        return attrs.asdict(self, recurse=False, filter=lambda field, value: field.eq is True and value is not None)
 
     def to_toml(self) -> str:
         """Write the recipe as TOML."""

@@ -40,8 +40,13 @@ class Resolved:
         Raises:
             OptionError: a fact is not of the option's type.
         """
-        defaults = {name: option.default for name, option in self.entry.options().items()}
-        return {**defaults, **self._chosen(facts)}
+        return {**self._defaults(), **self._chosen(facts)}
+
+    def known_options(self) -> dict[str, Any]:
+        """Return all options but the undecided ones, with their defaults where nothing was chosen."""
+        return {
+            name: value for name, value in {**self._defaults(), **self.options}.items() if name not in self.undecided
+        }
 
     def build(self, *given: Any, **facts: Any) -> Any:
         """Build the component.
@@ -68,6 +73,9 @@ class Resolved:
                 what = ", ".join(f"{name}={value}" for name, value in options.items())
                 raise OptionError(f"{self.entry.key} needs more memory than available with {what}: try less") from error
             raise
+
+    def _defaults(self) -> dict[str, Any]:
+        return {name: option.default for name, option in self.entry.options().items()}
 
     def _chosen(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         decided = {name: facts[name] for name in self.undecided}

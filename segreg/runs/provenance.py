@@ -84,7 +84,8 @@ def provenance_of(recipe: Recipe, tables: Mapping[str, Any], data: Data) -> dict
     del settings["device"]
     return {
         **{
-            name: " ".join(map(str, value if isinstance(value, tuple) else [value])) for name, value in settings.items()
+            name: " ".join(map(str, value if isinstance(value, tuple) else [value])) or "none"
+            for name, value in settings.items()
         },
         **{f"{_PLUGIN_OF}{each['name']}": f"{each['plugin']} {each['version']}" for each in tables["component"]},
         **{name: tables["platform"][name] for name in ("torch", "device")},

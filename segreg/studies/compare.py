@@ -110,7 +110,7 @@ def planned(study: str | Path | None, out: str | Path | None, **given: Any) -> S
     if missing:
         check_trackers(missing[0])
     # Of many runs, only a few differ in what is checked.
-    for recipe in {(recipe.optimizer, recipe.schedule, recipe.augment): recipe for recipe in missing}.values():
+    for recipe in {(each.optimizer, each.schedule, each.augment, each.size): each for each in missing}.values():
         check_without_data(recipe)
     for recipe in {(recipe.model, recipe.init): recipe for recipe in missing}.values():
         check_initial_weights(recipe, made.run(recipe))
@@ -124,7 +124,7 @@ def _check_same_beginning(study: Study) -> None:
     for init in {recipe.init for recipe in study.missing if recipe.init}:
         named = [recipe for recipe in study.plan.recipes if recipe.init == init]
         begun = [study.run(recipe) for recipe in named if (study.run(recipe).path / "recipe.toml").exists()]
-        digests = {run.initial_weights["digest"] for run in begun}
+        digests = {run.initial_weights.get("digest", "") for run in begun}
         fresh = [recipe for recipe in named if study.run(recipe) not in begun]
         if fresh and digests and (weights := read_initial_weights(fresh[0], study.run(fresh[0]))):
             digests.add(weights.record["digest"])

@@ -57,7 +57,7 @@ def _time(study: Study) -> str:
         float(study.run(recipe).results["seconds"]) for recipe in study.plan.recipes if study.run(recipe).finished
     ]
     if not seconds:
-        return "unknown until the first epochs are done"
+        return "unknown until a run is finished"
     hours = sum(seconds) / len(seconds) * len(study.missing) / 3600
     shown = f"{hours:.1f} hours" if hours > 1 else counted(math.ceil(60 * hours), "minute")
     return f"about {shown}, if they take as long as the {len(seconds)} finished ones"

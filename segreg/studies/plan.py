@@ -14,6 +14,7 @@ import tomli_w
 
 from segreg.errors import DataError, OptionError, counted, did_you_mean, shown
 from segreg.expression import parse
+from segreg.kinds import KINDS
 from segreg.options import check_names
 from segreg.recipe import Recipe, make_recipe, recipe_options
 from segreg.studies.labels import as_text, columns_of, differing, labels_of
@@ -58,12 +59,12 @@ class Plan:
     notes: tuple[str, ...] = attrs.field(default=(), eq=False)
 
     @classmethod
-    def of(cls, name: str, recipes: Iterable[Recipe], notes: Sequence[str] = ()) -> "Plan":
+    def of(cls, name: str, recipes: Iterable[Recipe]) -> "Plan":
         """Return a plan of recipes, each of which counts once, however it is spelled."""
         configurations: dict[Recipe, dict[Recipe, None]] = {}
         for recipe in recipes:
             configurations.setdefault(attrs.evolve(recipe, seed=0), {})[recipe] = None
-        return cls(name=name, configurations=tuple(map(tuple, configurations.values())), notes=tuple(notes))
+        return cls(name=name, configurations=tuple(map(tuple, configurations.values())))
 
     @property
     def recipes(self) -> list[Recipe]:
@@ -128,8 +129,7 @@ def make_plan(study: str | Path, **given: Any) -> Plan:
     given = {name: value for name, value in given.items() if name not in AXES or value is not None}
     _check_settings(f"[recipe] of {path}", shared)
     _check_settings("the study", given)
-    made: list[tuple[dict[str, Any], Recipe]] = []
-    with_own_rates: set[Recipe] = set()
+    made: list[_Made] = []
     for block in table.get("grid") or [{}]:
         _check_block(f"a grid of {path}", block)
         settings = _over(_over(shared, block), given)
@@ -138,15 +138,10 @@ def make_plan(study: str | Path, **given: Any) -> Plan:
             raise OptionError(f"{path} compares nothing: it needs at least one model, one loss and one seed")
         for values in product(*axes.values()):
             varied = {AXES[axis]: value for axis, value in zip(axes, values, strict=True)}
-            made.append((settings, make_recipe(**settings, **varied)))
-            own = {name: value for name, value in {**settings, **varied}.items() if name not in _rates()}
-            with_own_rates.add(make_recipe(**own))
-    notes = _rates_of_several(made)
-    plan = Plan.of(table.get("name", path.stem), [recipe for _, recipe in made], notes)
-    if (lost := len(with_own_rates) - len(plan.recipes)) > 0:
-        merged = f"{counted(lost, 'run')} fewer: the rates that were given replace those by which optimizers differed"
-        plan = attrs.evolve(plan, notes=(*plan.notes, merged))
-    return plan
+            made.append(_Made(settings, varied, make_recipe(**settings, **varied)))
+    plan = Plan.of(table.get("name", path.stem), [each.recipe for each in made])
+    notes = (*_rates_of_several(made), *_replaced_rates(made), *_equal_configurations(plan))
+    return attrs.evolve(plan, notes=notes)
 
 
 def directory_name(recipe: Recipe) -> str:
@@ -189,19 +184,59 @@ def _rates() -> set[str]:
     return recipe_options().keys() - attrs.fields_dict(Recipe).keys()
 
 
-def _rates_of_several(made: Iterable[tuple[Mapping[str, Any], Recipe]]) -> list[str]:
+@attrs.frozen
+class _Made:
+    """A recipe of a plan, with the settings that its block shares and those that the axes vary."""
+
+    shared: Mapping[str, Any]
+    varied: Mapping[str, Any]
+    recipe: Recipe
+
+
+def _is_set(rate: Any) -> bool:
+    return rate not in (None, "none")
+
+
+def _rates_of_several(made: Iterable[_Made]) -> list[str]:
     """Say which rates are given once and used with several optimizers, though one rate hardly suits two of them."""
     used: dict[tuple[str, str], dict[str, None]] = {}
-    for settings, recipe in made:
-        [optimizer] = recipe.components["optimizer"]
-        for name in sorted(name for name in _rates() if settings.get(name) is not None):
-            used.setdefault((name, str(settings[name])), {})[optimizer.entry.key] = None
+    for each in made:
+        [optimizer] = each.recipe.components["optimizer"]
+        for name in sorted(name for name in _rates() if _is_set(each.shared.get(name))):
+            used.setdefault((name, str(each.shared[name])), {})[optimizer.entry.key] = None
     return [
         f"{name} {value} is used for {' and '.join(optimizers)} alike: to give each its own, leave out {name} and "
         f"write it into the optimizer, as in {next(iter(optimizers))}:{name}={value}"
         for (name, value), optimizers in used.items()
         if len(optimizers) > 1
     ]
+
+
+def _replaced_rates(made: Iterable[_Made]) -> list[str]:
+    """Say that rates which were given replace those by which optimizers differ, if that makes runs equal."""
+    own: dict[Recipe, set[Recipe]] = {}
+    for each in made:
+        settings = {**each.shared, **each.varied}
+        if any(_is_set(settings.get(name)) for name in _rates()):
+            kept = {name: value for name, value in settings.items() if name not in _rates()}
+            own.setdefault(each.recipe, set()).add(make_recipe(**kept))
+    lost = sum(len(recipes) - 1 for recipes in own.values())
+    replaced = f"{counted(lost, 'run')} fewer: the rates that were given replace those by which optimizers differed"
+    return [replaced] if lost else []
+
+
+def _equal_configurations(plan: Plan) -> list[str]:
+    """Name the configurations that differ only in a default that one of them writes out."""
+    labels: dict[str, list[str]] = {}
+    for label, (recipe, *_) in zip(plan.labels, plan.configurations, strict=True):
+        fields = {kind.field for kind in KINDS.values()}
+        rest = {name: value for name, value in recipe.fields_that_affect_results().items() if name not in fields}
+        built = {
+            kind: [(each.weight, each.entry.key, each.known_options()) for each in components]
+            for kind, components in recipe.components.items()
+        }
+        labels.setdefault(repr((rest, built)), []).append(label)
+    return [f"{' and '.join(each)} are the same, with a default written out" for each in labels.values() if each[1:]]
 
 
 def _values(axis: str, value: Any) -> Sequence[Any]:

@@ -29,14 +29,19 @@ class Augmenter:
 
     def __init__(self, augmentations: Sequence[Any], seed: int) -> None:
         self._seed = seed
-        self._augmentations = list(augmentations)
-        self._draws = [int(each.draws) for each in self._augmentations]
+        ends = list(accumulate(int(each.draws) for each in augmentations))
+        self._draws = ends[-1] if ends else 0
+        mine = [slice(end - each.draws, end) for each, end in zip(augmentations, ends, strict=True)]
+        placed = list(zip(augmentations, mine, strict=True))
+        self._maps = [(each, draws) for each, draws in placed if isinstance(each, MatrixAugmentation)]
+        self._fields = [(each, draws) for each, draws in placed if isinstance(each, DisplacementAugmentation)]
+        self._changes = [(each, draws) for each, draws in placed if isinstance(each, ImageAugmentation)]
 
     def uniforms(self, epoch: int, images: int) -> Tensor:
         """Return the random numbers of an epoch, float32 [images, draws] in [0, 1), by position in it."""
         # torch's generator on the CPU takes only 32 bits of a seed, which do not hold both.
         generator = np.random.default_rng((self._seed, epoch))
-        return torch.from_numpy(generator.random((images, sum(self._draws)), dtype=np.float32))
+        return torch.from_numpy(generator.random((images, self._draws), dtype=np.float32))
 
     def __call__(self, images: Tensor, target: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
         """Augment a batch.
@@ -48,26 +53,20 @@ class Augmenter:
         size = (images.shape[2], images.shape[3])
         there = u.to(images.device, non_blocking=True)
         matrix: Tensor | None = None
+        for each, draws in self._maps:
+            further = each.matrix(u[:, draws], size)
+            # What comes later sees the output of what came before, and so its matrix is applied to a pixel first.
+            matrix = further if matrix is None else (matrix[..., None] * further[:, None]).sum(2)
         displacement: Tensor | None = None
-        changes = []
-        ends = list(accumulate(self._draws))
-        for each, draws, end in zip(self._augmentations, self._draws, ends, strict=True):
-            mine, mine_there = u[:, end - draws : end], there[:, end - draws : end]
-            if isinstance(each, MatrixAugmentation):
-                # What comes later sees the output of what came before, and so its matrix is applied to a pixel first.
-                further = each.matrix(mine, size)
-                matrix = further if matrix is None else (matrix[..., None] * further[:, None]).sum(2)
-            if isinstance(each, DisplacementAugmentation):
-                field = each.displacement(mine_there, size)
-                displacement = field if displacement is None else displacement + field
-            if isinstance(each, ImageAugmentation):
-                changes.append((each, mine_there))
+        for moving, draws in self._fields:
+            field = moving.displacement(there[:, draws], size)
+            displacement = field if displacement is None else displacement + field
         if displacement is not None:
             images, target = _resampled(images, target, matrix, displacement)
         elif matrix is not None:
             images, target = _moved(images, target, matrix)
-        for each, mine in changes:
-            images = each.change(images, mine)
+        for changing, draws in self._changes:
+            images = changing.change(images, there[:, draws])
         return images, target
 
 

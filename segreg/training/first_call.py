@@ -65,7 +65,7 @@ def check_without_data(recipe: Recipe) -> None:
     for kind, call in calls.items():
         for component in recipe.components[kind]:
             try:
-                call(component)
+                call(component, recipe.size)
             except SegregError:
                 raise
             # Whatever a plugin raises.
@@ -74,7 +74,7 @@ def check_without_data(recipe: Recipe) -> None:
                 raise OptionError(f"{kind} {component.expression} cannot be used: {reason}") from error
 
 
-def _take_a_step(component: Resolved) -> None:
+def _take_a_step(component: Resolved, size: tuple[int, int]) -> None:
     parameter = nn.Parameter(torch.ones(2, 3))
     optimizer = component.build([parameter])
     if not isinstance(optimizer, Optimizer):
@@ -87,14 +87,14 @@ def _take_a_step(component: Resolved) -> None:
         raise ValueError("a step makes weights that are not finite")
 
 
-def _check_schedule(component: Resolved) -> None:
+def _check_schedule(component: Resolved, size: tuple[int, int]) -> None:
     schedule = component.build()
     for step in range(_STEPS):
         check_factor(schedule(step, _STEPS), step, _STEPS)
 
 
-def _check_augmentation(component: Resolved) -> None:
-    augmentation, size = component.build(), (_SIDE, _SIDE + 8)
+def _check_augmentation(component: Resolved, size: tuple[int, int]) -> None:
+    augmentation = component.build()
     images = torch.linspace(0, 1, 4 * 3 * size[0] * size[1]).view(4, 3, *size)
     # The extremes of the uniform numbers, and two between them.
     u = torch.tensor([0.0, 0.3, 0.7, 1 - 2**-24])[:, None].repeat(1, augmentation.draws)

@@ -25,7 +25,7 @@ def test_a_dry_run_lists_the_configurations_and_reads_and_writes_nothing(tmp_pat
     assert lines[2] == "adamw · onecycle · hflip vflip affine                                   0 1"
     assert lines[9] == "sgd:lr=0.05,momentum=0.9 · poly · hflip affine:degrees=180.0 gamma      0 1"
     assert lines[-1].startswith(f"16 runs to train (8 configurations, 2 seeds) in {tmp_path / 'study'}; disk space: ")
-    assert lines[-1].endswith(" MB; time: unknown until the first epochs are done")
+    assert lines[-1].endswith(" MB; time: unknown until a run is finished")
     assert not (tmp_path / "study").exists()
 
 

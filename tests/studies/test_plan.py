@@ -347,3 +347,21 @@ def test_configurations_that_a_given_rate_makes_equal_are_pointed_out() -> None:
 def test_a_rate_of_a_study_can_be_unset() -> None:
     plans = [make_plan("quick", optimizers=["sgd"], **rates) for rates in ({}, {"lr": "none", "weight_decay": None})]
     assert plans[0] == plans[1]
+
+
+@pytest.mark.parametrize(
+    ("axes", "notes"),
+    [
+        ({"optimizers": ["adamw", "adamw:lr=0.001"]}, ["adamw and adamw:lr=0.001 are the same, with a default"]),
+        ({"models": ["unet", "unet:pool=max", "unet:pool=conv"]}, ["unet and unet:pool=max are the same, with a"]),
+        ({"optimizers": ["sgd:lr=0.1", "sgd:lr=0.2"], "lrs": [0.3, 0.4]}, ["2 runs fewer: the rates that were given"]),
+        ({"optimizers": ["adamw", "sgd"], "lrs": [0.3, 0.4]}, []),
+        ({"optimizers": ["adamw", "sgd"], "lr": "none"}, []),
+        ({"optimizers": ["adamw", "adamw:lr=0.002"]}, []),
+    ],
+)
+def test_what_makes_configurations_equal_is_pointed_out(axes: dict[str, Any], notes: list[str]) -> None:
+    given = {"models": ["trial/dot"], "losses": ["bce"], **axes}
+    found = make_plan("quick", **given).notes
+    assert len(found) == len(notes)
+    assert all(note.startswith(expected) for note, expected in zip(found, notes, strict=True))

@@ -247,7 +247,7 @@ class Twisted:
         ("--schedule odd/endless", "schedule odd/endless cannot be used: its factor is inf at step 999 of 1000"),
         ("--schedule odd/late", "schedule odd/late: its factor is -1.0 at step 2 of 4: expected a finite number, 0 or"),
         ("--schedule odd/text", "schedule odd/text cannot be used: its factor is 'half' at step 0 of 1000"),
-        ("--augment odd/cropping", "augmentation odd/cropping cannot be used: change returns [4, 3, 32, 38]: expected"),
+        ("--augment odd/cropping", "augmentation odd/cropping cannot be used: change returns [4, 3, 8, 6]: expected"),
         (
             "--augment odd/blinding",
             "augmentation odd/blinding cannot be used: change returns numbers that are not finite",

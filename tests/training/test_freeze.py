@@ -152,14 +152,6 @@ def test_what_is_frozen_cannot_change_on_resume(tmp_path: Path) -> None:
     assert resume(run.path, epochs=3, quiet=True).history[-1]["epoch"] == 3
 
 
-def test_settings_that_are_not_given_do_not_identify_a_run() -> None:
-    new = {"init", "freeze", "lr_scale", "patience", "accumulate"}
-    assert not new & segreg.Recipe().fields_that_affect_results().keys()
-    given = segreg.Recipe(init="runs/a", freeze="encoder", lr_scale="encoder=0.10", patience=3, accumulate=2)
-    assert new <= given.fields_that_affect_results().keys()
-    assert given.lr_scale == ("encoder=0.1",)
-
-
 def test_an_optimizer_without_a_learning_rate_cannot_be_scaled(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="lr_scale needs a learning rate to scale: trial/rateless has none"):
         segreg.fit(**SETTINGS, optimizer="trial/rateless", lr_scale="encoder=0.1", out=tmp_path / "run")
