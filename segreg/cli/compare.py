@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "study",
         nargs="?",
-        help="a study file, or the name of one that comes with segreg: quick (synthetic lesions, about three minutes "
+        help="a study file, or the name of one that comes with segreg: quick (synthetic lesions, about four minutes "
         "on two cores), experiment (the same configurations, 40 epochs at 256x256), camvid-segnet-basic or unet-paper "
         "(the protocols of these papers, for your --data). Default: quick; with --data, experiment",
     )

@@ -14,6 +14,7 @@ from segreg.data.split import Data
 from segreg.errors import RunError
 from segreg.plugins import one_line
 from segreg.recipe import Recipe
+from segreg.studies.labels import as_text
 from segreg.studies.own_size import is_scored, score_at_own_size
 from segreg.studies.page import write_page
 from segreg.studies.plan import make_plan
@@ -179,15 +180,27 @@ def _check_ours(study: Study) -> None:
     path = study.path / "study.toml"
     if path.exists():
         try:
-            earlier = set(Study.read(study.path).plan.recipes)
+            earlier = Study.read(study.path).plan.recipes
         except RunError as error:
             raise RunError(f"{error}: choose another --out") from error
-        if not earlier <= set(study.plan.recipes):
-            raise RunError(
-                f"{study.path} holds another study: choose another --out, or include all of its runs in this one"
-            )
+        recipes = study.plan.recipes
+        for recipe in earlier:
+            if recipe not in recipes:
+                raise RunError(
+                    f"{study.path} holds another study, which has a run with {_difference(recipe, recipes)}: choose "
+                    "another --out, or include all of its runs in this one"
+                )
     elif study.path.exists() and (not study.path.is_dir() or not is_empty(study.path)):
         raise RunError(f"{study.path} already holds files that are not a study: choose another --out")
+
+
+def _difference(recipe: Recipe, others: Sequence[Recipe]) -> str:
+    """Say in which settings a recipe differs from the most similar one of others."""
+    mine = recipe.fields_that_affect_results()
+    theirs = [other.fields_that_affect_results() for other in others]
+    differing = [[name for name in {**mine, **each} if mine.get(name) != each.get(name)] for each in theirs]
+    nearest = min(differing, key=len)
+    return ", ".join(f"{name} {as_text(name, mine.get(name))}" for name in nearest)
 
 
 @attrs.define
