@@ -233,7 +233,7 @@ def test_names_are_escaped(study: Study) -> None:
 
 def test_another_study_in_the_same_directory_is_refused(study: Study) -> None:
     before = weights(study.path)
-    with pytest.raises(RunError, match="holds another study, which has a run with .*: choose another --out"):
+    with pytest.raises(RunError, match=r"holds another study, which has a run with epochs \d: choose another --out"):
         compare(**{**SETTINGS, "epochs": 3}, losses=["bce", "dice"], out=study.path)
     with pytest.raises(RunError, match="holds another study"):
         compare(**SETTINGS, losses=["bce"], out=study.path)
